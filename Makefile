@@ -1,0 +1,52 @@
+# Every target makes its own .venv from pinned constraints; nothing needs to be installed by hand.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
+
+.PHONY: demo test check format bench goldens clean
+
+## demo: GoogLeNet stage by stage and block by block (no torch needed)
+demo: $(VENV)/.installed
+	@$(BIN)/gnet-inspect summary googlenet
+
+## test: the whole test suite, with torch
+test: $(VENV)/.developing
+	$(BIN)/python -m pytest
+
+## check: what CI runs besides the tests
+check: $(VENV)/.developing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+## format: let ruff rewrite what it can
+format: $(VENV)/.developing
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+## bench: the budgets, each as a ratio beside the peer
+bench: $(VENV)/.developing
+	$(BIN)/python -m benchmarks
+
+## goldens: write the expected outputs of tests/golden anew
+goldens: $(VENV)/.developing
+	$(BIN)/python -m pytest tests/test_goldens.py --overwrite
+
+$(VENV)/.created:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.created
+	$(PIP) --editable .
+	@touch $@
+
+# torchvision has a CPU build on no index: its operators are left out, its models are all the tests need.
+$(VENV)/.developing: pyproject.toml constraints.txt | $(VENV)/.created
+	$(PIP) torch==2.13.0
+	$(PIP) --editable ".[dev]"
+	$(PIP) --no-deps torchvision==0.28.0 || echo "torchvision is not to be had here: its tests will be skipped"
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist

@@ -1,0 +1,73 @@
+"""Architecture analysis and shape tracing for convolutional networks.
+
+    >>> from gnet_inspect import build_graph, load_spec, summarize
+    >>> graph = build_graph(load_spec("googlenet"))
+    >>> summary = summarize(graph)
+    >>> summary.totals.params, summary.totals.macs
+    (6998552, 1582671872)
+
+Importing the package imports neither torch nor the command line; `build_module` imports torch when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from gnet_inspect.analysis.summary import Coverage as Coverage
+    from gnet_inspect.analysis.summary import LayerSummary as LayerSummary
+    from gnet_inspect.analysis.summary import StageSummary as StageSummary
+    from gnet_inspect.analysis.summary import Summary as Summary
+    from gnet_inspect.analysis.summary import Totals as Totals
+    from gnet_inspect.analysis.summary import summarize as summarize
+    from gnet_inspect.errors import GnetError as GnetError
+    from gnet_inspect.errors import MissingError as MissingError
+    from gnet_inspect.errors import SpecError as SpecError
+    from gnet_inspect.errors import UsageError as UsageError
+    from gnet_inspect.graph import Graph as Graph
+    from gnet_inspect.graph import Node as Node
+    from gnet_inspect.graph import build_graph as build_graph
+    from gnet_inspect.runtime.module import Outputs as Outputs
+    from gnet_inspect.runtime.module import build_module as build_module
+    from gnet_inspect.spec import Spec as Spec
+    from gnet_inspect.spec import catalogue as catalogue
+    from gnet_inspect.spec import load_spec as load_spec
+    from gnet_inspect.spec import parse_spec as parse_spec
+
+__version__ = "0.1.0"
+
+# Where each public name lives: looked up on first use, so that `import gnet_inspect` stays light.
+_HOMES = {
+    "Coverage": "analysis.summary",
+    "LayerSummary": "analysis.summary",
+    "StageSummary": "analysis.summary",
+    "Summary": "analysis.summary",
+    "Totals": "analysis.summary",
+    "summarize": "analysis.summary",
+    "GnetError": "errors",
+    "MissingError": "errors",
+    "SpecError": "errors",
+    "UsageError": "errors",
+    "Graph": "graph",
+    "Node": "graph",
+    "build_graph": "graph",
+    "Outputs": "runtime.module",
+    "build_module": "runtime.module",
+    "Spec": "spec",
+    "catalogue": "spec",
+    "load_spec": "spec",
+    "parse_spec": "spec",
+}
+
+__all__ = [*_HOMES]  # noqa: PLE0604  # the table above is the one list of public names
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOMES, "__version__"])

@@ -1,0 +1,5 @@
+"""`python -m gnet_inspect`."""
+
+from gnet_inspect.cli import main
+
+main()

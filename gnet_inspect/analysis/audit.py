@@ -1,0 +1,135 @@
+"""The published figures of a spec against the exact ones.
+
+Four verdicts: "agrees" (within the printed rounding), "close" (within 5 %), "erratum" (the spec explains it) and
+"disagrees". A figure that agrees stays so although an erratum of its row explains another one.
+"""
+
+from collections.abc import Callable
+
+from gnet_inspect.analysis.depth import weight_layers
+from gnet_inspect.analysis.verification import AuditRow
+from gnet_inspect.errors import SpecError, nearest
+from gnet_inspect.graph import Graph, Node, build_graph
+from gnet_inspect.ops import Conv2d, Linear
+from gnet_inspect.spec import Spec, catalogue, load_spec
+from gnet_inspect.spec.model import Claim, Figure, Published, Row
+
+CLOSE_PERCENT = 5.0
+
+
+def audit(spec: Spec, graph: Graph) -> tuple[AuditRow, ...]:
+    """Every published row, total and claim of the spec, judged on the graph. Raises SpecError for unknown nodes."""
+    rows: list[AuditRow] = []
+    for published in spec.published:
+        for row in published.rows:
+            nodes = _nodes_of(spec, graph, row)
+            rows += _judge_row(published, row, ", ".join(row.nodes), nodes, lambda nodes=nodes: _depth(nodes))  # type: ignore[misc]  # bound now
+        if published.totals:
+            rows += _judge_row(published, published.totals, "total", list(graph.nodes), lambda: weight_layers(graph))
+        rows += [_judge_claim(spec, graph, published, claim) for claim in published.claims]
+    return tuple(rows)
+
+
+def check_nodes(spec: Spec, graph: Graph) -> None:
+    """Raise SpecError where a published row names a node that is not there."""
+    for published in spec.published:
+        for row in published.rows:
+            _nodes_of(spec, graph, row)
+
+
+def verdict_of(figure: Figure, exact: float, erratum: str) -> str:
+    """How a printed figure stands to the exact one."""
+    if abs(figure.value - exact) <= figure.rounding:
+        return "agrees"
+    if erratum:
+        return "erratum"
+    return "close" if abs(_deviation(figure.value, exact)) <= CLOSE_PERCENT else "disagrees"
+
+
+def _deviation(published: float, exact: float) -> float:
+    return round(100 * (published / exact - 1), 3) if exact else 0.0
+
+
+def _nodes_of(spec: Spec, graph: Graph, row: Row) -> list[Node]:
+    found: list[Node] = []
+    for name in row.nodes:
+        nodes = [node for node in graph.nodes if node.name == name or node.name.startswith(f"{name}.")]
+        if not nodes:
+            known = {node.name.partition(".")[0] for node in graph.nodes}
+            raise SpecError(
+                f"expected the name of a layer or block in `nodes`, got `{name}`",
+                file=spec.file,
+                line=row.line,
+                path="published",
+                hint=nearest(name, known),
+            )
+        found += nodes
+    return found
+
+
+def _judge_row(
+    published: Published, row: Row, label: str, nodes: list[Node], depth: Callable[[], int]
+) -> list[AuditRow]:
+    exact = {
+        "params": lambda: sum(_params(node, published.params_are) for node in nodes),
+        "macs": lambda: sum(node.macs for node in nodes),
+        "depth": depth,
+    }
+    return [
+        _judged(published, label, what, figure, exact[what](), row.erratum, row.note)
+        for what, figure in row.figures.items()
+    ]
+
+
+def _judged(
+    published: Published, label: str, what: str, figure: Figure, exact: float, erratum: str, note: str
+) -> AuditRow:
+    verdict = verdict_of(figure, exact, erratum)
+    said = erratum if verdict == "erratum" else note
+    return AuditRow(
+        published.source, label, what, figure.printed, exact, _deviation(figure.value, exact), verdict, said
+    )
+
+
+def _params(node: Node, params_are: str) -> int:
+    """Parameters as the source counts them: "weights" leaves out biases and BatchNorm's affine pair."""
+    if params_are == "parameters":
+        return node.params
+    if not isinstance(node.op, Conv2d | Linear):
+        return 0
+    return node.params - (node.output_shape[1] if node.op.bias else 0)
+
+
+def _depth(nodes: list[Node]) -> int:
+    """Weight layers on the longest path through these nodes."""
+    depths: dict[str, int] = {}
+    for node in nodes:
+        before = max((depths.get(name, 0) for name in node.inputs), default=0)
+        depths[node.name] = before + isinstance(node.op, Conv2d | Linear)
+    return max(depths.values())
+
+
+def _judge_claim(spec: Spec, graph: Graph, published: Published, claim: Claim) -> AuditRow:
+    """ "12 x fewer parameters than AlexNet": a ratio between two models of the catalogue."""
+    sizes = [_total(spec, graph, name, claim.ratio) for name in (claim.of, claim.to)]
+    label, what = f"{claim.of} / {claim.to}", f"{claim.ratio} ratio"
+    printed = f"{claim.value:g}"
+    if None in sizes:
+        missing = claim.of if sizes[0] is None else claim.to
+        reason = f"no model {missing} in the catalogue"
+        return AuditRow(published.source, label, what, printed, None, None, "not run", reason)
+    exact = round(sizes[0] / sizes[1], 3)  # type: ignore[operator]  # both are numbers, by the line above
+    # "12 x" is printed to the unit, "9.8 x" to the tenth.
+    decimals = len(printed.partition(".")[2])
+    figure = Figure(printed, claim.value, 0.5 * 10**-decimals)
+    return _judged(published, label, what, figure, exact, claim.erratum, claim.note)
+
+
+def _total(spec: Spec, graph: Graph, name: str, what: str) -> int | None:
+    if name == spec.name:
+        nodes = graph.nodes
+    elif name in catalogue():
+        nodes = build_graph(load_spec(name)).nodes
+    else:
+        return None
+    return sum(node.params if what == "params" else node.macs for node in nodes)

@@ -1,0 +1,19 @@
+"""What an examination of the machine is. The fields are the JSON contract."""
+
+from msgspec import Struct
+
+
+class Part(Struct, frozen=True):
+    """One thing that may be there: `found` is its version or description, None where it is missing."""
+
+    name: str
+    found: str | None
+    purpose: str
+    remedy: str = ""
+
+
+class Examination(Struct, frozen=True):
+    """What `doctor --format json` prints."""
+
+    schema_version: int
+    parts: tuple[Part, ...]

@@ -1,0 +1,70 @@
+"""What a verification is: the checks that were run, and what they found. The fields are the JSON contract."""
+
+from msgspec import Struct
+
+
+class Difference(Struct, frozen=True):
+    """One number on which the two sides disagree."""
+
+    name: str
+    expected: object
+    got: object
+
+
+class Check(Struct, frozen=True):
+    """One comparison: `ok` is None where it was not run, and `note` says why."""
+
+    what: str
+    against: str
+    ok: bool | None
+    compared: int
+    differences: tuple[Difference, ...] = ()
+    note: str = ""
+
+
+class AuditRow(Struct, frozen=True):
+    """A published figure beside the exact one. `deviation` is 100 x (published / exact - 1), in percent.
+
+    `verdict` is "agrees", "close", "erratum" or "disagrees"; "not run", with no exact figure, where a claim is about a
+    model that is not in the catalogue.
+    """
+
+    source: str
+    row: str
+    what: str
+    published: str
+    exact: float | None
+    deviation: float | None
+    verdict: str
+    note: str = ""
+
+
+class Verification(Struct, frozen=True):
+    """What `verify --format json` prints. `ok` is False where a check differs or a figure disagrees."""
+
+    schema_version: int
+    model: str
+    ok: bool
+    checks: tuple[Check, ...]
+    published: tuple[AuditRow, ...]
+
+
+def compare(what: str, against: str, pairs: list[tuple[str, object, object]], note: str = "") -> Check:
+    """A check from (name, ours, theirs): every pair is compared, and a check that compared nothing has failed."""
+    differences = tuple(Difference(name, ours, theirs) for name, ours, theirs in pairs if ours != theirs)
+    return Check(what, against, bool(pairs) and not differences, len(pairs), differences, note)
+
+
+# What `verify` compares, and against whom: one row for each check that runtime.verify runs.
+CHECKS = (
+    ("output shapes", "forward hooks"),
+    ("parameters and buffers", "modules"),
+    ("multiply-accumulates", "torch FlopCounterMode (2 x MACs)"),
+    ("multiply-accumulates", "fvcore (its conv and linear)"),
+    ("totals", "torchinfo"),
+)
+
+
+def not_run(reason: str) -> list[Check]:
+    """All checks, marked as not run."""
+    return [Check(what, against, None, 0, note=reason) for what, against in CHECKS]

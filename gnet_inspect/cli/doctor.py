@@ -1,0 +1,22 @@
+"""`gnet-inspect doctor`: what this machine has, and how to get what it lacks."""
+
+from gnet_inspect.cli import options
+
+
+def doctor(style: options.Format = "table", output: options.Output = None) -> None:
+    """What this machine has (torch, GPU, Graphviz, extras) and how to get what it lacks.
+
+    Example: gnet-inspect doctor
+    """
+    from gnet_inspect.cli.output import FORMATS, emit, emit_grid
+    from gnet_inspect.runtime.environment import examine
+    from gnet_inspect.views.doctor import doctor_grid
+
+    options.one_of("--format", style, FORMATS)
+    result = examine()
+    if style == "json":
+        from gnet_inspect.views.json import draw_json
+
+        emit(draw_json(result), output)
+    else:
+        emit_grid(doctor_grid(result), style, output)

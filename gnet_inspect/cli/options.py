@@ -1,0 +1,98 @@
+"""The flags commands share, and how their values are read."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gnet_inspect.errors import UsageError, nearest
+from gnet_inspect.spec import Spec, catalogue, load_spec, parse_spec
+from gnet_inspect.spec.document import MAX_BYTES
+
+
+def complete_model(incomplete: str) -> list[str]:
+    """Built-in names for shell completion."""
+    return [name for name in catalogue() if name.startswith(incomplete)]
+
+
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A built-in name (see `gnet-inspect list`), a path to a YAML spec, or - for a spec on standard input.",
+        autocompletion=complete_model,
+        show_default=False,
+    ),
+]
+Input = Annotated[
+    str | None,
+    typer.Option("--input", metavar="SHAPE", help="1x3x224x224, or 3x224x224 with --batch. Default: the spec's own."),
+]
+Batch = Annotated[int | None, typer.Option("--batch", metavar="N", help="The batch size. Default: 1.")]
+Mode = Annotated[str, typer.Option("--mode", metavar="eval|train", help="train adds the auxiliary heads.")]
+Dtype = Annotated[str, typer.Option("--dtype", metavar="fp32|fp16|bf16|fp64|int8", help="What bytes are counted in.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="PATH=VALUE",
+        help="Edit the spec: inception4a.c2=[96,256], maxpool4.kernel_size=3, classes=10. May be given several times.",
+        show_default=False,
+    ),
+]
+Resize = Annotated[
+    bool,
+    typer.Option("--resize", help="Accept an input at which layers get weights of another shape (a new network)."),
+]
+Format = Annotated[str, typer.Option("--format", metavar="table|json|csv|markdown", help="How the result is written.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", help="Write the result to a file, whole or not at all.", show_default=False
+    ),
+]
+
+
+def one_of(flag: str, value: str, options: tuple[str, ...]) -> str:
+    """A flag's value that must be one of a few words."""
+    if value not in options:
+        raise UsageError(f"{flag}: expected {', '.join(options)}, got {value!r}. ({nearest(value, options)})")
+    return value
+
+
+def read_model(model: str) -> Spec:
+    """The spec of MODEL: a built-in name, a path, or "-" for standard input."""
+    if model != "-":
+        return load_spec(model)
+    return parse_spec(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>")
+
+
+def read_input(spec: Spec, text: str | None, batch: int | None) -> tuple[int, ...]:
+    """The input shape (N, C, H, W) that --input and --batch ask for."""
+    if batch is not None and batch < 1:
+        raise UsageError(f"--batch: expected a positive integer, got {batch}")
+    if text is None:
+        return (batch or 1, *spec.input)
+    sizes = text.lower().replace(",", "x").split("x")
+    if len(sizes) not in (3, 4) or not all(size.strip().isdecimal() and len(size) < 10 and int(size) for size in sizes):
+        raise UsageError(
+            f"--input: expected NxCxHxW or CxHxW of positive integers, got {text!r}. (for example 1x3x224x224)"
+        )
+    shape = tuple(map(int, sizes))
+    if len(shape) == 3:
+        return (batch or 1, *shape)
+    if batch is not None and batch != shape[0]:
+        raise UsageError(f"--input {text} has a batch of {shape[0]}, --batch says {batch}. (give one of them)")
+    return shape
+
+
+def positive(flag: str, value: int | None) -> None:
+    """Refuse a count below 1."""
+    if value is not None and value < 1:
+        raise UsageError(f"{flag}: expected a positive integer, got {value}")
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """The words of a comma-separated list."""
+    return tuple(word.strip() for word in (text or "").split(",") if word.strip())

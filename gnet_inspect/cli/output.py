@@ -1,0 +1,105 @@
+"""Where a result goes: standard output or a file, whole or not at all; talk goes to standard error."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from gnet_inspect.errors import UsageError
+from gnet_inspect.views.grid import Grid, draw_csv, draw_markdown, draw_text
+from gnet_inspect.views.text import printable_lines
+
+FORMATS = ("table", "json", "csv", "markdown")
+# A pipe has no width: every column is kept there, unless COLUMNS asks for less.
+UNBOUNDED = None
+
+
+def emit(text: str, output: Path | None) -> None:
+    """Write a result to a file (whole or not at all) or to standard output."""
+    if output is None or str(output) == "-":
+        _to_stdout(text)
+    else:
+        write_whole(output, text)
+
+
+def emit_grid(grid: Grid, style: str, output: Path | None, rows: Grid | None = None) -> None:
+    """A table in one of the formats but JSON; `rows` is what CSV prints, where it is not the table itself."""
+    if style == "csv":
+        emit(draw_csv(rows or grid), output)
+    elif style == "markdown":
+        emit(draw_markdown(grid), output)
+    elif output is not None and str(output) != "-":
+        emit(_plain(draw_text(grid)), output)
+    else:
+        _print_styled(draw_text(grid, terminal_width()))
+
+
+def say(text: str) -> None:
+    """Talk: progress, warnings and errors, on standard error."""
+    print(printable_lines(text), file=sys.stderr)
+
+
+def terminal_width() -> int | None:
+    """The width to keep to; None where nothing bounds it."""
+    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
+        return max(shutil.get_terminal_size().columns, 20)
+    return UNBOUNDED
+
+
+def _plain(lines: list[tuple[str, str]]) -> str:
+    return "".join(f"{text}\n" for text, _ in lines)
+
+
+def _print_styled(lines: list[tuple[str, str]]) -> None:
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        _to_stdout(_plain(lines))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for text, style in lines:
+        console.print(Text(text, style=style))
+
+
+def _to_stdout(text: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    try:
+        sys.stdout.write(text)
+    except UnicodeEncodeError:
+        # A terminal of another encoding still gets every character it has, and escapes for the rest.
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all: beside it first, then moved into place. Raises UsageError."""
+    try:
+        if path.exists() and not path.is_file():
+            if path.is_dir():
+                raise UsageError(f"-o: expected a file, got the folder {str(path)!r}")
+            path.write_text(text, encoding="utf-8")  # a device or a pipe has nothing to lose
+            return
+        _replace(path.resolve(), text)
+    except OSError as error:
+        raise UsageError(f"-o: cannot write {str(path)!r}: {error.strerror}") from None
+
+
+def _replace(path: Path, text: str) -> None:
+    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+        os.chmod(name, mode)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,15 @@
+"""`gnet-inspect schema`: the JSON Schema of specs."""
+
+from gnet_inspect.cli import options
+
+
+def schema(output: options.Output = None) -> None:
+    """Print the JSON Schema with which an editor completes and checks a spec.
+
+    Example: gnet-inspect schema -o gnet-inspect.schema.json
+    """
+    from gnet_inspect.cli.output import emit
+    from gnet_inspect.spec.schema import json_schema
+    from gnet_inspect.views.json import draw_json
+
+    emit(draw_json(json_schema()), output)

@@ -1,0 +1,19 @@
+"""`gnet-inspect show`: a spec's own text."""
+
+import sys
+
+from gnet_inspect.cli import options
+
+
+def show(model: options.Model, output: options.Output = None) -> None:
+    """Print a spec: the start of a variant of your own.
+
+    Example: gnet-inspect show googlenet > mine.yaml
+    """
+    from gnet_inspect.cli.output import emit
+    from gnet_inspect.spec import parse_spec, spec_text
+    from gnet_inspect.spec.document import MAX_BYTES
+
+    text, file = (sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>") if model == "-" else spec_text(model)
+    parse_spec(text, file)
+    emit(text.decode("utf-8-sig"), output)

@@ -1,0 +1,80 @@
+"""`gnet-inspect summary`: the table of one model."""
+
+from typing import Annotated
+
+import typer
+
+from gnet_inspect.cli import options
+
+
+def summary(
+    model: options.Model,
+    input_shape: options.Input = None,
+    batch: options.Batch = None,
+    depth: Annotated[
+        str, typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens.")
+    ] = "block",
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            "--columns",
+            metavar="A,B,...",
+            help="Columns by their JSON names, such as name,params,macs.",
+            show_default=False,
+        ),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option("--sort", metavar="COLUMN", help="Sort the rows; numbers largest first.", show_default=False),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            metavar="GLOB",
+            help="Rows whose name or type matches, such as 'inception4*'.",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", metavar="K", help="The first K rows.", show_default=False)] = None,
+    mode: options.Mode = "eval",
+    edits: options.Set = None,
+    dtype: options.Dtype = "fp32",
+    resize: options.Resize = False,
+    style: options.Format = "table",
+    output: options.Output = None,
+) -> None:
+    """Shapes, parameters, MACs and memory, by stage, block or layer.
+
+    Example: gnet-inspect summary googlenet --input 1x3x224x224 --depth layer --sort macs --top 10
+    """
+    from gnet_inspect.analysis.summary import summarize
+    from gnet_inspect.cli.output import FORMATS, emit, emit_grid
+    from gnet_inspect.graph import MODES, build_graph
+    from gnet_inspect.graph.overrides import parse_overrides
+    from gnet_inspect.units import DTYPE_BYTES
+    from gnet_inspect.views.summary import DEPTHS, Selection, summary_grid, summary_rows
+
+    options.one_of("--format", style, FORMATS)
+    options.one_of("--mode", mode, MODES)
+    options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
+    options.positive("--top", top)
+    selection = Selection(
+        depth=options.one_of("--depth", depth, DEPTHS),
+        columns=options.listed(columns),
+        sort=sort,
+        pattern=pattern,
+        top=top,
+    )
+    spec = options.read_model(model)
+    shape = options.read_input(spec, input_shape, batch)
+    graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
+    result = summarize(graph, dtype)
+    if style == "json":
+        from gnet_inspect.views.json import draw_json
+
+        emit(draw_json(result), output)
+    elif style == "csv":
+        emit_grid(summary_rows(result, graph, selection), style, output)
+    else:
+        emit_grid(summary_grid(result, graph, selection), style, output)

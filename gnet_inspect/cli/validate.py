@@ -1,0 +1,33 @@
+"""`gnet-inspect validate`: is this file a spec, and does the network it describes fit together?"""
+
+from gnet_inspect.cli import options
+
+
+def validate(spec: options.Model, style: options.Format = "table", output: options.Output = None) -> None:
+    """Check a spec: its language, every shape, and its heads. Exits 2 where something is wrong, and says where.
+
+    Example: gnet-inspect validate mine.yaml
+    """
+    from gnet_inspect.analysis.audit import check_nodes
+    from gnet_inspect.cli.output import FORMATS, emit_grid
+    from gnet_inspect.graph import MODES, build_graph
+    from gnet_inspect.units import count
+    from gnet_inspect.views.grid import Column, Grid, Line
+
+    options.one_of("--format", style, FORMATS)
+    read = options.read_model(spec)
+    graphs = {mode: build_graph(read, mode=mode) for mode in MODES}
+    check_nodes(read, graphs["train"])
+    params, macs = (sum(getattr(node, name) for node in graphs["eval"].nodes) for name in ("params", "macs"))
+    heads = ", ".join(head.name for head in read.heads) or "no heads"
+    facts = f"{len(graphs['eval'].nodes)} layers, {count(params)} params, {count(macs)} MACs, {heads}"
+    result = {"schema_version": 1, "file": read.file, "model": read.name, "ok": True}
+    if style == "json":
+        from gnet_inspect.cli.output import emit
+        from gnet_inspect.views.json import draw_json
+
+        emit(draw_json(result), output)
+        return
+    columns = (Column("file", "file"), Column("model", "model"), Column("ok", "ok"), Column("facts", "what it is"))
+    line = Line((read.file, read.name, "yes", facts), (read.file, read.name, "yes", facts))
+    emit_grid(Grid(columns, (line,)), style, output)

@@ -1,0 +1,75 @@
+"""`gnet-inspect verify`: the static numbers against the real module, and against the published figures."""
+
+from typing import Annotated
+
+import typer
+
+from gnet_inspect.analysis.verification import Check
+from gnet_inspect.cli import options
+from gnet_inspect.graph import Graph
+
+
+def verify(
+    model: options.Model,
+    input_shape: options.Input = None,
+    batch: options.Batch = None,
+    mode: options.Mode = "eval",
+    edits: options.Set = None,
+    resize: options.Resize = False,
+    published: Annotated[
+        bool, typer.Option("--published", help="The published figures alone; needs no torch.")
+    ] = False,
+    style: options.Format = "table",
+    output: options.Output = None,
+) -> None:
+    """Compare every layer's numbers with the module torch builds, fvcore, torchinfo, and the published figures.
+
+    Exits 1 where anything differs or a published figure disagrees, 3 where a check could not be run.
+
+    Example: gnet-inspect verify googlenet --mode train
+    """
+    from gnet_inspect.analysis.audit import audit
+    from gnet_inspect.analysis.verification import Verification
+    from gnet_inspect.cli.output import FORMATS, emit, emit_grid, say
+    from gnet_inspect.graph import MODES, build_graph
+    from gnet_inspect.graph.overrides import parse_overrides
+    from gnet_inspect.views.verification import verification_grid, verification_rows
+
+    options.one_of("--format", style, FORMATS)
+    options.one_of("--mode", mode, MODES)
+    spec = options.read_model(model)
+    shape = options.read_input(spec, input_shape, batch)
+    graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
+    # What is published is about the model as it is: unedited, at its own input, without its heads.
+    figures = audit(spec, build_graph(spec))
+    checks = [] if published else _checks(graph)
+    ok = all(check.ok is not False for check in checks) and all(row.verdict != "disagrees" for row in figures)
+    result = Verification(1, graph.variant, ok, tuple(checks), figures)
+    if style == "json":
+        from gnet_inspect.views.json import draw_json
+
+        emit(draw_json(result), output)
+    else:
+        emit_grid(verification_grid(result, graph), style, output, verification_rows(result))
+    if not ok:
+        raise typer.Exit(1)
+    missing = sorted({check.note for check in checks if check.ok is None})
+    if missing:
+        say(
+            f"not all checks were run: {'; '.join(missing)}. "
+            "Install what they need with: pip install 'gnet-inspect[torch]'"
+        )
+        raise typer.Exit(3)
+
+
+def _checks(graph: Graph) -> list[Check]:
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        from gnet_inspect.analysis.verification import not_run
+
+        return not_run("torch is not installed")
+    from gnet_inspect.cli.output import say
+    from gnet_inspect.runtime.verify import run_checks
+
+    return run_checks(graph, say)

@@ -1,0 +1,102 @@
+"""Spec + input shape -> Graph."""
+
+from collections.abc import Mapping
+
+from gnet_inspect.errors import UsageError, show
+from gnet_inspect.graph.expand import Expander
+from gnet_inspect.graph.nodes import INPUT as INPUT
+from gnet_inspect.graph.nodes import BlockArgument as BlockArgument
+from gnet_inspect.graph.nodes import Graph as Graph
+from gnet_inspect.graph.nodes import Group as Group
+from gnet_inspect.graph.nodes import HeadOutput as HeadOutput
+from gnet_inspect.graph.nodes import Node as Node
+from gnet_inspect.graph.overrides import Edits, override_values
+from gnet_inspect.ops import Shape
+from gnet_inspect.spec import Spec
+from gnet_inspect.spec.parse import MAX_INPUT
+from gnet_inspect.units import dimensions
+
+MODES = ("eval", "train")
+
+
+def build_graph(
+    spec: Spec,
+    input_shape: tuple[int, ...] | None = None,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    mode: str = "eval",
+    resize: bool = False,
+) -> Graph:
+    """The network of a spec at one input shape.
+
+    Parameters
+    ----------
+    spec
+        What `load_spec` returned.
+    input_shape
+        (N, C, H, W); by default the spec's own input with a batch of 1.
+    overrides
+        Edits by path: a model parameter (`classes`), a block's argument (`inception4a.c2`, or one element of it,
+        `inception4a.c2.0`), a plain layer's (`maxpool4.kernel_size`), one copy of a repeat (`layer3.4.mid`).
+    mode
+        "eval", or "train" for the network with its auxiliary heads.
+    resize
+        Accept an input at which a layer's weights change shape. Without it such an input is an error, because torch
+        would refuse the weights too.
+
+    Raises SpecError or UsageError; no spec makes it raise anything else.
+    """
+    if mode not in MODES:
+        raise UsageError(f'expected the mode "eval" or "train", got {mode!r}')
+    own = (1, *spec.input)
+    shape = own if input_shape is None else _checked(input_shape)
+    values = override_values(overrides)
+    graph = Expander(spec, shape, Edits(spec, values), mode).graph()
+    if shape[1:] != own[1:] and not resize:
+        reference = Expander(spec, own, Edits(spec, values), mode).graph()
+        _check_same_weights(graph, reference)
+    return _with_overrides(graph, values)
+
+
+def _checked(shape: tuple[int, ...]) -> Shape:
+    if len(shape) != 4 or not all(type(size) is int and 1 <= size <= MAX_INPUT for size in shape):
+        raise UsageError(
+            f"expected an input shape N x C x H x W of positive integers up to {MAX_INPUT:,}, got {show(list(shape))}"
+        )
+    return tuple(shape)
+
+
+def _check_same_weights(graph: Graph, reference: Graph) -> None:
+    """The network is the spec at its own input: elsewhere each layer must have the weights it has there."""
+    for node, own in zip(graph.nodes, reference.nodes, strict=True):
+        if (node.params, node.buffers) != (own.params, own.buffers):
+            had, gets, at, own_input = map(
+                dimensions, (own.input_shapes[0], node.input_shapes[0], graph.input_shape, reference.input_shape)
+            )
+            raise UsageError(
+                f"layer `{node.name}` ({node.op.describe()}) has weights for {had}, which the model's own input "
+                f"{own_input} gives it; at {at} it gets {gets}, and torch would refuse those weights. "
+                "(--resize accepts the new network)"
+            )
+
+
+def _with_overrides(graph: Graph, values: Mapping[str, object]) -> Graph:
+    if not values:
+        return graph
+    from msgspec.structs import replace
+
+    from gnet_inspect.spec.document import Value
+
+    edits = tuple(f"{path}={_yaml(value.plain())}" for path, value in values.items() if isinstance(value, Value))
+    return replace(graph, overrides=edits)
+
+
+def _yaml(value: object) -> str:
+    """A plain value on one line, as --set takes it."""
+    if isinstance(value, list):
+        return "[" + ",".join(_yaml(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {_yaml(item)}" for key, item in value.items()) + "}"
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,0 +1,470 @@
+"""Spec + input shape -> Graph: blocks expanded, names given, every shape inferred.
+
+Calls are bound once for each environment and shapes computed once for each (layer, input shapes): a repeat of ten
+thousand equal blocks costs ten thousand names and nodes, and little else.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from msgspec import Struct
+
+from gnet_inspect.errors import ShapeError, SpecError, nearest, show
+from gnet_inspect.graph.nodes import INPUT, BlockArgument, Graph, Group, HeadOutput, Node
+from gnet_inspect.graph.overrides import LABEL, Edits
+from gnet_inspect.ops import VOCABULARY, Add, Concat, Op, Shape, Shapes
+from gnet_inspect.ops.arguments import LAYER, Integer, Kind
+from gnet_inspect.spec.layers import MAX_LAYER_DEPTH
+from gnet_inspect.spec.model import (
+    Argument,
+    Call,
+    Head,
+    Hole,
+    Layer,
+    Nested,
+    Parallel,
+    Reference,
+    Repeat,
+    Sequence,
+    Spec,
+)
+from gnet_inspect.units import dimensions
+
+MAX_NODES = 250_000
+# Members of repeats that leave nothing behind still take time: they are bounded too.
+MAX_STEPS = 2_000_000
+# JSON numbers are exact up to here; no network comes near it.
+LARGEST_TOTAL = 2**53
+TIMES = Integer(0)
+
+_SOURCE = -1  # the network's input, where other values are indices of nodes
+
+
+class Environment(Struct, eq=False):
+    """The values of the parameters visible at a place."""
+
+    values: dict[str, Any]
+    outer: "Environment | None" = None
+    # A block's arguments, for display.
+    arguments: tuple[BlockArgument, ...] = ()
+
+    def find(self, reference: Reference) -> Any:
+        found = self.values if reference.name in self.values or self.outer is None else self.outer.values
+        value = found[reference.name]
+        return value if reference.element is None else value[reference.element]
+
+
+class Closure(Struct, eq=False):
+    """A layer given as an argument, with the environment it was written in."""
+
+    layer: Layer
+    environment: Environment
+
+
+class _Facts(Struct):
+    output_shape: Shape
+    params: int
+    buffers: int
+    macs: int
+
+
+class Expander:
+    """One expansion of a spec; `graph()` is its result."""
+
+    def __init__(self, spec: Spec, input_shape: Shape, edits: Edits, mode: str) -> None:
+        self.spec, self.input_shape, self.edits, self.mode = spec, input_shape, edits, mode
+        self.nodes: list[Node] = []
+        self.taken: dict[str, tuple[int | None, str]] = {}
+        self.list_counts: dict[str, int] = {}
+        self.waiting: dict[str, list[Head]] = {}
+        self.heads: dict[str, HeadOutput] = {}
+        self.head_groups: list[Group] = []
+        self.children: list[Group | int] = []
+        self.stage = ""
+        self.block: str | None = None
+        self.depth = self.steps = 0
+        self.totals = [0, 0, 0]
+        self.bound: dict[tuple[int, int], Any] = {}
+        self.facts: dict[tuple[int, Shapes], _Facts] = {}
+        self.adds: dict[float, Add] = {}
+        self.concat = Concat()
+        # Keys above are ids of layers and environments: these keep every such object alive.
+        self.kept: list[object] = []
+
+    # --- the network ---
+
+    def graph(self) -> Graph:
+        model = Environment(self._model_values())
+        if self.mode == "train":
+            for head in self.spec.heads:
+                self.waiting.setdefault(head.source, []).append(head)
+        value = _SOURCE
+        stages: list[Group] = []
+        for stage in self.spec.stages:
+            self.stage = stage.name
+            outer = self._open()
+            value = self._top(stage.body, value, model)
+            stages.append(self._close(outer, "stage", stage.name))
+            stages.extend(self.head_groups)
+            self.head_groups.clear()
+        self.edits.check_all_used()
+        self._check_heads()
+        if not self.nodes or value == _SOURCE:
+            raise SpecError("expected a network with layers, got none", file=self.spec.file, path="stages")
+        return Graph(
+            model=self.spec.name,
+            title=self.spec.title or self.spec.name,
+            mode=self.mode,
+            input_shape=self.input_shape,
+            nodes=tuple(self.nodes),
+            output=self.nodes[value].name,
+            stages=tuple(group for group in stages if group.children),
+            heads=tuple(self.heads[head.name] for head in self.spec.heads if head.name in self.heads),
+        )
+
+    def _model_values(self) -> dict[str, Any]:
+        nothing = Environment({})
+        kinds = {name: parameter.kind for name, parameter in self.spec.params.items()}
+        edits = self.edits.at("", "the model", kinds) if self.edits else {}
+        values: dict[str, Any] = {}
+        for name, parameter in self.spec.params.items():
+            assert parameter.default is not None
+            values[name] = self._value(parameter.default, parameter.kind, nothing)
+            if name in edits:
+                edited = self.edits.apply(edits[name], parameter.kind, values[name])
+                if edited is not None:
+                    values[name] = self._value(edited, parameter.kind, nothing)
+        return values
+
+    def _top(self, body: Sequence, value: int, environment: Environment) -> int:
+        """The layers of a stage. A list that comes again goes on numbering; so does a stage that is a list."""
+        if body.entries and body.entries[0][0] is None:
+            value, self.list_counts[""] = self._members(body, "", value, environment, self.list_counts.get("", 0))
+            return value
+        for name, layer in body.entries:
+            assert name is not None
+            if not self._is_there(layer, environment):
+                continue
+            if isinstance(layer, Nested) and name in self.list_counts:
+                if any(head.source == name for head in self.spec.heads):
+                    raise self._error(
+                        layer, f"expected a head after a layer, got it after `{name}`, which goes on here"
+                    )
+            else:
+                self._claim(name, layer)
+            if isinstance(layer, Nested):
+                value = self._list(layer, name, value, environment, self.list_counts.get(name, 0))
+            else:
+                value = self._layer(layer, name, "", value, environment)
+            value = self._attach_heads(name, value, environment)
+        return value
+
+    # --- sequences ---
+
+    def _sequence(self, body: Sequence, scope: str, value: int, environment: Environment) -> int:
+        if body.entries and body.entries[0][0] is None:
+            return self._members(body, scope, value, environment, 0)[0]
+        for name, layer in body.entries:
+            if self._is_there(layer, environment):
+                path = f"{scope}.{name}" if scope else str(name)
+                value = self._named(layer, path, scope, value, environment)
+        return value
+
+    def _members(
+        self, body: Sequence, scope: str, value: int, environment: Environment, number: int
+    ) -> tuple[int, int]:
+        for _, layer in body.entries:
+            for member in self._repeated(layer, environment):
+                path = f"{scope}.{number}" if scope else str(number)
+                value = self._named(member, path, scope, value, environment)
+                number += 1
+        return value, number
+
+    def _repeated(self, layer: Layer, environment: Environment) -> Iterator[Layer]:
+        self._step(layer)
+        if not self._is_there(layer, environment):
+            return
+        if isinstance(layer, Repeat):
+            for _ in range(self._value(layer.times, TIMES, environment)):
+                yield from self._repeated(layer.layer, environment)
+        else:
+            yield layer
+
+    def _named(self, layer: Layer, path: str, scope: str, value: int, environment: Environment) -> int:
+        self._claim(path, layer)
+        value = self._layer(layer, path, scope, value, environment)
+        return self._attach_heads(path, value, environment) if self.waiting else value
+
+    def _is_there(self, layer: Layer, environment: Environment) -> bool:
+        if isinstance(layer, Hole):
+            closure: Closure = environment.find(layer.reference)
+            return self._is_there(closure.layer, closure.environment)
+        return layer.when is None or bool(environment.find(layer.when))
+
+    # --- layers ---
+
+    def _layer(self, layer: Layer, path: str, scope: str, value: int, environment: Environment) -> int:
+        self._step(layer)
+        if isinstance(layer, Call):
+            return self._call(layer, path, value, environment)
+        self.depth += 1
+        if self.depth > MAX_LAYER_DEPTH:
+            raise self._error(layer, f"expected layers nested at most {MAX_LAYER_DEPTH} deep, blocks included")
+        try:
+            if isinstance(layer, Nested):
+                return self._list(layer, path, value, environment, 0)
+            if isinstance(layer, Parallel):
+                return self._parallel(layer, path, scope, value, environment)
+            assert isinstance(layer, Hole), "a repeat is a member of a list"
+            return self._hole(layer, path, scope, value, environment)
+        finally:
+            self.depth -= 1
+
+    def _hole(self, layer: Hole, path: str, scope: str, value: int, environment: Environment) -> int:
+        closure: Closure = environment.find(layer.reference)
+        return self._layer(closure.layer, path, scope, value, closure.environment)
+
+    def _list(self, layer: Nested, path: str, value: int, environment: Environment, number: int) -> int:
+        outer = self._open()
+        value, self.list_counts[path] = self._members(layer.sequence, path, value, environment, number)
+        self._append(self._close(outer, "list", path))
+        return value
+
+    def _parallel(self, layer: Parallel, path: str, scope: str, value: int, environment: Environment) -> int:
+        ends = []
+        for index, branch in enumerate(layer.branches):
+            outer = self._open()
+            ends.append(self._sequence(branch, scope, value, environment))
+            self._append(self._close(outer, "branch", _branch_label(branch, index)))
+        return self._place(self._merge(layer, path, environment), path, tuple(ends), layer)
+
+    def _merge(self, layer: Parallel, path: str, environment: Environment) -> Op:
+        if layer.name == "concat":
+            return self.concat
+        kind = Add.parameters()["scale"].kind
+        scale = 1.0 if layer.scale is None else self._value(layer.scale, kind, environment)
+        if self.edits:
+            edited = self.edits.apply(self.edits.at(path, "add", {"scale": kind}).get("scale", []), kind, scale)
+            scale = scale if edited is None else self._value(edited, kind, environment)
+        return self.adds.setdefault(kind.read(scale), Add(kind.read(scale)))
+
+    def _call(self, layer: Call, path: str, value: int, environment: Environment) -> int:
+        if not layer.is_block:
+            return self._place(self._bind(layer, path, environment), path, (value,), layer)
+        self.depth += 1
+        if self.depth > MAX_LAYER_DEPTH:
+            raise self._error(layer, f"expected layers nested at most {MAX_LAYER_DEPTH} deep, blocks included")
+        inner: Environment = self._bind(layer, path, environment)
+        outermost = self.block
+        self.block = outermost or path
+        outer = self._open()
+        value = self._sequence(self.spec.blocks[layer.name].body, path, value, inner)
+        self._append(self._close(outer, "block", path, layer.name, inner.arguments))
+        self.block = outermost
+        self.depth -= 1
+        return value
+
+    # --- binding arguments ---
+
+    def _bind(self, layer: Call, path: str, environment: Environment) -> Any:
+        """The Op of a class, or the Environment of a block: once for each call and environment, unless edited."""
+        if self.edits:
+            kinds = self._kinds(layer)
+            edits = self.edits.at(path, layer.name, kinds)
+            if edits:
+                return self._kept(self._bound(layer, environment, edits))
+        key = id(layer), id(environment)
+        if key not in self.bound:
+            self.bound[key] = self._kept(self._bound(layer, environment, {}))
+        return self.bound[key]
+
+    def _kinds(self, layer: Call) -> dict[str, Kind]:
+        if layer.is_block:
+            return {name: parameter.kind for name, parameter in self.spec.blocks[layer.name].parameters.items()}
+        return {name: parameter.kind for name, parameter in VOCABULARY[layer.name].parameters().items()}
+
+    def _bound(self, layer: Call, environment: Environment, edits: dict[str, Any]) -> Op | Environment:
+        model = environment.outer or environment
+        values: dict[str, Any] = {}
+        defaults: dict[str, Any] = {}
+        if layer.is_block:
+            for name, parameter in self.spec.blocks[layer.name].parameters.items():
+                if parameter.default is not None:
+                    values[name] = self._value(parameter.default, parameter.kind, model)
+        else:
+            defaults = {name: parameter.default for name, parameter in VOCABULARY[layer.name].parameters().items()}
+        kinds = self._kinds(layer)
+        for name, argument in layer.arguments.items():
+            values[name] = self._value(argument, kinds[name], environment)
+        for name, found in edits.items():
+            edited = self.edits.apply(found, kinds[name], values.get(name, defaults.get(name)))
+            if edited is not None:
+                values[name] = self._value(edited, kinds[name], environment)
+        if layer.is_block:
+            return self._block_environment(layer.name, values, model)
+        return VOCABULARY[layer.name](**{name: kinds[name].read(value) for name, value in values.items()})
+
+    def _block_environment(self, name: str, values: dict[str, Any], model: Environment) -> Environment:
+        arguments = []
+        for key, parameter in self.spec.blocks[name].parameters.items():
+            default = parameter.default
+            unchanged = default is not None and values[key] == self._value(default, parameter.kind, model)
+            arguments.append(BlockArgument(key, _shown(values[key]), default is None, unchanged))
+        return Environment(values, model, tuple(arguments))
+
+    def _kept(self, value: Any) -> Any:
+        self.kept.append(value)
+        return value
+
+    def _value(self, argument: Argument, kind: Kind, environment: Environment) -> Any:
+        """An argument with its references replaced. What was open when the spec was read is checked here."""
+        if not argument.open:
+            return argument.data
+        if kind == LAYER:
+            layer = argument.data
+            if isinstance(layer, Hole):
+                return environment.find(layer.reference)
+            return Closure(layer, environment)
+        data = _resolved(argument.data, environment)
+        try:
+            kind.read(data)
+        except ValueError as error:
+            file = self.spec.file if argument.line is not None else LABEL
+            fact = f"expected {error}, got {show(data)}"
+            raise SpecError(fact, file=file, line=argument.line, path=argument.path) from None
+        return data
+
+    # --- nodes, names, groups and heads ---
+
+    def _place(self, op: Op, path: str, sources: tuple[int, ...], layer: Layer) -> int:
+        shapes = tuple(self.input_shape if source == _SOURCE else self.nodes[source].output_shape for source in sources)
+        key = id(op), shapes
+        facts = self.facts.get(key)
+        if facts is None:
+            try:
+                output = op.output_shape(shapes)
+            except ShapeError as error:
+                read = ", ".join(
+                    f"{INPUT if source == _SOURCE else self.nodes[source].name} ({dimensions(shape)})"
+                    for source, shape in zip(sources, shapes, strict=True)
+                )
+                raise self._error(layer, f"layer `{path}` cannot take its input from {read}: {error}") from None
+            facts = self.facts[key] = _Facts(output, op.params(shapes), op.buffers(shapes), op.macs(shapes, output))
+        index = len(self.nodes)
+        if index >= MAX_NODES:
+            raise self._error(layer, f"expected a network of at most {MAX_NODES:,} layers, got more")
+        self._count(facts, layer, path)
+        nodes = self.nodes
+        names = tuple(INPUT if source == _SOURCE else nodes[source].name for source in sources)
+        node = Node(
+            path, op, names, shapes, facts.output_shape, facts.params, facts.macs, self.stage, self.block, facts.buffers
+        )
+        nodes.append(node)
+        self.children.append(index)
+        return index
+
+    def _count(self, facts: _Facts, layer: Layer, path: str) -> None:
+        elements = 1
+        for size in facts.output_shape:
+            elements *= size
+        totals = self.totals
+        totals[0] += facts.params + facts.buffers
+        totals[1] += facts.macs
+        totals[2] += elements
+        # 8 bytes is the widest dtype, 2 x MACs the largest count shown.
+        if max(totals) > LARGEST_TOTAL // 8:
+            raise self._error(
+                layer, f"expected a network that can be counted exactly, got more than 2^50 by layer `{path}`"
+            )
+
+    def _claim(self, path: str, layer: Layer) -> None:
+        other = self.taken.get(path)
+        if other is not None:
+            raise self._error(
+                layer,
+                f"expected names that differ, got `{path}` twice: here and on line {other[0]} (`{other[1]}`)",
+                "branches add no scope: the names inside them belong to the block that holds them",
+            )
+        self.taken[path] = layer.line, layer.path
+
+    def _step(self, layer: Layer) -> None:
+        self.steps += 1
+        if self.steps > MAX_STEPS:
+            raise self._error(layer, f"expected a network that expands in at most {MAX_STEPS:,} steps, got more")
+
+    def _open(self) -> list[Group | int]:
+        """Start to gather children; what came before is handed back to `_close`."""
+        outer, self.children = self.children, []
+        return outer
+
+    def _close(self, outer: list[Group | int], role: str, name: str, *details: Any) -> Group:
+        group = Group(role, name, tuple(self.children), *details)
+        self.children = outer
+        return group
+
+    def _append(self, group: Group) -> None:
+        if group.children:
+            self.children.append(group)
+
+    def _attach_heads(self, path: str, value: int, environment: Environment) -> int:
+        for head in self.waiting.pop(path, ()):
+            self._head(head, value, environment.outer or environment)
+        return value
+
+    def _head(self, head: Head, value: int, model: Environment) -> None:
+        if head.name in self.taken:
+            line, path = self.taken[head.name]
+            raise SpecError(
+                f"expected a name of its own for the head, got `{head.name}`, also on line {line} (`{path}`)",
+                file=self.spec.file,
+                line=head.line,
+                path=head.path,
+            )
+        self.taken[head.name] = head.line, head.path
+        stage, block = self.stage, self.block
+        self.stage, self.block = head.name, None
+        outer = self._open()
+        end = self._sequence(head.body, head.name, value, model)
+        group = self._close(outer, "head", head.name)
+        self.stage, self.block = stage, block
+        if not group.children:
+            raise SpecError(
+                "expected a head with layers, got none", file=self.spec.file, line=head.line, path=head.path
+            )
+        self.head_groups.append(group)
+        self.heads[head.name] = HeadOutput(head.name, self.nodes[end].name, head.weight)
+
+    def _check_heads(self) -> None:
+        for source, heads in self.waiting.items():
+            raise SpecError(
+                f"expected a head after a layer or block of the network, got `{source}`",
+                file=self.spec.file,
+                line=heads[0].line,
+                path=heads[0].path,
+                hint=nearest(source, self.taken),
+            )
+
+    def _error(self, layer: Layer, fact: str, hint: str = "") -> SpecError:
+        file = self.spec.file if layer.line is not None else LABEL
+        return SpecError(fact, file=file, line=layer.line, path=layer.path, hint=hint)
+
+
+def _resolved(data: Any, environment: Environment) -> Any:
+    if isinstance(data, Reference):
+        return environment.find(data)
+    if isinstance(data, tuple):
+        return tuple(_resolved(item, environment) for item in data)
+    return data
+
+
+def _shown(value: Any) -> Any:
+    """A block's argument as plain data: a layer by its name."""
+    if isinstance(value, Closure):
+        layer = value.layer
+        return layer.name if isinstance(layer, Call | Parallel) else "layers"
+    return value
+
+
+def _branch_label(branch: Sequence, index: int) -> str:
+    names = [name for name, _ in branch.entries if name is not None]
+    return names[0] if len(names) == 1 else f"branch {index + 1}"

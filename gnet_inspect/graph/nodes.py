@@ -1,0 +1,110 @@
+"""The graph: what every analysis, view and runtime reads. Frozen plain data.
+
+Node is a msgspec.Struct because a network may have 100,000 of them and a Struct is built in a fraction of a
+microsecond.
+"""
+
+from typing import Any
+
+from msgspec import Struct
+
+from gnet_inspect.ops import Op, Shape, Shapes
+
+# The name under which `inputs` lists the network's own input.
+INPUT = "input"
+
+
+class Node(Struct, frozen=True):
+    """One layer of the expanded network.
+
+    `inputs` are the names of the nodes it reads ("input" for the network's input), `input_shapes` their shapes in the
+    same order; shapes carry the batch: (N, C, H, W) or (N, F). `macs` include the batch and no biases. `block` is the
+    outermost block instance the node lies in, or None.
+    """
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    input_shapes: Shapes
+    output_shape: Shape
+    params: int
+    macs: int
+    stage: str
+    block: str | None
+    buffers: int = 0
+
+
+class BlockArgument(Struct, frozen=True):
+    """An argument of a block instance: plain data (a layer by its name)."""
+
+    name: str
+    value: Any
+    # Whether the block demands it (it has no default), and whether it is what the default says.
+    required: bool
+    is_default: bool
+
+    def describe(self) -> str:
+        """What must be given reads in its order, what may be given by its name, a default not at all."""
+        value = self.value
+        text = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
+        if isinstance(value, bool):
+            text = text.lower()
+        if self.required:
+            return text
+        return "" if self.is_default else f"{self.name} {text}"
+
+
+class Group(Struct, frozen=True):
+    """A part of the network as its spec groups it, for display and diagrams.
+
+    `role` is "stage", "head", "block", "list" or "branch"; `name` the stage's or head's name, the path of a block or
+    list, or the label of a branch; `kind` the block's name. `children` are Groups and the indices of nodes, in
+    execution order.
+    """
+
+    role: str
+    name: str
+    children: tuple["Group | int", ...]
+    kind: str = ""
+    arguments: tuple[BlockArgument, ...] = ()
+
+    def describe(self) -> str:
+        """A block with its arguments: "inception 64, 96-128, 16-32, 32"."""
+        return f"{self.kind} {', '.join(filter(None, (item.describe() for item in self.arguments)))}".strip()
+
+    def nodes(self) -> list[int]:
+        """The indices of all nodes below, in order."""
+        found: list[int] = []
+        for child in self.children:
+            if isinstance(child, int):
+                found.append(child)
+            else:
+                found.extend(child.nodes())
+        return found
+
+
+class HeadOutput(Struct, frozen=True):
+    """An auxiliary head of a training graph: the node that gives its logits, and its weight in the loss."""
+
+    name: str
+    output: str
+    weight: float
+
+
+class Graph(Struct, frozen=True):
+    """A network at one input shape: nodes in execution order, and the tree of stages they are grouped in."""
+
+    model: str
+    title: str
+    mode: str
+    input_shape: Shape
+    nodes: tuple[Node, ...]
+    output: str
+    stages: tuple[Group, ...] = ()
+    heads: tuple[HeadOutput, ...] = ()
+    overrides: tuple[str, ...] = ()
+
+    @property
+    def variant(self) -> str:
+        """The model's name with the edits that were made to it."""
+        return " ".join([self.model, *self.overrides])

@@ -1,0 +1,139 @@
+"""Edits of a spec by path: `inception4a.c2=[96, 256]`, `maxpool4.kernel_size=3`, `classes=10`."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from gnet_inspect.errors import SpecError, UsageError, nearest, show
+from gnet_inspect.ops.arguments import Elements, Kind
+from gnet_inspect.spec.document import Value, plain_value, read_document
+from gnet_inspect.spec.layers import LayerReader, Scope
+from gnet_inspect.spec.model import Argument, Spec
+
+LABEL = "override"
+
+
+def parse_overrides(items: Iterable[str]) -> dict[str, Value]:
+    """The values of `--set PATH=VALUE`; VALUE is YAML. Raises UsageError."""
+    found: dict[str, Value] = {}
+    for item in items:
+        path, equals, text = item.partition("=")
+        path = path.strip()
+        if not equals or not path:
+            raise UsageError(f"--set: expected PATH=VALUE, got {item!r}. (for example --set classes=10)")
+        if path in found:
+            raise UsageError(f"--set: expected each path once, got `{path}` again")
+        try:
+            value = read_document(text, "--set")
+        except SpecError as error:
+            raise UsageError(f"--set: `{path}`: {error.fact}") from None
+        found[path] = _relabelled(value, path)
+    return found
+
+
+def _relabelled(value: Value, path: str) -> Value:
+    """The value under its override's path, with no lines: there is no file to find them in."""
+    data: Any = value.data
+    if isinstance(data, dict):
+        data = {key: _relabelled(item, f"{path}.{key}") for key, item in data.items()}
+    elif isinstance(data, list):
+        data = [_relabelled(item, f"{path}.{index}") for index, item in enumerate(data)]
+    return Value(data, None, path)
+
+
+def override_values(overrides: Mapping[str, object] | None) -> dict[str, Value]:
+    """Plain Python values (or Values already read from flags) as Values. Raises UsageError."""
+    found = {}
+    for path, value in (overrides or {}).items():
+        try:
+            found[path] = value if isinstance(value, Value) else plain_value(value, path)
+        except TypeError as error:
+            raise UsageError(f"{LABEL}: `{path}`: expected a number, a list, a flag or a layer: {error}") from None
+    return found
+
+
+class Edits:
+    """The overrides of one expansion: applied where a call of their path is met, and accounted for at the end."""
+
+    def __init__(self, spec: Spec, overrides: Mapping[str, Value]) -> None:
+        self.spec = spec
+        self.unused = dict(overrides)
+        # By the path of the call: argument -> [(element or None, the override's full path, value)].
+        self.by_call: dict[str, dict[str, list[tuple[int | None, str, Value]]]] = {}
+        # What the expansion met, for the error about what does not exist: path of a call -> (its name, its arguments).
+        self.met: dict[str, tuple[str, tuple[str, ...]]] = {}
+        for path, value in overrides.items():
+            for call, argument, element in _readings(path):
+                self.by_call.setdefault(call, {}).setdefault(argument, []).append((element, path, value))
+
+    def __bool__(self) -> bool:
+        return bool(self.by_call)
+
+    def at(self, call: str, name: str, kinds: Mapping[str, Kind]) -> dict[str, list[tuple[int | None, str, Value]]]:
+        """The edits of the call at that path, by argument."""
+        self.met[call] = (name, tuple(kinds))
+        edits = self.by_call.get(call, {})
+        return {argument: found for argument, found in edits.items() if argument in kinds}
+
+    def apply(self, found: list[tuple[int | None, str, Value]], kind: Kind, current: Any) -> Argument | None:
+        """The edited argument: a whole value, or `current` with some elements replaced; None where none fits."""
+        result: Argument | None = None
+        for element, path, value in sorted(found, key=lambda edit: edit[0] is not None):
+            if element is None:
+                result = self._reader().argument(value, kind, Scope(list(self.spec.params)))
+            else:
+                base = current if result is None else result.data
+                if not isinstance(base, tuple):
+                    # One number for both axes is a pair of it (`kernel_size.0`).
+                    base = kind.read(base) if kind.element() is not None and base is not None else base
+                if not isinstance(base, tuple):
+                    raise UsageError(
+                        f"{LABEL}: `{path}`: expected an element of a list, "
+                        f"but `{path.rpartition('.')[0]}` is {show(base)}"
+                    )
+                if element >= len(base):
+                    raise UsageError(f"{LABEL}: `{path}`: expected an element from 0 to {len(base) - 1}, got {element}")
+                each = kind.kinds[element] if isinstance(kind, Elements) else kind.element()
+                data = value.plain()
+                try:
+                    (each or kind).read(data)
+                except ValueError as error:
+                    raise UsageError(f"{LABEL}: `{path}`: expected {error}, got {show(data)}") from None
+                result = Argument((*base[:element], data, *base[element + 1 :]), None, path, open=True)
+            self.unused.pop(path, None)
+        return result
+
+    def _reader(self) -> LayerReader:
+        # Only its membership test and its finished blocks are used here: nothing is left to read.
+        reader = LayerReader(LABEL, dict.fromkeys(self.spec.blocks, Value(None, None)), Scope(list(self.spec.params)))
+        reader.blocks = dict(self.spec.blocks)
+        return reader
+
+    def check_all_used(self) -> None:
+        """Raise UsageError for the first override that met nothing, naming what exists."""
+        for path in self.unused:
+            call, _, argument = path.rpartition(".")
+            while call and call not in self.met and not any(name.startswith(call + ".") for name in self.met):
+                call, _, argument = call.rpartition(".")
+            if call in self.met:
+                name, arguments = self.met[call]
+                hint = nearest(argument, arguments) if arguments else f"{name} takes no arguments"
+                raise UsageError(
+                    f"{LABEL}: `{path}`: expected an argument of `{call}` ({name}), got `{argument}`. ({hint})"
+                )
+            names = [*self.spec.params, *self.met]
+            if call:
+                names = [name for name in names if name.startswith(call + ".")]
+            got = f"{call}.{argument}" if call else path
+            raise UsageError(
+                f"{LABEL}: `{path}`: expected a parameter of the model or the path of an argument, "
+                f"got `{got}`, which does not exist. ({nearest(got, [name for name in names if name])})"
+            )
+
+
+def _readings(path: str) -> Iterable[tuple[str, str, int | None]]:
+    """How a path may be read: (call, argument, element). `a.b.0` is argument `0` of a.b, or element 0 of a's b."""
+    call, _, argument = path.rpartition(".")
+    yield call, argument, None
+    if argument.isdecimal() and call and len(argument) < 5:
+        outer, _, name = call.rpartition(".")
+        yield outer, name, int(argument)

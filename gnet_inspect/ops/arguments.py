@@ -1,0 +1,342 @@
+"""The kinds of value a layer's argument can take: one object says how it is read, described and drawn in JSON Schema.
+
+A kind's `read` returns the value in its one normal form (a pair is always a tuple) or raises ValueError; the caller
+knows where the value stood and makes the error of it. `words` completes the sentence "expected ...".
+"""
+
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+# No size in a network comes near it, and products of a few of these stay exact and fast.
+LARGEST_INTEGER = 2**31 - 1
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+class Kind:
+    """One kind of argument."""
+
+    words: str
+    plural: str
+
+    def read(self, value: object) -> Any:
+        raise NotImplementedError
+
+    def schema(self) -> dict[str, Any]:
+        """What JSON Schema says of it."""
+        raise NotImplementedError
+
+    def element(self) -> "Kind | None":
+        """The kind of one element where a list is allowed, else None."""
+        return None
+
+    def _refuse(self) -> ValueError:
+        return ValueError(self.words)
+
+
+@dataclass(frozen=True)
+class Integer(Kind):
+    minimum: int | None = 1
+    nonzero: bool = False
+
+    @property
+    def words(self) -> str:  # type: ignore[override]  # a computed constant
+        return "an integer other than 0" if self.nonzero else f"{self._adjective('an', 'a')}integer"
+
+    @property
+    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+        return "integers other than 0" if self.nonzero else f"{self._adjective('', '')}integers"
+
+    def _adjective(self, plain: str, qualified: str) -> str:
+        name = {None: plain, 0: f"{qualified} non-negative", 1: f"{qualified} positive"}[self.minimum].strip()
+        return f"{name} " if name else ""
+
+    def read(self, value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            low = -LARGEST_INTEGER if self.minimum is None else self.minimum
+            if low <= value <= LARGEST_INTEGER and not (self.nonzero and value == 0):
+                return value
+        raise self._refuse()
+
+    def schema(self) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": "integer", "maximum": LARGEST_INTEGER}
+        if self.minimum is not None:
+            schema["minimum"] = self.minimum
+        return schema | ({"not": {"const": 0}} if self.nonzero else {})
+
+
+@dataclass(frozen=True)
+class Pair(Kind):
+    """One integer for both axes, or [height, width]; read as a tuple (height, width)."""
+
+    each: Kind = Integer(1)
+
+    @property
+    def words(self) -> str:  # type: ignore[override]  # a computed constant
+        return f"{self.each.words} or a pair [height, width] of {self.each.plural}"
+
+    @property
+    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+        return f"{self.each.plural} or pairs of them"
+
+    def read(self, value: object) -> tuple[Any, Any]:
+        try:
+            if isinstance(value, list | tuple):
+                height, width = value
+                return self.each.read(height), self.each.read(width)
+            one = self.each.read(value)
+        except ValueError:
+            raise self._refuse() from None
+        return one, one
+
+    def schema(self) -> dict[str, Any]:
+        each = self.each.schema()
+        return {"anyOf": [each, {"type": "array", "items": each, "minItems": 2, "maxItems": 2}]}
+
+    def element(self) -> Kind:
+        return self.each
+
+
+@dataclass(frozen=True)
+class Optional(Kind):
+    """The same, or null."""
+
+    of: Kind
+
+    @property
+    def words(self) -> str:  # type: ignore[override]  # a computed constant
+        return f"{self.of.words} or null"
+
+    @property
+    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+        return f"{self.of.plural} or nulls"
+
+    def read(self, value: object) -> Any:
+        if value is None:
+            return None
+        try:
+            return self.of.read(value)
+        except ValueError:
+            raise self._refuse() from None
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [self.of.schema(), {"type": "null"}]}
+
+    def element(self) -> Kind | None:
+        return self.of.element()
+
+
+@dataclass(frozen=True)
+class Padding(Kind):
+    """Conv2d's: a pair, or torch's words "same" and "valid"."""
+
+    pair: Pair = Pair(Integer(0))
+    words = 'a non-negative integer, a pair [height, width] of them, "same" or "valid"'
+    plural = "paddings"
+
+    def read(self, value: object) -> tuple[int, int] | str:
+        if value in ("same", "valid"):
+            return str(value)
+        try:
+            return self.pair.read(value)
+        except ValueError:
+            raise self._refuse() from None
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [*self.pair.schema()["anyOf"], {"enum": ["same", "valid"]}]}
+
+    def element(self) -> Kind:
+        return self.pair.element()
+
+
+@dataclass(frozen=True)
+class Number(Kind):
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def words(self) -> str:  # type: ignore[override]  # a computed constant
+        if self.low is not None and self.high is not None:
+            return f"a number from {self.low:g} to {self.high:g}"
+        return "a number" if self.low is None else f"a number of at least {self.low:g}"
+
+    @property
+    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+        return self.words.replace("a number", "numbers", 1)
+
+    def read(self, value: object) -> float:
+        if _is_integer(value) or isinstance(value, float):
+            number = float(value)  # type: ignore[arg-type]  # an int or a float, by the line above
+            above = self.low is None or number >= self.low
+            if isfinite(number) and above and (self.high is None or number <= self.high):
+                return number
+        raise self._refuse()
+
+    def schema(self) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": "number"}
+        if self.low is not None:
+            schema["minimum"] = self.low
+        if self.high is not None:
+            schema["maximum"] = self.high
+        return schema
+
+
+@dataclass(frozen=True)
+class Flag(Kind):
+    words = "true or false"
+    plural = "flags (true or false)"
+
+    def read(self, value: object) -> bool:
+        if isinstance(value, bool):
+            return value
+        raise self._refuse()
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
+
+
+@dataclass(frozen=True)
+class Choice(Kind):
+    options: tuple[str, ...]
+
+    @property
+    def words(self) -> str:  # type: ignore[override]  # a computed constant
+        return "one of " + ", ".join(f'"{option}"' for option in self.options)
+
+    @property
+    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+        return "any of " + ", ".join(f'"{option}"' for option in self.options)
+
+    def read(self, value: object) -> str:
+        if isinstance(value, str) and value in self.options:
+            return value
+        raise self._refuse()
+
+    def schema(self) -> dict[str, Any]:
+        return {"enum": list(self.options)}
+
+
+@dataclass(frozen=True)
+class Numbers(Kind):
+    """A list of numbers, one for each channel."""
+
+    words = "a list of numbers, one for each channel"
+    plural = "lists of numbers"
+
+    def read(self, value: object) -> tuple[float, ...]:
+        if isinstance(value, list | tuple) and value:
+            try:
+                return tuple(Number().read(item) for item in value)
+            except ValueError:
+                pass
+        raise self._refuse()
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "array", "items": {"type": "number"}, "minItems": 1}
+
+    def element(self) -> Kind:
+        return Number()
+
+
+@dataclass(frozen=True)
+class Elements(Kind):
+    """A list of exactly so many, each of its own kind: what a parameter is whose elements are used (`$c2.0`)."""
+
+    kinds: tuple[Kind, ...]
+
+    @property
+    def words(self) -> str:  # type: ignore[override]  # a computed constant
+        return self._several("a pair", "a list of ")
+
+    @property
+    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+        return self._several("pairs", "lists of ")
+
+    def _several(self, pair: str, more: str) -> str:
+        number = len(self.kinds)
+        if len({kind.words for kind in self.kinds}) > 1:
+            return f"{more}{number}: " + ", then ".join(kind.words for kind in self.kinds)
+        name = pair if number == 2 else f"{more}{number}"
+        return f"{name} of {self.kinds[0].plural}" if number == 2 else f"{name} {self.kinds[0].plural}"
+
+    def read(self, value: object) -> tuple[Any, ...]:
+        if isinstance(value, list | tuple) and len(value) == len(self.kinds):
+            try:
+                return tuple(kind.read(item) for kind, item in zip(self.kinds, value, strict=True))
+            except ValueError:
+                pass
+        raise self._refuse()
+
+    def schema(self) -> dict[str, Any]:
+        number = len(self.kinds)
+        return {"type": "array", "items": [k.schema() for k in self.kinds], "minItems": number, "maxItems": number}
+
+    def element(self) -> Kind:
+        return self.kinds[0]
+
+
+@dataclass(frozen=True)
+class Every(Kind):
+    """What several uses of one parameter demand together; a value takes the first one's form."""
+
+    kinds: tuple[Kind, ...]
+
+    @property
+    def words(self) -> str:  # type: ignore[override]  # a computed constant
+        return self.kinds[0].words
+
+    @property
+    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+        return self.kinds[0].plural
+
+    def read(self, value: object) -> Any:
+        forms = [kind.read(value) for kind in self.kinds]
+        return forms[0]
+
+    def schema(self) -> dict[str, Any]:
+        return {"allOf": [kind.schema() for kind in self.kinds]}
+
+    def element(self) -> Kind | None:
+        return self.kinds[0].element()
+
+
+def together(kinds: list[Kind]) -> Kind:
+    """One kind for all of them, each once."""
+    distinct = list(dict.fromkeys(kinds))
+    if not distinct:
+        return AnyValue()
+    return distinct[0] if len(distinct) == 1 else Every(tuple(distinct))
+
+
+@dataclass(frozen=True)
+class AnyValue(Kind):
+    """A parameter nothing constrains."""
+
+    words = "a number, a list, a flag or a layer"
+    plural = "values"
+
+    def read(self, value: object) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    def schema(self) -> dict[str, Any]:
+        return {}
+
+
+@dataclass(frozen=True)
+class LayerKind(Kind):
+    """A parameter that holds a layer."""
+
+    words = "a layer"
+    plural = "layers"
+
+    def read(self, value: object) -> Any:
+        return value
+
+    def schema(self) -> dict[str, Any]:
+        return {"$ref": "#/definitions/layer"}
+
+
+LAYER = LayerKind()

@@ -1,0 +1,182 @@
+"""Normalisation, activations and the other layers that keep their input's shape; and Flatten."""
+
+from math import prod
+from typing import Annotated, Any, ClassVar
+
+from gnet_inspect.errors import ShapeError
+from gnet_inspect.ops.arguments import Choice, Flag, Integer, Number, Numbers, Optional
+from gnet_inspect.ops.base import POINT, Op, Shape, Shapes, Window, spatial
+from gnet_inspect.units import dimensions
+
+
+class BatchNorm2d(Op, frozen=True):
+    """torch.nn.BatchNorm2d; num_features is inferred. Its statistics are buffers: 2 C and one step counter."""
+
+    eps: Annotated[float, Number(0)] = 1e-5
+    momentum: Annotated[float | None, Optional(Number(0, 1))] = 0.1
+    affine: Annotated[bool, Flag()] = True
+    track_running_stats: Annotated[bool, Flag()] = True
+
+    def output_shape(self, inputs: Shapes) -> Shape:
+        return spatial("BatchNorm2d", inputs)
+
+    def params(self, inputs: Shapes) -> int:
+        return 2 * inputs[0][1] if self.affine else 0
+
+    def buffers(self, inputs: Shapes) -> int:
+        return 2 * inputs[0][1] + 1 if self.track_running_stats else 0
+
+    def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
+        return {"num_features": inputs[0][1]} | super().torch_arguments(inputs)
+
+
+class LocalResponseNorm(Op, frozen=True):
+    """torch.nn.LocalResponseNorm, across channels; torch divides alpha by the size."""
+
+    size: Annotated[int, Integer(1)]
+    alpha: Annotated[float, Number()] = 1e-4
+    beta: Annotated[float, Number()] = 0.75
+    k: Annotated[float, Number()] = 1.0
+
+    def output_shape(self, inputs: Shapes) -> Shape:
+        return spatial("LocalResponseNorm", inputs)
+
+    def describe(self) -> str:
+        return f"LocalResponseNorm {self.size}"
+
+
+class ChannelAffine(Op, frozen=True):
+    """x * scale + shift, one pair for each channel; no parameters, no MACs (torchvision's transform_input)."""
+
+    scale: Annotated[tuple[float, ...], Numbers()]
+    shift: Annotated[tuple[float, ...], Numbers()]
+
+    def output_shape(self, inputs: Shapes) -> Shape:
+        shape = spatial("ChannelAffine", inputs)
+        if not len(self.scale) == len(self.shift) == shape[1]:
+            raise ShapeError(
+                f"ChannelAffine expects one scale and one shift for each of {shape[1]} channels, "
+                f"got {len(self.scale)} and {len(self.shift)}"
+            )
+        return shape
+
+    def buffers(self, inputs: Shapes) -> int:
+        return len(self.scale) + len(self.shift)
+
+
+class _InPlace(Op, frozen=True):
+    """An activation with torch's `inplace`; the module honours it where nothing else reads the input."""
+
+    inplace: Annotated[bool, Flag()] = False
+
+
+class ReLU(_InPlace, frozen=True):
+    """torch.nn.ReLU."""
+
+
+class ReLU6(_InPlace, frozen=True):
+    """torch.nn.ReLU6."""
+
+
+class SiLU(_InPlace, frozen=True):
+    """torch.nn.SiLU."""
+
+
+class Sigmoid(Op, frozen=True):
+    """torch.nn.Sigmoid."""
+
+
+class Tanh(Op, frozen=True):
+    """torch.nn.Tanh."""
+
+
+class GELU(Op, frozen=True):
+    """torch.nn.GELU."""
+
+    approximate: Annotated[str, Choice(("none", "tanh"))] = "none"
+
+
+class Softmax(Op, frozen=True):
+    """torch.nn.Softmax; its default here is the channels, which is what torch falls back to with a warning."""
+
+    dim: Annotated[int, Integer(None)] = 1
+
+    def output_shape(self, inputs: Shapes) -> Shape:
+        rank = len(inputs[0])
+        if not -rank <= self.dim < rank:
+            raise ShapeError(
+                f"Softmax expects dim from {-rank} to {rank - 1} for {dimensions(inputs[0])}, got {self.dim}"
+            )
+        return inputs[0]
+
+    def window(self, inputs: Shapes) -> Window:
+        # Along a spatial axis every output sees every input.
+        axis = self.dim % len(inputs[0])
+        if len(inputs[0]) != 4 or axis < 2:
+            return POINT
+        whole = (inputs[0][axis], 1)
+        return (whole, POINT[1]) if axis == 2 else (POINT[0], whole)
+
+
+class Dropout(Op, frozen=True):
+    """torch.nn.Dropout: the identity at inference."""
+
+    p: Annotated[float, Number(0, 1)] = 0.5
+    inplace: Annotated[bool, Flag()] = False
+
+    def is_view(self, training: bool) -> bool:
+        return not training
+
+    def describe(self) -> str:
+        return f"Dropout {self.p:g}"
+
+
+class Identity(Op, frozen=True):
+    """torch.nn.Identity."""
+
+    def is_view(self, training: bool) -> bool:
+        return True
+
+
+class Flatten(Op, frozen=True):
+    """torch.nn.Flatten, as far as the result is (N, F) or stays (N, C, H, W)."""
+
+    start_dim: Annotated[int, Integer(None)] = 1
+    end_dim: Annotated[int, Integer(None)] = -1
+
+    def is_view(self, training: bool) -> bool:
+        return True
+
+    def output_shape(self, inputs: Shapes) -> Shape:
+        shape = inputs[0]
+        rank = len(shape)
+        if not all(-rank <= dim < rank for dim in (self.start_dim, self.end_dim)):
+            raise ShapeError(
+                f"Flatten expects dims from {-rank} to {rank - 1} for {dimensions(shape)}, "
+                f"got {self.start_dim} and {self.end_dim}"
+            )
+        start, end = self.start_dim % rank, self.end_dim % rank
+        if start > end:
+            raise ShapeError(f"Flatten expects start_dim before end_dim, got {self.start_dim} and {self.end_dim}")
+        flat = (*shape[:start], prod(shape[start : end + 1]), *shape[end + 1 :])
+        if len(flat) not in (2, 4) or start == 0 < end:
+            raise ShapeError(
+                f"Flatten of {dimensions(shape)} from {self.start_dim} to {self.end_dim} gives {dimensions(flat)}; "
+                "a network here passes N x C x H x W or N x F on"
+            )
+        return flat
+
+
+class Opaque(Op, frozen=True):
+    """A layer outside the vocabulary, met in a traced module: shown as such, never counted as zero in silence."""
+
+    type_name: str
+    shape: Shape
+    counted: ClassVar[bool] = False
+
+    @property
+    def kind(self) -> str:
+        return self.type_name
+
+    def output_shape(self, inputs: Shapes) -> Shape:
+        return self.shape

@@ -1,0 +1,1 @@
+"""The only rooms that import torch: Graph -> nn.Module, and the checks against it."""

@@ -1,0 +1,140 @@
+"""Graph -> torch.nn.Module: real torch layers under the node names, run by small plans.
+
+A plan is plain data (tuples), so modules pickle, deep-copy, compile and export like any other.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from gnet_inspect.errors import MissingError, UsageError
+from gnet_inspect.graph import Graph
+from gnet_inspect.runtime.layers import build_layer, overwritable
+from gnet_inspect.runtime.plan import Plan, Planner
+from gnet_inspect.units import byte_count
+
+
+class Outputs(NamedTuple):
+    """What a module with heads returns in training mode: logits (N, classes), and each head's by its name."""
+
+    logits: Tensor
+    heads: dict[str, Tensor]
+
+
+class Members(nn.Module):
+    """A scope of names whose members are run by the scope around it."""
+
+
+class Block(nn.Module):
+    """A block or list: one tensor in, one out."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def forward(self, x: Tensor) -> Tensor:
+        return _run(self, self._plan, x)[0]
+
+
+class Network(nn.Module):
+    """A whole network of an eval graph: images (N, C, H, W) in, logits out, in either mode."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__()
+        self._plan = plan
+
+    def forward(self, x: Tensor) -> Tensor | Outputs:
+        return _run(self, self._plan, x)[0]
+
+
+class NetworkWithHeads(Network):
+    """A whole network of a training graph: `Outputs` in training mode; in eval mode logits, its heads not run."""
+
+    def __init__(self, plan: Plan, training_plan: Plan, heads: tuple[str, ...]) -> None:
+        super().__init__(plan)
+        self._training_plan = training_plan
+        self._heads = heads
+
+    def forward(self, x: Tensor) -> Tensor | Outputs:
+        if not self.training:
+            return super().forward(x)
+        logits, *heads = _run(self, self._training_plan, x)
+        return Outputs(logits, dict(zip(self._heads, heads, strict=True)))
+
+
+def _run(module: nn.Module, plan: Plan, x: Tensor) -> list[Tensor]:
+    values: list[Tensor | None] = [x, *[None] * (plan.slots - 1)]
+    del x  # the plan decides when it dies
+    for step in plan.steps:
+        child = module
+        for name in step.path:
+            child = getattr(child, name)
+        values[step.output] = child(*[values[slot] for slot in step.inputs])
+        for slot in step.drop:
+            values[slot] = None
+    return [values[slot] for slot in plan.outputs]  # type: ignore[misc]  # outputs are never dropped
+
+
+def build_module(
+    graph: Graph, *, device: torch.device | str | None = None, dtype: torch.dtype | None = None
+) -> nn.Module:
+    """The torch module of a graph: layers under the node names, initialised as torch initialises them.
+
+    Every block and list is a module of its own (`net.inception3a(x)` works, hooks on it fire). The module of an eval
+    graph returns logits (N, classes); that of a train graph returns `Outputs` in training mode, and logits in eval
+    mode. Build on the device "meta" for shapes without memory.
+
+    Raises MissingError where the weights would not fit into the memory that is free, with the bytes they take, and
+    UsageError for a graph with layers outside the vocabulary.
+    """
+    unknown = sorted({node.op.kind for node in graph.nodes if not node.op.counted})
+    if unknown:
+        raise UsageError(f"expected layers of the vocabulary, got {', '.join(unknown)}: they cannot be built")
+    target = torch.device(device) if device is not None else torch.get_default_device()
+    width = torch.empty((), dtype=dtype, device="meta").element_size()
+    check_memory(graph.variant, sum(node.params + node.buffers for node in graph.nodes) * width, target)
+    planner = Planner(graph)
+    free = overwritable(graph)
+    with target:
+        network = _empty_network(graph, planner)
+        for path in planner.scopes:
+            plan = planner.scope(path)
+            _add(network, path, Members() if plan is None else Block(plan))
+        for node in graph.nodes:
+            _add(network, node.name, build_layer(node.op, node.input_shapes, node.name in free))
+    return network if dtype is None else network.to(dtype)
+
+
+def _empty_network(graph: Graph, planner: Planner) -> Network:
+    plan = planner.network(heads=False)
+    if not graph.heads:
+        return Network(plan)
+    return NetworkWithHeads(plan, planner.network(heads=True), tuple(head.name for head in graph.heads))
+
+
+def _add(network: nn.Module, path: str, child: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    network.get_submodule(parent).add_module(name, child)
+
+
+def check_memory(what: str, needed: int, device: torch.device) -> None:
+    """Raise MissingError where `needed` bytes are not free on a device; "meta" takes none."""
+    free = free_memory(device)
+    if free is not None and needed > free:
+        raise MissingError(
+            f"{what} takes {needed:,} bytes ({byte_count(needed)}) on {device}, "
+            f"where {free:,} ({byte_count(free)}) are free. "
+            "Build it on the device meta, in a smaller dtype, or on a machine with more memory"
+        )
+
+
+def free_memory(device: torch.device) -> int | None:
+    """Bytes free on a device; None where that is unknown or does not matter."""
+    if device.type == "cpu":
+        import psutil
+
+        return int(psutil.virtual_memory().available)
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return None

@@ -1,0 +1,56 @@
+"""Where specs come from: the built-in catalogue, a path, or text."""
+
+import os
+from pathlib import Path
+
+from gnet_inspect.errors import UsageError, nearest
+from gnet_inspect.spec.document import MAX_BYTES
+from gnet_inspect.spec.model import Spec
+from gnet_inspect.spec.parse import parse_spec
+
+ENDINGS = (".yaml", ".yml")
+
+
+def specs_folder() -> Path:
+    """The folder of built-in specs: inside the package in a wheel, beside it in a checkout."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "specs"
+    return inside if inside.is_dir() else package.parent / "specs"
+
+
+def catalogue() -> list[str]:
+    """The names of the built-in specs, sorted."""
+    return sorted(entry.name[:-5] for entry in os.scandir(specs_folder()) if entry.name.endswith(".yaml"))
+
+
+def spec_text(model: str | os.PathLike[str]) -> tuple[bytes, str]:
+    """(the YAML text of a built-in name or of a file, the name errors give it)."""
+    name = os.fspath(model)
+    builtin = specs_folder() / f"{name}.yaml"
+    if "/" not in name and "\\" not in name and builtin.is_file():
+        return builtin.read_bytes(), f"{name}.yaml"
+    path = Path(name)
+    try:
+        with path.open("rb") as file:
+            # One byte more than a spec may have: the reader refuses it by size, whatever the file's length.
+            return file.read(MAX_BYTES + 1), name
+    except IsADirectoryError:
+        raise UsageError(f"expected a built-in model or a spec file, got the folder {name!r}") from None
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        pass
+    except OSError as error:
+        raise UsageError(f"cannot read {name!r}: {error.strerror}") from None
+    if name.endswith(ENDINGS) or "/" in name:
+        raise UsageError(f"expected a spec file, got {name!r}, which does not exist")
+    raise UsageError(f"expected a built-in model or a spec file, got {name!r}: {nearest(name, catalogue())}")
+
+
+def load_spec(model: str | os.PathLike[str]) -> Spec:
+    """Read a spec by its built-in name ("googlenet") or by its path ("mine.yaml").
+
+    Raises SpecError (file, line, path) for a mistake in it and UsageError where there is no such model.
+
+    >>> load_spec("googlenet").input
+    (3, 224, 224)
+    """
+    return parse_spec(*spec_text(model))

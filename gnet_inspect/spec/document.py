@@ -1,0 +1,216 @@
+"""YAML text -> a tree of values that know their line, from PyYAML's parser events.
+
+Composed here rather than by PyYAML because specs are data from strangers: duplicate keys are refused, nesting and
+size are bounded before anything recurses (libyaml's own composer dies on 100,000 nested brackets), no tag is obeyed,
+and scalars are YAML 1.2's (`1e-3` is a number; `on` and `no` are strings).
+"""
+
+import re
+from collections.abc import Iterator
+from math import isfinite
+from typing import Any
+
+import yaml
+from msgspec import Struct
+
+from gnet_inspect.errors import SpecError
+
+MAX_BYTES = 2_000_000
+MAX_DEPTH = 64
+MAX_VALUES = 200_000
+
+_INTEGER = re.compile(r"[-+]?[0-9]+\Z|0x[0-9a-fA-F]+\Z|0o[0-7]+\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_WORDS: dict[str, Any] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+}
+
+
+class Value(Struct):
+    """One value of the document: a scalar, a list of Values or a dict of Values, and the line it stands on.
+
+    In a mapping the line is that of the key; a value given by a flag has none.
+    """
+
+    data: Any
+    line: int | None
+    path: str = ""
+
+    def plain(self) -> Any:
+        """The value without its lines."""
+        if isinstance(self.data, dict):
+            return {key: value.plain() for key, value in self.data.items()}
+        if isinstance(self.data, list):
+            return [value.plain() for value in self.data]
+        return self.data
+
+
+def read_document(text: bytes | str, file: str) -> Value:
+    """Parse one YAML document. `file` is the name errors give it. Raises SpecError."""
+    return _Composer(_decoded(text, file), file).document()
+
+
+def plain_value(data: object, path: str, depth: int = 0) -> Value:
+    """A Python value (an override from the API) as a Value. Raises TypeError for anything YAML could not say."""
+    if depth > MAX_DEPTH:
+        raise TypeError(f"nested deeper than {MAX_DEPTH} levels")
+    if isinstance(data, dict):
+        if not all(isinstance(key, str) for key in data):
+            raise TypeError("keys must be strings")
+        return Value({key: plain_value(item, f"{path}.{key}", depth + 1) for key, item in data.items()}, None, path)
+    if isinstance(data, list | tuple):
+        return Value([plain_value(item, f"{path}.{i}", depth + 1) for i, item in enumerate(data)], None, path)
+    if data is None or isinstance(data, bool | int | float | str):
+        return Value(data, None, path)
+    raise TypeError(f"a {type(data).__name__} is no number, list, flag or layer")
+
+
+def _height(value: Value) -> int:
+    """How many levels lie below a value."""
+    if isinstance(value.data, dict | list):
+        inner = value.data.values() if isinstance(value.data, dict) else value.data
+        return 1 + max(map(_height, inner), default=0)
+    return 0
+
+
+def _decoded(text: bytes | str, file: str) -> str:
+    if len(text) > MAX_BYTES:
+        raise SpecError(f"expected at most {MAX_BYTES:,} bytes, got {len(text):,}", file=file)
+    if isinstance(text, str):
+        return text
+    try:
+        return text.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = text[: error.start].count(b"\n") + 1
+        raise SpecError(f"expected UTF-8 text, got the byte 0x{text[error.start]:02x}", file=file, line=line) from None
+
+
+def _line(event: Any) -> int:
+    line: int = event.start_mark.line
+    return line + 1
+
+
+class _Composer:
+    def __init__(self, text: str, file: str) -> None:
+        self.file = file
+        self.count = 0
+        self.anchors: dict[str, tuple[Value, int, int]] = {}
+        self.open_anchors: set[str] = set()
+        loader = yaml.CLoader if yaml.__with_libyaml__ else yaml.Loader
+        self.events: Iterator[Any] = yaml.parse(text, Loader=loader)
+
+    def document(self) -> Value:
+        try:
+            for event in self.events:
+                if isinstance(event, yaml.DocumentStartEvent):
+                    value = self._value(self._next(), "", 0)
+                    self._next()
+                    self._only(self._next())
+                    return value
+        except yaml.YAMLError as error:
+            raise self._syntax_error(error) from None
+        raise SpecError("expected a spec, got an empty document", file=self.file, line=1)
+
+    def _next(self) -> Any:
+        return next(self.events)
+
+    def _only(self, event: Any) -> None:
+        if isinstance(event, yaml.DocumentStartEvent):
+            raise self._error(event, "", "expected one YAML document, got a second one")
+
+    def _error(self, event: Any, path: str, fact: str, hint: str = "") -> SpecError:
+        return SpecError(fact, file=self.file, line=_line(event), path=path, hint=hint)
+
+    def _syntax_error(self, error: yaml.YAMLError) -> SpecError:
+        mark = getattr(error, "problem_mark", None)
+        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
+        context = getattr(error, "context", None)
+        where = f", column {mark.column + 1}" if mark else ""
+        return SpecError(
+            f"expected valid YAML, got: {problem}" + (f" {context}" if context else "") + where,
+            file=self.file,
+            line=mark.line + 1 if mark else None,
+        )
+
+    def _check_bounds(self, event: Any, path: str, depth: int) -> None:
+        if self.count > MAX_VALUES:
+            raise self._error(event, path, f"expected at most {MAX_VALUES:,} values in a document")
+        if depth > MAX_DEPTH:
+            raise self._error(event, "", f"expected at most {MAX_DEPTH} levels of nesting")
+
+    def _value(self, event: Any, path: str, depth: int) -> Value:
+        self.count += 1
+        self._check_bounds(event, path, depth)
+        if isinstance(event, yaml.AliasEvent):
+            return self._alias(event, path, depth)
+        if event.tag is not None and event.tag != "!":
+            raise self._error(
+                event, path, f"expected plain data, got the tag {event.tag!r}", "tags are not used in specs"
+            )
+        before = self.count
+        if event.anchor is not None:
+            self.open_anchors.add(event.anchor)
+        if isinstance(event, yaml.ScalarEvent):
+            value = Value(self._scalar(event, path), _line(event), path)
+        elif isinstance(event, yaml.SequenceStartEvent):
+            value = self._list(event, path, depth)
+        else:
+            value = self._mapping(event, path, depth)
+        if event.anchor is not None:
+            self.open_anchors.discard(event.anchor)
+            self.anchors[event.anchor] = value, self.count - before + 1, _height(value)
+        return value
+
+    def _alias(self, event: Any, path: str, depth: int) -> Value:
+        if event.anchor in self.open_anchors or event.anchor not in self.anchors:
+            known = "inside itself" if event.anchor in self.open_anchors else "nowhere defined above"
+            raise self._error(event, path, f"expected an anchor defined above, got *{event.anchor}, {known}")
+        value, size, height = self.anchors[event.anchor]
+        # An alias counts as often as it is used: nested aliases cannot grow past the bounds.
+        self.count += size
+        self._check_bounds(event, path, depth + height)
+        return Value(value.data, _line(event), path)
+
+    def _list(self, event: Any, path: str, depth: int) -> Value:
+        items: list[Value] = []
+        while not isinstance(item := self._next(), yaml.SequenceEndEvent):
+            items.append(self._value(item, f"{path}.{len(items)}", depth + 1))
+        return Value(items, _line(event), path)
+
+    def _mapping(self, event: Any, path: str, depth: int) -> Value:
+        entries: dict[str, Value] = {}
+        while not isinstance(key_event := self._next(), yaml.MappingEndEvent):
+            key = self._key(key_event, path)
+            line = _line(key_event)
+            inner = f"{path}.{key}" if path else key
+            if key in entries:
+                raise self._error(
+                    key_event, inner, f"expected each key once, got `{key}` again (first on line {entries[key].line})"
+                )
+            value = self._value(self._next(), inner, depth + 1)
+            entries[key] = Value(value.data, line, inner)
+        return Value(entries, _line(event), path)
+
+    def _key(self, event: Any, path: str) -> str:
+        if isinstance(event, yaml.ScalarEvent) and event.tag in (None, "!"):
+            return str(event.value)
+        raise self._error(event, path, "expected a name as the key, got a list, a mapping, an alias or a tag")
+
+    def _scalar(self, event: Any, path: str) -> Any:
+        text: str = event.value
+        if not event.implicit[0]:
+            return text
+        if text in _WORDS:
+            return _WORDS[text]
+        if _INTEGER.match(text):
+            if len(text) > 19:
+                raise self._error(event, path, f"expected a number of at most 19 digits, got {len(text)}")
+            return int(text, 0) if text[:2] in ("0x", "0o") else int(text)
+        if _FLOAT.match(text):
+            number = float(text)
+            if not isfinite(number):
+                raise self._error(event, path, f"expected a finite number, got {text[:40]}")
+            return number
+        return text

@@ -1,0 +1,188 @@
+"""A spec as plain frozen data: what the YAML says, checked, with nothing expanded yet.
+
+Layers form a small tree of six shapes (Call, Nested, Parallel, Repeat, Hole and the Sequences they stand in); every
+one knows the line and the path it came from, because errors found later must point there.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct
+
+from gnet_inspect.ops.arguments import Kind
+
+
+class Reference(Struct, frozen=True):
+    """`$name`, or `$name.0`: one element of a list."""
+
+    name: str
+    element: int | None = None
+
+    def __str__(self) -> str:
+        return f"${self.name}" if self.element is None else f"${self.name}.{self.element}"
+
+
+class Argument(Struct, frozen=True):
+    """A value given to a layer: plain data, data with References in it, or (where the kind says so) a Layer."""
+
+    data: Any
+    line: int | None
+    path: str
+    # False where `data` holds no Reference and was checked when the spec was read.
+    open: bool = False
+
+
+class Call(Struct, frozen=True):
+    """One layer: a class of the vocabulary, or a block, with its arguments."""
+
+    name: str
+    arguments: Mapping[str, Argument]
+    is_block: bool
+    line: int | None
+    path: str
+    when: Reference | None = None
+
+
+class Nested(Struct, frozen=True):
+    """A list used as a layer: a scope whose members are numbered."""
+
+    sequence: "Sequence"
+    line: int | None
+    path: str
+    when: Reference | None = None
+
+
+class Parallel(Struct, frozen=True):
+    """`concat` or `add`: branches that start from the same input."""
+
+    name: str
+    branches: tuple["Sequence", ...]
+    scale: Argument | None
+    line: int | None
+    path: str
+    when: Reference | None = None
+
+
+class Repeat(Struct, frozen=True):
+    """N layers in a list."""
+
+    times: Argument
+    layer: "Layer"
+    line: int | None
+    path: str
+    when: Reference | None = None
+
+
+class Hole(Struct, frozen=True):
+    """`$parameter` where a layer stands."""
+
+    reference: Reference
+    line: int | None
+    path: str
+    when: Reference | None = None
+
+
+Layer = Call | Nested | Parallel | Repeat | Hole
+
+
+class Sequence(Struct, frozen=True):
+    """Layers in order; the name is None for members of a list, which number themselves."""
+
+    entries: tuple[tuple[str | None, Layer], ...]
+    line: int | None
+    path: str
+
+
+class BlockParameter(Struct, frozen=True):
+    """A parameter of a block or of the model: what its uses demand of it, and its default."""
+
+    name: str
+    kind: Kind
+    default: Argument | None = None
+
+
+class Block(Struct, frozen=True):
+    """A named template."""
+
+    name: str
+    parameters: Mapping[str, BlockParameter]
+    body: Sequence
+    line: int | None
+
+
+class Stage(Struct, frozen=True):
+    """A group of layers for display; it adds no scope to their names."""
+
+    name: str
+    body: Sequence
+
+
+class Head(Struct, frozen=True):
+    """An auxiliary classifier: present in training only, run right after the node or block `source`."""
+
+    name: str
+    source: str
+    weight: float
+    body: Sequence
+    line: int | None
+    path: str
+
+
+class Figure(Struct, frozen=True):
+    """A published number as it is printed ("2.7K"), its value, and the half-width of what rounds to it."""
+
+    printed: str
+    value: float
+    rounding: float
+
+
+class Row(Struct, frozen=True):
+    """One row of a published table: the nodes it covers and what is printed of them."""
+
+    nodes: tuple[str, ...]
+    figures: Mapping[str, Figure]
+    erratum: str = ""
+    note: str = ""
+    line: int | None = None
+
+
+class Claim(Struct, frozen=True):
+    """A published ratio between two models: `of` has `value` times the `ratio` quantity of `to`."""
+
+    ratio: str
+    of: str
+    to: str
+    value: float
+    erratum: str = ""
+    note: str = ""
+    line: int | None = None
+
+
+class Published(Struct, frozen=True):
+    """What one source says of the model."""
+
+    source: str
+    params_are: str = "parameters"
+    rows: tuple[Row, ...] = ()
+    totals: Row | None = None
+    claims: tuple[Claim, ...] = ()
+    accuracy: Mapping[str, Any] | None = None
+    note: str = ""
+
+
+class Spec(Struct, frozen=True):
+    """A model as its YAML file describes it. `input` is (channels, height, width)."""
+
+    name: str
+    input: tuple[int, int, int]
+    stages: tuple[Stage, ...]
+    title: str = ""
+    year: int | None = None
+    family: str = ""
+    notes: str = ""
+    paper: Mapping[str, str] = {}
+    params: Mapping[str, BlockParameter] = {}
+    blocks: Mapping[str, Block] = {}
+    heads: tuple[Head, ...] = ()
+    published: tuple[Published, ...] = ()
+    file: str = ""

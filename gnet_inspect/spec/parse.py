@@ -1,0 +1,125 @@
+"""The whole spec: YAML text -> Spec, every mistake answered with file, line and path."""
+
+from collections.abc import Mapping
+
+from gnet_inspect.ops.arguments import AnyValue, Integer, Kind, Number
+from gnet_inspect.spec.document import Value, read_document
+from gnet_inspect.spec.layers import LayerReader, Scope
+from gnet_inspect.spec.model import Argument, Block, BlockParameter, Head, Published, Spec, Stage
+from gnet_inspect.spec.published import PublishedReader
+from gnet_inspect.spec.reader import Reader
+
+REQUIRED = ("name", "input", "stages")
+OPTIONAL = ("title", "year", "family", "paper", "notes", "params", "blocks", "heads", "published")
+PAPER_KEYS = ("title", "authors", "venue", "year", "arxiv", "doi", "url")
+# A guard for plain arithmetic, far above any image.
+MAX_INPUT = 1_000_000
+
+
+def parse_spec(text: bytes | str, file: str = "spec") -> Spec:
+    """Read a spec from YAML text. `file` is the name its errors carry. Raises SpecError."""
+    return _SpecReader(file).spec(read_document(text, file))
+
+
+class _SpecReader(Reader):
+    def spec(self, document: Value) -> Spec:
+        entries = self.fields(document, "a spec", REQUIRED, OPTIONAL)
+        params = self._mapping_of(entries, "params")
+        for name, value in params.items():
+            self.name(value, name, "parameter")
+        model = Scope(list(params))
+        layers = LayerReader(self.file, self._mapping_of(entries, "blocks"), model)
+        blocks: dict[str, Block] = {name: layers.block(name, value) for name, value in layers.definitions.items()}
+        stages = self._stages(entries["stages"], layers, model)
+        heads = self._heads(self._mapping_of(entries, "heads"), layers, model)
+        return Spec(
+            name=self.text(entries["name"], "a name", 200),
+            input=self._input(entries["input"]),
+            stages=stages,
+            title=self._text(entries, "title"),
+            year=self.kind(entries["year"], Integer(1900)) if "year" in entries else None,
+            family=self._text(entries, "family"),
+            notes=self._text(entries, "notes"),
+            paper=self._paper(entries),
+            params=self._params(params, layers, model),
+            blocks=blocks,
+            heads=heads,
+            published=self._published(entries),
+            file=self.file,
+        )
+
+    def _mapping_of(self, entries: Mapping[str, Value], key: str) -> dict[str, Value]:
+        if key not in entries or entries[key].data is None:
+            return {}
+        return self.mapping(entries[key], f"{key}, a mapping from names")
+
+    def _text(self, entries: Mapping[str, Value], key: str) -> str:
+        return self.text(entries[key], f"the {key}, text,") if key in entries else ""
+
+    def _input(self, value: Value) -> tuple[int, int, int]:
+        words = "an input [channels, height, width]"
+        if not isinstance(value.data, list) or len(value.data) != 3:
+            raise self.expected(value, words, "the batch comes from --input or --batch")
+        sizes = [item.data for item in value.data]
+        if not all(type(size) is int and 1 <= size <= MAX_INPUT for size in sizes):
+            raise self.expected(value, f"{words} of positive integers up to {MAX_INPUT:,}")
+        channels, height, width = sizes
+        return channels, height, width
+
+    def _paper(self, entries: Mapping[str, Value]) -> dict[str, str]:
+        if "paper" not in entries:
+            return {}
+        fields = self.fields(entries["paper"], "a paper", [], PAPER_KEYS)
+        paper = {}
+        for key, value in fields.items():
+            if type(value.data) is not int and not isinstance(value.data, str):
+                hint = "quote it" if isinstance(value.data, float) else ""
+                raise self.expected(value, "text", hint)
+            paper[key] = str(value.data)
+        return paper
+
+    def _stages(self, value: Value, layers: LayerReader, model: Scope) -> tuple[Stage, ...]:
+        entries = self.mapping(value, "stages, a mapping from stage names to layers")
+        if not entries:
+            raise self.expected(value, "at least one stage")
+        stages = []
+        for name, item in entries.items():
+            if not name.strip() or len(name) > 10_000:
+                raise self.error(item, "expected a stage name of 1 to 10,000 characters")
+            body = layers.sequence(item, model, "the layers of a stage: a mapping from names to layers, or a list")
+            stages.append(Stage(name, body))
+        return tuple(stages)
+
+    def _heads(self, entries: Mapping[str, Value], layers: LayerReader, model: Scope) -> tuple[Head, ...]:
+        heads = []
+        for name, value in entries.items():
+            self.name(value, name, "head")
+            fields = self.fields(value, "a head", ["from", "layers"], ["weight"])
+            weight = self.kind(fields["weight"], Number(0)) if "weight" in fields else 1.0
+            body = layers.sequence(
+                fields["layers"], model, "the layers of a head: a mapping from names to layers, or a list"
+            )
+            source = self.text(fields["from"], "the name of a layer or block")
+            heads.append(Head(name, source, weight, body, fields["from"].line, fields["from"].path))
+        return tuple(heads)
+
+    def _params(self, entries: Mapping[str, Value], layers: LayerReader, model: Scope) -> dict[str, BlockParameter]:
+        parameters = {}
+        nothing = Scope([])
+        for name, value in entries.items():
+            kind: Kind = layers.demanded(value, model, name, f"parameter `{name}`")
+            default = self._model_default(value, kind, layers, nothing)
+            parameters[name] = BlockParameter(name, kind, default)
+        return parameters
+
+    def _model_default(self, value: Value, kind: Kind, layers: LayerReader, scope: Scope) -> Argument:
+        if isinstance(kind, AnyValue):
+            # Used nowhere (a network without a classifier may still declare its classes): nothing to check it by.
+            return Argument(kind.read(value.plain()), value.line, value.path)
+        return layers.argument(value, kind, scope)
+
+    def _published(self, entries: Mapping[str, Value]) -> tuple[Published, ...]:
+        if "published" not in entries or entries["published"].data is None:
+            return ()
+        reader = PublishedReader(self.file)
+        return self.items(entries["published"], "published, a list of sources", reader.entry)

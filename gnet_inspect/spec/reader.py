@@ -1,0 +1,68 @@
+"""Reading one Value of a document as text, number, list or mapping: the checks every part of a spec shares."""
+
+from collections.abc import Callable, Collection
+from typing import Any, TypeVar
+
+from gnet_inspect.errors import SpecError, nearest, show
+from gnet_inspect.ops.arguments import Kind
+from gnet_inspect.spec.document import Value
+from gnet_inspect.spec.names import name_fault
+
+T = TypeVar("T")
+
+
+class Reader:
+    """Turns Values into plain data, with the file's name at hand for the errors."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def error(self, value: Value, fact: str, hint: str = "", path: str | None = None) -> SpecError:
+        return SpecError(fact, file=self.file, line=value.line, path=value.path if path is None else path, hint=hint)
+
+    def expected(self, value: Value, words: str, hint: str = "") -> SpecError:
+        return self.error(value, f"expected {words}, got {show(value.plain())}", hint)
+
+    def kind(self, value: Value, kind: Kind) -> Any:
+        try:
+            return kind.read(value.plain())
+        except ValueError as error:
+            raise self.expected(value, str(error)) from None
+
+    def text(self, value: Value, what: str = "text", limit: int = 10_000) -> str:
+        if isinstance(value.data, str) and value.data.strip():
+            if len(value.data) <= limit:
+                return value.data
+            raise self.error(value, f"expected {what} of at most {limit:,} characters, got {len(value.data):,}")
+        hint = "quote it" if isinstance(value.data, bool | int | float) else ""
+        raise self.expected(value, what, hint)
+
+    def items(self, value: Value, words: str, each: Callable[[Value], T], least: int = 0) -> tuple[T, ...]:
+        if not isinstance(value.data, list) or len(value.data) < least:
+            raise self.expected(value, words)
+        return tuple(each(item) for item in value.data)
+
+    def mapping(self, value: Value, words: str) -> dict[str, Value]:
+        if not isinstance(value.data, dict):
+            raise self.expected(value, words)
+        return value.data
+
+    def fields(
+        self, value: Value, words: str, required: Collection[str], optional: Collection[str]
+    ) -> dict[str, Value]:
+        """A mapping whose keys are known; unknown keys are answered with the nearest."""
+        entries = self.mapping(value, words)
+        known = [*required, *optional]
+        for key, item in entries.items():
+            if key not in known:
+                raise self.error(item, f"expected a key of {words}, got `{key}`", nearest(key, known))
+        for key in required:
+            if key not in entries:
+                raise self.error(value, f"expected {words} with the key `{key}`, got none")
+        return entries
+
+    def name(self, value: Value, name: str, what: str) -> str:
+        fault = name_fault(name, what)
+        if fault:
+            raise self.error(value, fault[0], fault[1])
+        return name

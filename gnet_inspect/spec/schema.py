@@ -1,0 +1,184 @@
+"""The JSON Schema of a spec, made from the same table of layers that reads one.
+
+Draft 7, which YAML language servers understand best. It completes and checks what a schema can; names of blocks and
+parameters, and everything about shapes, is `gnet-inspect validate`'s.
+"""
+
+from typing import Any
+
+from gnet_inspect.ops import VOCABULARY, Op
+from gnet_inspect.ops.arguments import LARGEST_INTEGER
+from gnet_inspect.spec.names import NAME_PATTERN
+from gnet_inspect.spec.parse import MAX_INPUT, PAPER_KEYS
+from gnet_inspect.spec.published import ACCURACY_COUNTS, ACCURACY_NUMBERS, QUANTITIES
+
+REFERENCE = {"type": "string", "pattern": r"^\$[A-Za-z0-9_]{1,64}(\.[0-9]{1,4})?$", "description": "a parameter"}
+TEXT = {"type": "string", "minLength": 1}
+WHEN = {"type": "string", "pattern": r"^\$[A-Za-z0-9_]{1,64}$", "description": "there only where this flag is true"}
+
+
+def json_schema() -> dict[str, Any]:
+    """The schema as plain data."""
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "gnet-inspect spec",
+        "description": "A convolutional network: stages of layers under torch.nn's class and keyword names.",
+        "type": "object",
+        "required": ["name", "input", "stages"],
+        "additionalProperties": False,
+        "properties": _top(),
+        "definitions": _definitions(),
+    }
+
+
+def _object(properties: dict[str, Any], required: list[str], description: str = "") -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "object", "additionalProperties": False, "properties": properties}
+    if required:
+        schema["required"] = required
+    return schema | ({"description": description} if description else {})
+
+
+def _named(value: dict[str, Any], description: str) -> dict[str, Any]:
+    return {
+        "type": ["object", "null"],
+        "description": description,
+        "propertyNames": {"pattern": NAME_PATTERN},
+        "additionalProperties": value,
+    }
+
+
+def _ref(name: str) -> dict[str, Any]:
+    return {"$ref": f"#/definitions/{name}"}
+
+
+def _top() -> dict[str, Any]:
+    size = {"type": "integer", "minimum": 1, "maximum": MAX_INPUT}
+    return {
+        "name": TEXT | {"description": "the model's name"},
+        "title": TEXT | {"description": "the name as people write it"},
+        "year": {"type": "integer", "minimum": 1900, "maximum": LARGEST_INTEGER},
+        "family": TEXT | {"description": "the family `list` groups it in"},
+        "paper": _object({key: {"type": ["string", "integer"]} for key in PAPER_KEYS}, [], "where it was published"),
+        "notes": TEXT | {"description": "what a reader should know"},
+        "input": {
+            "type": "array",
+            "items": size,
+            "minItems": 3,
+            "maxItems": 3,
+            "description": "[channels, height, width]; the batch comes from --input",
+        },
+        "params": _named({}, "parameters of the model and their values: $classes"),
+        "blocks": _named(_ref("block"), "templates, used like a layer class"),
+        "stages": {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": _ref("sequence"),
+            "description": "groups of layers in order; they add no scope to the names",
+        },
+        "heads": _named(_ref("head"), "auxiliary classifiers, present in training only"),
+        "published": {"type": ["array", "null"], "items": _ref("published")},
+    }
+
+
+def _definitions() -> dict[str, Any]:
+    layers = {name: _arguments(cls) for name, cls in VOCABULARY.items()}
+    bare = [name for name, cls in VOCABULARY.items() if not any(p.required for p in cls.parameters().values())]
+    branches = {"type": "array", "items": _ref("branch"), "minItems": 1}
+    own = {
+        "concat": branches | {"description": "branches from the same input, joined along the channels"},
+        "add": {"anyOf": [branches, _object({"branches": branches, "scale": _open({"type": "number"})}, ["branches"])]},
+        "repeat": _object(
+            {"times": _open({"type": "integer", "minimum": 0}), "layer": _ref("layer")}, ["times", "layer"]
+        ),
+    }
+    keyed = {
+        "type": "object",
+        "properties": {**layers, **own, "when": WHEN},
+        # One key beside `when`: a class of the vocabulary, or a block, over its arguments.
+        "minProperties": 1,
+        "maxProperties": 2,
+        "additionalProperties": {"type": ["object", "null"], "description": "a block's arguments"},
+    }
+    return {
+        "layer": {
+            "anyOf": [
+                {"type": "string", "enum": bare},
+                {"type": "string", "pattern": r"^\$?[A-Za-z0-9_]{1,64}$", "description": "a block or a parameter"},
+                keyed,
+                {"type": "array", "items": _ref("layer"), "description": "a nested sequence"},
+            ]
+        },
+        "sequence": {
+            "anyOf": [
+                {"type": "object", "propertyNames": {"pattern": NAME_PATTERN}, "additionalProperties": _ref("layer")},
+                {"type": "array", "items": _ref("layer")},
+            ]
+        },
+        "branch": {"anyOf": [_ref("sequence"), {"type": "null"}], "description": "an empty branch is the identity"},
+        "block": _object(
+            {
+                "params": {"type": ["array", "null"], "items": {"type": "string", "pattern": NAME_PATTERN}},
+                "defaults": {"type": ["object", "null"]},
+                "layers": _ref("sequence"),
+            },
+            ["layers"],
+        ),
+        "head": _object(
+            {
+                "from": TEXT | {"description": "the layer or block it reads"},
+                "weight": {"type": "number", "minimum": 0, "description": "its weight in the loss"},
+                "layers": _ref("sequence"),
+            },
+            ["from", "layers"],
+        ),
+        "published": _published(),
+    }
+
+
+def _arguments(cls: type[Op]) -> dict[str, Any]:
+    parameters = cls.parameters()
+    properties = {}
+    for name, parameter in parameters.items():
+        schema = _open(parameter.kind.schema())
+        if not parameter.required:
+            default = parameter.default
+            schema = schema | {"default": list(default) if isinstance(default, tuple) else default}
+        properties[name] = schema
+    required = [name for name, parameter in parameters.items() if parameter.required]
+    schema = _object(properties, required, (cls.__doc__ or "").partition("\n")[0])
+    return schema if required else schema | {"type": ["object", "null"]}
+
+
+def _open(schema: dict[str, Any]) -> dict[str, Any]:
+    """The same, or a reference; elements of a list may be references too."""
+    options = schema["anyOf"] if set(schema) == {"anyOf"} else [schema]
+    opened = [
+        option | {"items": {"anyOf": [option["items"], REFERENCE]}} if option.get("type") == "array" else option
+        for option in options
+    ]
+    return {"anyOf": [*opened, REFERENCE]}
+
+
+def _published() -> dict[str, Any]:
+    figure = {"type": ["string", "number"], "description": "as it is printed: 2.7K"}
+    figures = dict.fromkeys(QUANTITIES, figure)
+    said = {"erratum": TEXT | {"description": "why the printed figure is wrong"}, "note": TEXT}
+    nodes = {"type": "array", "items": TEXT, "minItems": 1, "description": "layers or blocks the row covers"}
+    claim = {"ratio": {"enum": ["params", "macs"]}, "of": TEXT, "to": TEXT, "value": {"type": "number", "minimum": 0}}
+    accuracy: dict[str, Any] = {"dataset": TEXT}
+    accuracy |= {key: {"type": "number", "minimum": 0, "maximum": 100} for key in ACCURACY_NUMBERS}
+    accuracy |= {key: {"type": "integer", "minimum": 1} for key in ACCURACY_COUNTS}
+    return _object(
+        {
+            "source": TEXT,
+            "units": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+            "params_are": {"enum": ["weights", "parameters"]},
+            "rows": {"type": "array", "items": _object({"nodes": nodes, **figures, **said}, ["nodes"])},
+            "totals": _object({**figures, **said}, []),
+            "claims": {"type": "array", "items": _object({**claim, **said}, list(claim))},
+            "accuracy": _object(accuracy, ["dataset"]),
+            "note": TEXT,
+        },
+        ["source"],
+        "what one source says of the model",
+    )

@@ -1,0 +1,1 @@
+"""A result -> text: tables, CSV, Markdown and JSON."""

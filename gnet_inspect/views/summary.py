@@ -1,0 +1,354 @@
+"""Summary + Graph -> the table people read: stages, blocks or layers, sums that add up, units chosen per column.
+
+One invariant holds at every depth and for every selection: the rows of a level sum to the row above them, and each
+column to its total.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gnet_inspect.analysis.summary import LayerSummary, Summary
+from gnet_inspect.errors import UsageError, nearest
+from gnet_inspect.graph import Graph, Group
+from gnet_inspect.units import (
+    BYTE_UNITS,
+    COUNT_UNITS,
+    Unit,
+    byte_count,
+    column_unit,
+    count,
+    dimensions,
+    in_unit,
+    percent,
+)
+from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.text import printable
+
+CONVENTION = "MACs: multiply-accumulates of convolutions and linear layers, biases not counted; 1 MAC = 2 FLOPs"
+DEPTHS = ("stage", "block", "layer")
+
+COLUMNS = {
+    column.exact: column
+    for column in (
+        Column("name", "layer"),
+        Column("kind", "type", keep=8),
+        Column("stage", "stage", keep=1),
+        Column("inputs", "inputs", keep=2),
+        Column("input_shapes", "input", keep=3),
+        Column("output_shape", "output", keep=9),
+        Column("params", "params", True, keep=10),
+        Column("params_percent", "%", True, keep=5),
+        Column("buffers", "buffers", True, keep=1),
+        Column("macs", "MACs", True),
+        Column("macs_percent", "%", True, keep=7),
+        Column("flops", "FLOPs", True, keep=2),
+        Column("activation_bytes", "activations", True, keep=6),
+        Column("receptive_field", "field", True, keep=4),
+        Column("jump", "jump", True, keep=1),
+        Column("intensity", "FLOP/B", True, keep=3),
+    )
+}
+COUNTED = ("params", "buffers", "macs", "flops", "activation_bytes")
+SHARES = {"params_percent": "params", "macs_percent": "macs"}
+TABLE_COLUMNS = ("name", "kind", "output_shape", "params", "params_percent", "macs", "macs_percent", "activation_bytes")
+LAYER_COLUMNS = ("name", "kind", "inputs", *TABLE_COLUMNS[2:], "receptive_field")
+CSV_COLUMNS = tuple(name for name in COLUMNS if name not in SHARES)
+
+
+class Row(Struct):
+    """One row before it is drawn: exact values by column, and its place in the tree."""
+
+    values: dict[str, Any]
+    level: int = 0
+    style: str = ""
+    rule_above: bool = False
+
+
+class Selection(Struct, frozen=True):
+    """Which rows and columns are shown. With a sort, a pattern or a top the rows are a flat list."""
+
+    depth: str = "block"
+    columns: tuple[str, ...] = ()
+    sort: str | None = None
+    pattern: str | None = None
+    top: int | None = None
+
+    @property
+    def flat(self) -> bool:
+        return self.sort is not None or self.pattern is not None or self.top is not None
+
+
+def summary_grid(summary: Summary, graph: Graph, selection: Selection) -> Grid:
+    """The table for a terminal or for Markdown."""
+    names = _column_names(selection, LAYER_COLUMNS if selection.depth == "layer" else TABLE_COLUMNS)
+    if selection.flat and not selection.columns and selection.depth != "stage":
+        names = (names[0], "stage", *names[1:])
+    maker = _RowMaker(summary, graph)
+    rows = maker.flat(selection) if selection.flat else maker.tree(selection.depth)
+    rows.append(_total_row(summary))
+    units = {name: _unit(name, rows) for name in names if name in COUNTED}
+    columns = tuple(_titled(COLUMNS[name], units.get(name)) for name in names)
+    draw = [_drawer(name, units.get(name), summary) for name in names]
+    lines = tuple(Line(tuple([cell(row) for cell in draw]), style=row.style, rule_above=row.rule_above) for row in rows)
+    return Grid(columns, lines, _above(summary), _below(summary))
+
+
+def summary_rows(summary: Summary, graph: Graph, selection: Selection) -> Grid:
+    """The same for CSV: exact values of the rows at one depth, without subtotals: every column can be summed."""
+    names = _column_names(selection, CSV_COLUMNS)
+    rows = _RowMaker(summary, graph).flat(selection)
+    lines = tuple(Line((), tuple(_exact(row.values, name, summary) for name in names)) for row in rows)
+    return Grid(tuple(COLUMNS[name] for name in names), lines)
+
+
+def _column_names(selection: Selection, default: tuple[str, ...]) -> tuple[str, ...]:
+    for name in (*selection.columns, *([selection.sort] if selection.sort else [])):
+        if name not in COLUMNS:
+            raise UsageError(f"expected a column, got {name!r}. ({nearest(name, COLUMNS)})")
+    return selection.columns or default
+
+
+# --- rows ---
+
+
+class _RowMaker:
+    """Rows of one summary; the graph gives the tree and the layers' arguments."""
+
+    def __init__(self, summary: Summary, graph: Graph) -> None:
+        self.layers, self.nodes, self.stages = summary.layers, graph.nodes, graph.stages
+        self.summary = summary
+
+    def tree(self, depth: str) -> list[Row]:
+        rows: list[Row] = []
+        for stage in self.stages:
+            rows.append(self._group(stage, 0, stage.name))
+            if depth == "block":
+                rows.extend(self._item(item, 1) for item in _units(stage))
+            elif depth == "layer":
+                self._add_children(rows, stage, 1)
+        return rows
+
+    def flat(self, selection: Selection) -> list[Row]:
+        items: list[Group | int] = []
+        for stage in self.stages:
+            if selection.depth == "stage":
+                items.append(stage)
+            else:
+                items.extend(_units(stage) if selection.depth == "block" else stage.nodes())
+        rows = [self._item(item, 0) for item in items]
+        chosen = [row for row in rows if _matches(row, selection.pattern)]
+        if selection.sort:
+            key = _sort_key(selection.sort, self.summary)
+            chosen.sort(key=key, reverse=COLUMNS[selection.sort].number)
+        chosen = chosen[: selection.top]
+        kept = set(map(id, chosen))
+        left = [row.values for row in rows if id(row) not in kept]
+        if left:
+            # What is not shown is still in the sums: the rows add up to the total, whatever was selected.
+            chosen.append(Row({**_sums(left), "name": f"({len(left)} others)"}, style="dim"))
+        return chosen
+
+    def _add_children(self, rows: list[Row], parent: Group, level: int) -> None:
+        for child, is_branch in _shown_children(parent):
+            if isinstance(child, int):
+                rows.append(self._layer(child, level, _label(self.layers[child].name, parent)))
+                continue
+            row = self._group(child, level, _label(child.name, parent))
+            if is_branch:
+                row.values["kind"] = f"{row.values['kind']} ({self._share(child, parent)} % of MACs)"
+            rows.append(row)
+            self._add_children(rows, child, level + 1)
+
+    def _share(self, child: Group, parent: Group) -> str:
+        part, whole = (sum(self.layers[index].macs for index in group.nodes()) for group in (child, parent))
+        return percent(part, whole)
+
+    def _item(self, item: Group | int, level: int) -> Row:
+        if isinstance(item, int):
+            return self._layer(item, level, self.layers[item].name)
+        row = self._group(item, level, item.name)
+        row.style = ""
+        return row
+
+    def _layer(self, index: int, level: int, name: str) -> Row:
+        layer = self.layers[index]
+        values = {field: getattr(layer, field) for field in LayerSummary.__struct_fields__}
+        values |= {"name": name, "class": layer.kind, "kind": self.nodes[index].op.describe()}
+        if layer.kind == "concat":
+            split = "+".join(str(shape[1]) for shape in layer.input_shapes)
+            values["kind"] = f"concat {split}={layer.output_shape[1]}"
+        return Row(values, level, "dim" if not layer.params and level > 1 else "")
+
+    def _group(self, group: Group, level: int, name: str) -> Row:
+        layers = [self.layers[index] for index in group.nodes()]
+        first, last = layers[0], layers[-1]
+        values = _sums({field: getattr(layer, field) for field in COUNTED} for layer in layers)
+        moved = sum(layer.flops / layer.intensity for layer in layers if layer.intensity)
+        values |= {
+            "name": name,
+            "kind": _described(group),
+            "class": group.kind,
+            "stage": first.stage,
+            "inputs": first.inputs,
+            "input_shapes": first.input_shapes,
+            "output_shape": last.output_shape,
+            "receptive_field": last.receptive_field,
+            "jump": last.jump,
+            "intensity": values["flops"] / moved if moved else 0.0,
+        }
+        return Row(values, level, "bold" if group.role in ("stage", "head") else "")
+
+
+def _shown_children(parent: Group) -> Iterable[tuple[Group | int, bool]]:
+    """(child, whether it is a branch): a branch that is one block, list or layer is shown as that one."""
+    for child in parent.children:
+        if isinstance(child, Group) and child.role == "branch":
+            yield (child.children[0], True) if len(child.children) == 1 else (child, True)
+        else:
+            yield child, False
+
+
+def _units(group: Group) -> Iterable[Group | int]:
+    """What depth "block" shows: outermost blocks, and the layers outside them."""
+    for child in group.children:
+        if isinstance(child, Group) and child.role != "block":
+            yield from _units(child)
+        else:
+            yield child
+
+
+def _label(name: str, parent: Group) -> str:
+    """A name below its parent's: the last part of the path, the whole of it below a stage."""
+    return name if parent.role in ("stage", "head") else name.rpartition(".")[2]
+
+
+def _described(group: Group) -> str:
+    if group.role == "block":
+        return group.describe()
+    if group.role == "list":
+        return f"{len(group.nodes())} layers"
+    return {"head": "auxiliary head", "branch": "branch"}.get(group.role, "")
+
+
+def _matches(row: Row, pattern: str | None) -> bool:
+    if pattern is None:
+        return True
+    return any(fnmatchcase(str(row.values[key]), pattern) for key in ("name", "kind", "class"))
+
+
+def _sort_key(name: str, summary: Summary) -> Callable[[Row], Any]:
+    def key(row: Row) -> Any:
+        value = _exact(row.values, name, summary)
+        return ("" if not COLUMNS[name].number else 0) if value is None else _area(value)
+
+    return key
+
+
+def _area(value: Any) -> Any:
+    """What a sort compares: a receptive field "907x907" by its height."""
+    if isinstance(value, str) and value.partition("x")[0].isdecimal():
+        return float(value.partition("x")[0])
+    return value
+
+
+def _sums(values: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    totals: dict[str, Any] = dict.fromkeys(COUNTED, 0)
+    for item in values:
+        for name in COUNTED:
+            totals[name] += item[name]
+    return {**dict.fromkeys(COLUMNS), "class": "", **totals}
+
+
+def _total_row(summary: Summary) -> Row:
+    counted = {name: getattr(summary.totals, name) for name in COUNTED}
+    return Row({**_sums(()), **counted, "name": "total"}, style="bold", rule_above=True)
+
+
+# --- cells ---
+
+
+def _unit(name: str, rows: Sequence[Row]) -> Unit:
+    return column_unit((row.values[name] for row in rows), BYTE_UNITS if name == "activation_bytes" else COUNT_UNITS)
+
+
+def _titled(column: Column, unit: Unit | None) -> Column:
+    if unit is None or not unit[0]:
+        return column
+    return replace(column, title=f"{column.title} ({unit[0]})")
+
+
+def _drawer(name: str, unit: Unit | None, summary: Summary) -> Callable[[Row], str]:
+    """How one column draws a row's value."""
+    if name == "name":
+        return lambda row: "  " * row.level + printable(row.values["name"])
+    if unit is not None:
+        return lambda row: in_unit(row.values[name], unit)
+    if name in SHARES:
+        whole = getattr(summary.totals, SHARES[name])
+        return lambda row: percent(row.values[SHARES[name]], whole)
+    return lambda row: _text(_exact(row.values, name, summary), name)
+
+
+def _text(value: object, name: str) -> str:
+    if value is None:
+        return ""
+    if name == "intensity":
+        return f"{value:.2f}"
+    return printable(str(value))
+
+
+def _exact(values: dict[str, Any], name: str, summary: Summary) -> object:
+    """A value as CSV writes it: integers as they are, shapes as 1x64x56x56."""
+    if name in SHARES:
+        whole = getattr(summary.totals, SHARES[name])
+        return 100 * values[SHARES[name]] / whole if whole else 0.0
+    value = values[name]
+    if value is None:
+        return None
+    if name == "inputs":
+        return ", ".join(value)
+    if name == "input_shapes":
+        return ", ".join(map(dimensions, value))
+    if name in ("output_shape", "receptive_field", "jump"):
+        return "x".join(f"{size:g}" if isinstance(size, float) else str(size) for size in value)
+    return value
+
+
+# --- what is said above and below ---
+
+
+def _above(summary: Summary) -> tuple[str, ...]:
+    title = printable(summary.title)
+    name = printable(summary.model)
+    return (
+        title if title == name else f"{title} - {name}",
+        f"input {dimensions(summary.input)} (batch {summary.input[0]}), {summary.dtype}, {summary.mode} mode",
+        CONVENTION,
+    )
+
+
+def _below(summary: Summary) -> tuple[str, ...]:
+    totals, coverage = summary.totals, summary.coverage
+    peak = byte_count(totals.peak_activation_bytes)
+    lines = [
+        f"params       {totals.params:,} ({byte_count(totals.param_bytes)})"
+        + (f", and {totals.buffers:,} in buffers" if totals.buffers else ""),
+        f"MACs         {totals.macs:,} ({count(totals.macs)}), {count(totals.flops)} FLOPs",
+        f"activations  {byte_count(totals.activation_bytes)} in all, {peak} alive at the peak, at {totals.peak_node}",
+    ]
+    if totals.receptive_field and totals.receptive_field_clipped:
+        field = "x".join(f"{size:g}" for size in totals.receptive_field)
+        inside = "x".join(f"{size:g}" for size in totals.receptive_field_clipped)
+        lines.append(f"field        {field} before the spatial axes vanish ({inside} of it inside the input)")
+    lines.append(f"coverage     {coverage.counted} of {coverage.nodes} nodes counted" + _unknown(coverage.unknown))
+    return tuple(lines)
+
+
+def _unknown(names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    return f"; nobody can count {', '.join(map(printable, names[:8]))}" + (", ..." if len(names) > 8 else "")

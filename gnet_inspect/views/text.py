@@ -1,0 +1,58 @@
+"""Text from strangers, made safe for where it is drawn."""
+
+import unicodedata
+
+
+def printable(text: str) -> str:
+    """One line for a terminal: control, bidirectional-override and other invisible characters become their escapes.
+
+    >>> printable("a\\x1b[31mb\\nc")
+    'a\\\\x1b[31mb\\\\nc'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    if character.isprintable() and unicodedata.category(character) not in ("Cf", "Cc", "Cs", "Zl", "Zp"):
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def printable_lines(text: str) -> str:
+    """The same for text that may have several lines."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def markdown(text: str) -> str:
+    """Text as itself inside a Markdown table's cell."""
+    escaped = printable(text).replace("\\", "\\\\")
+    for character in "|`*_<>[]#~$":
+        escaped = escaped.replace(character, "\\" + character)
+    return escaped.replace("&", "&amp;")
+
+
+def csv_cell(text: str) -> str:
+    """Text as itself in a spreadsheet: what would start a formula is quoted with an apostrophe."""
+    shown = printable(text)
+    return "'" + shown if shown[:1] in ("=", "+", "-", "@") else shown
+
+
+def width(text: str) -> int:
+    """The number of terminal cells a text takes."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def clip(text: str, cells: int) -> str:
+    """A text of at most so many cells; what is cut off is marked with "..."."""
+    if width(text) <= cells:
+        return text
+    kept = text[: max(cells - 3, 0)]
+    while kept and width(kept) > cells - 3:
+        kept = kept[:-1]
+    return (kept + "...")[:cells]

@@ -1,0 +1,96 @@
+"""A verification as a table: what was compared with what, every difference, and the audit of published figures."""
+
+from gnet_inspect.analysis.verification import AuditRow, Check, Verification
+from gnet_inspect.errors import show
+from gnet_inspect.graph import Graph
+from gnet_inspect.units import dimensions
+from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.text import printable
+
+COLUMNS = (
+    Column("what", "what"),
+    Column("against", "against", keep=5),
+    Column("compared", "compared", number=True, keep=7),
+    Column("exact", "exact", number=True, keep=6),
+    Column("deviation", "deviation", number=True, keep=4),
+    Column("verdict", "verdict", keep=9),
+)
+NOTE = Column("note", "note")
+STYLES = {"differs": "bold red", "disagrees": "bold red", "not run": "yellow", "erratum": "yellow"}
+VERDICTS = ("agrees", "close", "erratum", "disagrees", "not run")
+# Past this many differences of one check a table helps nobody; the JSON has them all.
+MOST_DIFFERENCES = 10
+
+
+def verification_grid(result: Verification, graph: Graph) -> Grid:
+    """Checks first, then the published figures by source; what explains them stands below."""
+    lines: list[Line] = []
+    for check in result.checks:
+        lines += _check_lines(check)
+    lines += [_audit_line(row) for row in result.published]
+    above = (
+        f"{printable(graph.title)} - {printable(result.model)}",
+        f"input {dimensions(graph.input_shape)}, {graph.mode} mode",
+        "published figures are those of the unedited model at its own input",
+    )
+    return Grid(COLUMNS, tuple(lines), above, (*_explanations(result), _conclusion(result)))
+
+
+def verification_rows(result: Verification) -> Grid:
+    """The same for CSV, with the notes in a column of their own."""
+    lines = [Line((), (c.what, c.against, c.compared, None, None, _verdict(c), c.note)) for c in result.checks]
+    lines += [
+        Line((), (f"{r.what} of {r.row}", r.source, r.published, r.exact, r.deviation, r.verdict, r.note))
+        for r in result.published
+    ]
+    return Grid((*COLUMNS, NOTE), tuple(lines))
+
+
+def _verdict(check: Check) -> str:
+    return {True: "equal", False: "differs", None: "not run"}[check.ok]
+
+
+def _check_lines(check: Check) -> list[Line]:
+    verdict = _verdict(check)
+    compared = f"{check.compared:,} values" if check.ok is not None else ""
+    lines = [Line((check.what, check.against, compared, "", "", verdict), style=STYLES.get(verdict, ""))]
+    for item in check.differences[:MOST_DIFFERENCES]:
+        texts = (f"  {item.name}", check.against, show(item.got), show(item.expected), "", "differs")
+        lines.append(Line(texts, style=STYLES["differs"]))
+    left = len(check.differences) - MOST_DIFFERENCES
+    if left > 0:
+        lines.append(
+            Line((f"  ({left} more: --format json)", check.against, "", "", "", "differs"), style=STYLES["differs"])
+        )
+    return lines
+
+
+def _audit_line(row: AuditRow) -> Line:
+    exact = "" if row.exact is None else f"{row.exact:,}"
+    # "+ 0.0" turns a rounded -0.0 into 0.0.
+    deviation = "" if row.deviation is None else f"{round(row.deviation, 1) + 0.0:+.1f} %"
+    what = f"{row.what} of {printable(row.row)}"
+    texts = (what, printable(row.source), row.published, exact, deviation, row.verdict)
+    return Line(texts, style=STYLES.get(row.verdict, ""))
+
+
+def _explanations(result: Verification) -> list[str]:
+    """Each erratum and note once, under the rows it explains."""
+    said: dict[tuple[str, str], list[str]] = {}
+    for row in result.published:
+        if row.note:
+            said.setdefault((row.row, row.note), []).append(row.verdict)
+    return [f"{verdicts[0]}: {printable(row)}: {printable(note)}" for (row, note), verdicts in said.items()]
+
+
+def _conclusion(result: Verification) -> str:
+    checks = [check for check in result.checks if check.ok is not None]
+    verdicts = [row.verdict for row in result.published]
+    parts = []
+    if checks:
+        differing = sum(len(check.differences) for check in checks)
+        parts.append(f"{sum(check.compared for check in checks):,} values compared, {differing} differ")
+    if verdicts:
+        counted = [(verdict, verdicts.count(verdict)) for verdict in VERDICTS]
+        parts.append("published figures: " + ", ".join(f"{number} {verdict}" for verdict, number in counted if number))
+    return "; ".join(parts) or "nothing to compare"
