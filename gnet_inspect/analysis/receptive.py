@@ -33,7 +33,8 @@ def receptive_fields(graph: Graph) -> dict[str, Field | None]:
         if len(node.output_shape) != 4:
             fields[node.name] = None
             continue
-        before = _largest(fields[name] for name in node.inputs)
+        inputs = node.inputs
+        before = fields[inputs[0]] if len(inputs) == 1 else _largest(fields[name] for name in inputs)
         window = node.op.window(node.input_shapes)
         fields[node.name] = before if window is POINT or before is None else _through(before, window)
     return fields

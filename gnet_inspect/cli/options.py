@@ -2,17 +2,21 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gnet_inspect.errors import UsageError, nearest
-from gnet_inspect.spec import Spec, catalogue, load_spec, parse_spec
-from gnet_inspect.spec.document import MAX_BYTES
+
+# What reads specs is imported when a command runs: --help and completion start without it.
+if TYPE_CHECKING:
+    from gnet_inspect.spec import Spec
 
 
 def complete_model(incomplete: str) -> list[str]:
     """Built-in names for shell completion."""
+    from gnet_inspect.spec import catalogue
+
     return [name for name in catalogue() if name.startswith(incomplete)]
 
 
@@ -61,14 +65,24 @@ def one_of(flag: str, value: str, options: tuple[str, ...]) -> str:
     return value
 
 
-def read_model(model: str) -> Spec:
+def read_model(model: str) -> "Spec":
     """The spec of MODEL: a built-in name, a path, or "-" for standard input."""
-    if model != "-":
-        return load_spec(model)
-    return parse_spec(sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>")
+    from gnet_inspect.spec import parse_spec
+
+    return parse_spec(*read_text(model))
 
 
-def read_input(spec: Spec, text: str | None, batch: int | None) -> tuple[int, ...]:
+def read_text(model: str) -> tuple[bytes, str]:
+    """(the text of MODEL's spec, the name errors give it)."""
+    from gnet_inspect.spec import spec_text
+    from gnet_inspect.spec.document import MAX_BYTES
+
+    if model == "-":
+        return sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>"
+    return spec_text(model)
+
+
+def read_input(spec: "Spec", text: str | None, batch: int | None) -> tuple[int, ...]:
     """The input shape (N, C, H, W) that --input and --batch ask for."""
     if batch is not None and batch < 1:
         raise UsageError(f"--batch: expected a positive integer, got {batch}")

@@ -1,7 +1,5 @@
 """`gnet-inspect show`: a spec's own text."""
 
-import sys
-
 from gnet_inspect.cli import options
 
 
@@ -11,9 +9,8 @@ def show(model: options.Model, output: options.Output = None) -> None:
     Example: gnet-inspect show googlenet > mine.yaml
     """
     from gnet_inspect.cli.output import emit
-    from gnet_inspect.spec import parse_spec, spec_text
-    from gnet_inspect.spec.document import MAX_BYTES
+    from gnet_inspect.spec import parse_spec
 
-    text, file = (sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>") if model == "-" else spec_text(model)
+    text, file = options.read_text(model)
     parse_spec(text, file)
     emit(text.decode("utf-8-sig"), output)

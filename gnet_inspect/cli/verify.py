@@ -1,12 +1,15 @@
 """`gnet-inspect verify`: the static numbers against the real module, and against the published figures."""
 
-from typing import Annotated
+import gc
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gnet_inspect.analysis.verification import Check
 from gnet_inspect.cli import options
-from gnet_inspect.graph import Graph
+
+if TYPE_CHECKING:
+    from gnet_inspect.analysis.verification import Check
+    from gnet_inspect.graph import Graph
 
 
 def verify(
@@ -62,7 +65,7 @@ def verify(
         raise typer.Exit(3)
 
 
-def _checks(graph: Graph) -> list[Check]:
+def _checks(graph: "Graph") -> "list[Check]":
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
@@ -72,4 +75,5 @@ def _checks(graph: Graph) -> list[Check]:
     from gnet_inspect.cli.output import say
     from gnet_inspect.runtime.verify import run_checks
 
+    gc.enable()
     return run_checks(graph, say)

@@ -5,6 +5,7 @@ thousand equal blocks costs ten thousand names and nodes, and little else.
 """
 
 from collections.abc import Iterator
+from itertools import repeat
 from typing import Any
 
 from msgspec import Struct
@@ -184,11 +185,15 @@ class Expander:
         self._step(layer)
         if not self._is_there(layer, environment):
             return
-        if isinstance(layer, Repeat):
-            for _ in range(self._value(layer.times, TIMES, environment)):
-                yield from self._repeated(layer.layer, environment)
-        else:
+        if not isinstance(layer, Repeat):
             yield layer
+            return
+        times: int = self._value(layer.times, TIMES, environment)
+        if isinstance(layer.layer, Repeat):
+            for _ in range(times):
+                yield from self._repeated(layer.layer, environment)
+        elif self._is_there(layer.layer, environment):
+            yield from repeat(layer.layer, times)
 
     def _named(self, layer: Layer, path: str, scope: str, value: int, environment: Environment) -> int:
         self._claim(path, layer)

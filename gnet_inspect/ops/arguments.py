@@ -4,9 +4,10 @@ A kind's `read` returns the value in its one normal form (a pair is always a tup
 knows where the value stood and makes the error of it. `words` completes the sentence "expected ...".
 """
 
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
+
+from msgspec import Struct
 
 # No size in a network comes near it, and products of a few of these stay exact and fast.
 LARGEST_INTEGER = 2**31 - 1
@@ -16,11 +17,18 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-class Kind:
+class Kind(Struct, frozen=True):
     """One kind of argument."""
 
-    words: str
-    plural: str
+    @property
+    def words(self) -> str:
+        """What completes "expected ..."."""
+        raise NotImplementedError
+
+    @property
+    def plural(self) -> str:
+        """The same for several of them."""
+        raise NotImplementedError
 
     def read(self, value: object) -> Any:
         raise NotImplementedError
@@ -37,17 +45,16 @@ class Kind:
         return ValueError(self.words)
 
 
-@dataclass(frozen=True)
-class Integer(Kind):
+class Integer(Kind, frozen=True):
     minimum: int | None = 1
     nonzero: bool = False
 
     @property
-    def words(self) -> str:  # type: ignore[override]  # a computed constant
+    def words(self) -> str:
         return "an integer other than 0" if self.nonzero else f"{self._adjective('an', 'a')}integer"
 
     @property
-    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+    def plural(self) -> str:
         return "integers other than 0" if self.nonzero else f"{self._adjective('', '')}integers"
 
     def _adjective(self, plain: str, qualified: str) -> str:
@@ -68,18 +75,17 @@ class Integer(Kind):
         return schema | ({"not": {"const": 0}} if self.nonzero else {})
 
 
-@dataclass(frozen=True)
-class Pair(Kind):
+class Pair(Kind, frozen=True):
     """One integer for both axes, or [height, width]; read as a tuple (height, width)."""
 
     each: Kind = Integer(1)
 
     @property
-    def words(self) -> str:  # type: ignore[override]  # a computed constant
+    def words(self) -> str:
         return f"{self.each.words} or a pair [height, width] of {self.each.plural}"
 
     @property
-    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+    def plural(self) -> str:
         return f"{self.each.plural} or pairs of them"
 
     def read(self, value: object) -> tuple[Any, Any]:
@@ -100,18 +106,17 @@ class Pair(Kind):
         return self.each
 
 
-@dataclass(frozen=True)
-class Optional(Kind):
+class Optional(Kind, frozen=True):
     """The same, or null."""
 
     of: Kind
 
     @property
-    def words(self) -> str:  # type: ignore[override]  # a computed constant
+    def words(self) -> str:
         return f"{self.of.words} or null"
 
     @property
-    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+    def plural(self) -> str:
         return f"{self.of.plural} or nulls"
 
     def read(self, value: object) -> Any:
@@ -129,13 +134,18 @@ class Optional(Kind):
         return self.of.element()
 
 
-@dataclass(frozen=True)
-class Padding(Kind):
+class Padding(Kind, frozen=True):
     """Conv2d's: a pair, or torch's words "same" and "valid"."""
 
     pair: Pair = Pair(Integer(0))
-    words = 'a non-negative integer, a pair [height, width] of them, "same" or "valid"'
-    plural = "paddings"
+
+    @property
+    def words(self) -> str:
+        return 'a non-negative integer, a pair [height, width] of them, "same" or "valid"'
+
+    @property
+    def plural(self) -> str:
+        return "paddings"
 
     def read(self, value: object) -> tuple[int, int] | str:
         if value in ("same", "valid"):
@@ -152,19 +162,18 @@ class Padding(Kind):
         return self.pair.element()
 
 
-@dataclass(frozen=True)
-class Number(Kind):
+class Number(Kind, frozen=True):
     low: float | None = None
     high: float | None = None
 
     @property
-    def words(self) -> str:  # type: ignore[override]  # a computed constant
+    def words(self) -> str:
         if self.low is not None and self.high is not None:
             return f"a number from {self.low:g} to {self.high:g}"
         return "a number" if self.low is None else f"a number of at least {self.low:g}"
 
     @property
-    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+    def plural(self) -> str:
         return self.words.replace("a number", "numbers", 1)
 
     def read(self, value: object) -> float:
@@ -184,10 +193,14 @@ class Number(Kind):
         return schema
 
 
-@dataclass(frozen=True)
-class Flag(Kind):
-    words = "true or false"
-    plural = "flags (true or false)"
+class Flag(Kind, frozen=True):
+    @property
+    def words(self) -> str:
+        return "true or false"
+
+    @property
+    def plural(self) -> str:
+        return "flags (true or false)"
 
     def read(self, value: object) -> bool:
         if isinstance(value, bool):
@@ -198,16 +211,15 @@ class Flag(Kind):
         return {"type": "boolean"}
 
 
-@dataclass(frozen=True)
-class Choice(Kind):
+class Choice(Kind, frozen=True):
     options: tuple[str, ...]
 
     @property
-    def words(self) -> str:  # type: ignore[override]  # a computed constant
+    def words(self) -> str:
         return "one of " + ", ".join(f'"{option}"' for option in self.options)
 
     @property
-    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+    def plural(self) -> str:
         return "any of " + ", ".join(f'"{option}"' for option in self.options)
 
     def read(self, value: object) -> str:
@@ -219,12 +231,16 @@ class Choice(Kind):
         return {"enum": list(self.options)}
 
 
-@dataclass(frozen=True)
-class Numbers(Kind):
+class Numbers(Kind, frozen=True):
     """A list of numbers, one for each channel."""
 
-    words = "a list of numbers, one for each channel"
-    plural = "lists of numbers"
+    @property
+    def words(self) -> str:
+        return "a list of numbers, one for each channel"
+
+    @property
+    def plural(self) -> str:
+        return "lists of numbers"
 
     def read(self, value: object) -> tuple[float, ...]:
         if isinstance(value, list | tuple) and value:
@@ -241,18 +257,17 @@ class Numbers(Kind):
         return Number()
 
 
-@dataclass(frozen=True)
-class Elements(Kind):
+class Elements(Kind, frozen=True):
     """A list of exactly so many, each of its own kind: what a parameter is whose elements are used (`$c2.0`)."""
 
     kinds: tuple[Kind, ...]
 
     @property
-    def words(self) -> str:  # type: ignore[override]  # a computed constant
+    def words(self) -> str:
         return self._several("a pair", "a list of ")
 
     @property
-    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+    def plural(self) -> str:
         return self._several("pairs", "lists of ")
 
     def _several(self, pair: str, more: str) -> str:
@@ -278,18 +293,17 @@ class Elements(Kind):
         return self.kinds[0]
 
 
-@dataclass(frozen=True)
-class Every(Kind):
+class Every(Kind, frozen=True):
     """What several uses of one parameter demand together; a value takes the first one's form."""
 
     kinds: tuple[Kind, ...]
 
     @property
-    def words(self) -> str:  # type: ignore[override]  # a computed constant
+    def words(self) -> str:
         return self.kinds[0].words
 
     @property
-    def plural(self) -> str:  # type: ignore[override]  # a computed constant
+    def plural(self) -> str:
         return self.kinds[0].plural
 
     def read(self, value: object) -> Any:
@@ -311,12 +325,16 @@ def together(kinds: list[Kind]) -> Kind:
     return distinct[0] if len(distinct) == 1 else Every(tuple(distinct))
 
 
-@dataclass(frozen=True)
-class AnyValue(Kind):
+class AnyValue(Kind, frozen=True):
     """A parameter nothing constrains."""
 
-    words = "a number, a list, a flag or a layer"
-    plural = "values"
+    @property
+    def words(self) -> str:
+        return "a number, a list, a flag or a layer"
+
+    @property
+    def plural(self) -> str:
+        return "values"
 
     def read(self, value: object) -> Any:
         return tuple(value) if isinstance(value, list) else value
@@ -325,12 +343,16 @@ class AnyValue(Kind):
         return {}
 
 
-@dataclass(frozen=True)
-class LayerKind(Kind):
+class LayerKind(Kind, frozen=True):
     """A parameter that holds a layer."""
 
-    words = "a layer"
-    plural = "layers"
+    @property
+    def words(self) -> str:
+        return "a layer"
+
+    @property
+    def plural(self) -> str:
+        return "layers"
 
     def read(self, value: object) -> Any:
         return value

@@ -46,32 +46,45 @@ class Grid(Struct, frozen=True):
 
 def draw_text(grid: Grid, cells: int | None = None) -> list[tuple[str, str]]:
     """(line, style) for a terminal `cells` wide; None is as wide as it takes."""
+    texts = [list(column) for column in zip(*(line.cells for line in grid.lines), strict=True)] or [[]] * len(
+        grid.columns
+    )
     widths = [
-        max(width(column.title), *(width(line.cells[index]) for line in grid.lines), 1)
-        if grid.lines
-        else width(column.title)
-        for index, column in enumerate(grid.columns)
-    ]
-    widths = [
-        size if column.number else min(size, WIDEST_TEXT) for size, column in zip(widths, grid.columns, strict=True)
+        max(map(width, {column.title, *items}))
+        if column.number
+        else min(max(map(width, {column.title, *items})), WIDEST_TEXT)
+        for column, items in zip(grid.columns, texts, strict=True)
     ]
     kept = list(range(len(grid.columns)))
     if cells is not None:
         kept = _fitting(grid.columns, widths, cells)
     drawn = [(_wrapped(text, cells), "bold" if index == 0 else "") for index, text in enumerate(grid.above)]
-    head = _drawn_line(tuple(column.title for column in grid.columns), grid.columns, widths, kept)
-    rule = "-" * sum(widths[index] for index in kept) + "-" * len(GAP) * (len(kept) - 1)
+    columns = [
+        _padded([grid.columns[index].title, *texts[index]], widths[index], grid.columns[index].number) for index in kept
+    ]
+    head, *rows = (GAP.join(parts).rstrip() for parts in zip(*columns, strict=True))
+    rule = "-" * (sum(widths[index] for index in kept) + len(GAP) * (len(kept) - 1))
     if drawn:
         drawn.append(("", ""))
     drawn += [(head, "bold"), (rule, "dim")]
-    for line in grid.lines:
+    for row, line in zip(rows, grid.lines, strict=True):
         if line.rule_above:
             drawn.append((rule, "dim"))
-        drawn.append((_drawn_line(line.cells, grid.columns, widths, kept), line.style))
+        drawn.append((row, line.style))
     if grid.below:
         drawn.append(("", ""))
     drawn += [(_wrapped(text, cells), "") for text in grid.below]
     return drawn
+
+
+def _padded(texts: list[str], size: int, number: bool) -> list[str]:
+    """One column's texts, clipped and filled to its width; equal texts are worked out once."""
+    padded = {}
+    for text in dict.fromkeys(texts):
+        shown = clip(text, size)
+        padding = " " * (size - width(shown))
+        padded[text] = padding + shown if number else shown + padding
+    return [padded[text] for text in texts]
 
 
 def _wrapped(text: str, cells: int | None) -> str:
@@ -102,19 +115,6 @@ def _fitting(columns: Sequence[Column], widths: list[int], cells: int) -> list[i
             if not columns[index].number and excess() > 0:
                 widths[index] = max(min(widths[index], floor), widths[index] - excess())
     return kept
-
-
-def _drawn_line(texts: tuple[str, ...], columns: Sequence[Column], widths: list[int], kept: list[int]) -> str:
-    parts = []
-    for index in kept:
-        text = texts[index]
-        size = width(text)
-        if size > widths[index]:
-            text = clip(text, widths[index])
-            size = width(text)
-        padding = " " * (widths[index] - size)
-        parts.append(padding + text if columns[index].number else text + padding)
-    return GAP.join(parts).rstrip()
 
 
 def draw_markdown(grid: Grid) -> str:

@@ -6,6 +6,8 @@ column to its total.
 
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
+from operator import attrgetter, itemgetter
 from typing import Any
 
 from msgspec import Struct
@@ -17,7 +19,6 @@ from gnet_inspect.graph import Graph, Group
 from gnet_inspect.units import (
     BYTE_UNITS,
     COUNT_UNITS,
-    Unit,
     byte_count,
     column_unit,
     count,
@@ -59,10 +60,31 @@ LAYER_COLUMNS = ("name", "kind", "inputs", *TABLE_COLUMNS[2:], "receptive_field"
 CSV_COLUMNS = tuple(name for name in COLUMNS if name not in SHARES)
 
 
-class Row(Struct):
-    """One row before it is drawn: exact values by column, and its place in the tree."""
+class Sums(Struct):
+    """What a row that stands for several layers shows: LayerSummary's fields, None where there is no one value."""
 
-    values: dict[str, Any]
+    params: int
+    buffers: int
+    macs: int
+    flops: int
+    activation_bytes: int
+    stage: str | None = None
+    inputs: tuple[str, ...] | None = None
+    input_shapes: tuple[tuple[int, ...], ...] | None = None
+    output_shape: tuple[int, ...] | None = None
+    receptive_field: tuple[float, float] | None = None
+    jump: tuple[float, float] | None = None
+    intensity: float | None = None
+
+
+class Row(Struct):
+    """One row before it is drawn: its texts, its numbers, and its place in the tree."""
+
+    name: str
+    kind: str
+    numbers: LayerSummary | Sums
+    # What --filter matches beside the name: the layer's class or the block's name.
+    type_name: str = ""
     level: int = 0
     style: str = ""
     rule_above: bool = False
@@ -90,18 +112,18 @@ def summary_grid(summary: Summary, graph: Graph, selection: Selection) -> Grid:
     maker = _RowMaker(summary, graph)
     rows = maker.flat(selection) if selection.flat else maker.tree(selection.depth)
     rows.append(_total_row(summary))
-    units = {name: _unit(name, rows) for name in names if name in COUNTED}
-    columns = tuple(_titled(COLUMNS[name], units.get(name)) for name in names)
-    draw = [_drawer(name, units.get(name), summary) for name in names]
-    lines = tuple(Line(tuple([cell(row) for cell in draw]), style=row.style, rule_above=row.rule_above) for row in rows)
-    return Grid(columns, lines, _above(summary), _below(summary))
+    columns, texts = zip(*(_drawn_column(name, rows, summary) for name in names), strict=True)
+    cells = zip(*texts, strict=True)
+    lines = [Line(line, style=row.style, rule_above=row.rule_above) for line, row in zip(cells, rows, strict=True)]
+    return Grid(columns, tuple(lines), _above(summary), _below(summary))
 
 
 def summary_rows(summary: Summary, graph: Graph, selection: Selection) -> Grid:
     """The same for CSV: exact values of the rows at one depth, without subtotals: every column can be summed."""
     names = _column_names(selection, CSV_COLUMNS)
     rows = _RowMaker(summary, graph).flat(selection)
-    lines = tuple(Line((), tuple(_exact(row.values, name, summary) for name in names)) for row in rows)
+    columns = [[_written(value, name) for value in _values(name, rows, summary)] for name in names]
+    lines = tuple(Line((), values) for values in zip(*columns, strict=True))
     return Grid(tuple(COLUMNS[name] for name in names), lines)
 
 
@@ -142,14 +164,19 @@ class _RowMaker:
         rows = [self._item(item, 0) for item in items]
         chosen = [row for row in rows if _matches(row, selection.pattern)]
         if selection.sort:
-            key = _sort_key(selection.sort, self.summary)
-            chosen.sort(key=key, reverse=COLUMNS[selection.sort].number)
+            values = _values(selection.sort, chosen, self.summary)
+            keyed = sorted(
+                zip(map(_sort_key, values), chosen, strict=True),
+                key=itemgetter(0),
+                reverse=COLUMNS[selection.sort].number,
+            )
+            chosen = [row for _, row in keyed]
         chosen = chosen[: selection.top]
         kept = set(map(id, chosen))
-        left = [row.values for row in rows if id(row) not in kept]
+        left = [row.numbers for row in rows if id(row) not in kept]
         if left:
             # What is not shown is still in the sums: the rows add up to the total, whatever was selected.
-            chosen.append(Row({**_sums(left), "name": f"({len(left)} others)"}, style="dim"))
+            chosen.append(Row(f"({len(left)} others)", "", _sums(left), style="dim"))
         return chosen
 
     def _add_children(self, rows: list[Row], parent: Group, level: int) -> None:
@@ -159,7 +186,7 @@ class _RowMaker:
                 continue
             row = self._group(child, level, _label(child.name, parent))
             if is_branch:
-                row.values["kind"] = f"{row.values['kind']} ({self._share(child, parent)} % of MACs)"
+                row.kind = f"{row.kind} ({self._share(child, parent)} % of MACs)"
             rows.append(row)
             self._add_children(rows, child, level + 1)
 
@@ -176,31 +203,21 @@ class _RowMaker:
 
     def _layer(self, index: int, level: int, name: str) -> Row:
         layer = self.layers[index]
-        values = {field: getattr(layer, field) for field in LayerSummary.__struct_fields__}
-        values |= {"name": name, "class": layer.kind, "kind": self.nodes[index].op.describe()}
         if layer.kind == "concat":
-            split = "+".join(str(shape[1]) for shape in layer.input_shapes)
-            values["kind"] = f"concat {split}={layer.output_shape[1]}"
-        return Row(values, level, "dim" if not layer.params and level > 1 else "")
+            described = f"concat {'+'.join(str(shape[1]) for shape in layer.input_shapes)}={layer.output_shape[1]}"
+        else:
+            described = self.nodes[index].op.describe()
+        return Row(name, described, layer, layer.kind, level, "dim" if level > 1 and not layer.params else "")
 
     def _group(self, group: Group, level: int, name: str) -> Row:
         layers = [self.layers[index] for index in group.nodes()]
         first, last = layers[0], layers[-1]
-        values = _sums({field: getattr(layer, field) for field in COUNTED} for layer in layers)
+        sums = _sums(layers)
         moved = sum(layer.flops / layer.intensity for layer in layers if layer.intensity)
-        values |= {
-            "name": name,
-            "kind": _described(group),
-            "class": group.kind,
-            "stage": first.stage,
-            "inputs": first.inputs,
-            "input_shapes": first.input_shapes,
-            "output_shape": last.output_shape,
-            "receptive_field": last.receptive_field,
-            "jump": last.jump,
-            "intensity": values["flops"] / moved if moved else 0.0,
-        }
-        return Row(values, level, "bold" if group.role in ("stage", "head") else "")
+        sums.stage, sums.inputs, sums.input_shapes = first.stage, first.inputs, first.input_shapes
+        sums.output_shape, sums.receptive_field, sums.jump = last.output_shape, last.receptive_field, last.jump
+        sums.intensity = sums.flops / moved if moved else 0.0
+        return Row(name, _described(group), sums, group.kind, level, "bold" if group.role in ("stage", "head") else "")
 
 
 def _shown_children(parent: Group) -> Iterable[tuple[Group | int, bool]]:
@@ -235,78 +252,67 @@ def _described(group: Group) -> str:
 
 
 def _matches(row: Row, pattern: str | None) -> bool:
-    if pattern is None:
-        return True
-    return any(fnmatchcase(str(row.values[key]), pattern) for key in ("name", "kind", "class"))
+    return pattern is None or any(fnmatchcase(text, pattern) for text in (row.name, row.kind, row.type_name))
 
 
-def _sort_key(name: str, summary: Summary) -> Callable[[Row], Any]:
-    def key(row: Row) -> Any:
-        value = _exact(row.values, name, summary)
-        return ("" if not COLUMNS[name].number else 0) if value is None else _area(value)
-
-    return key
+def _sort_key(value: Any) -> tuple[bool, Any]:
+    """Rows without a value come last in a falling order; sizes of two axes compare by the first."""
+    return value is not None, value
 
 
-def _area(value: Any) -> Any:
-    """What a sort compares: a receptive field "907x907" by its height."""
-    if isinstance(value, str) and value.partition("x")[0].isdecimal():
-        return float(value.partition("x")[0])
-    return value
-
-
-def _sums(values: Iterable[dict[str, Any]]) -> dict[str, Any]:
-    totals: dict[str, Any] = dict.fromkeys(COUNTED, 0)
-    for item in values:
-        for name in COUNTED:
-            totals[name] += item[name]
-    return {**dict.fromkeys(COLUMNS), "class": "", **totals}
+def _sums(parts: Sequence[LayerSummary | Sums]) -> Sums:
+    return Sums(*(sum(map(attrgetter(name), parts)) for name in COUNTED))
 
 
 def _total_row(summary: Summary) -> Row:
-    counted = {name: getattr(summary.totals, name) for name in COUNTED}
-    return Row({**_sums(()), **counted, "name": "total"}, style="bold", rule_above=True)
+    return Row("total", "", Sums(*(getattr(summary.totals, name) for name in COUNTED)), style="bold", rule_above=True)
 
 
 # --- cells ---
 
 
-def _unit(name: str, rows: Sequence[Row]) -> Unit:
-    return column_unit((row.values[name] for row in rows), BYTE_UNITS if name == "activation_bytes" else COUNT_UNITS)
-
-
-def _titled(column: Column, unit: Unit | None) -> Column:
-    if unit is None or not unit[0]:
-        return column
-    return replace(column, title=f"{column.title} ({unit[0]})")
-
-
-def _drawer(name: str, unit: Unit | None, summary: Summary) -> Callable[[Row], str]:
-    """How one column draws a row's value."""
-    if name == "name":
-        return lambda row: "  " * row.level + printable(row.values["name"])
-    if unit is not None:
-        return lambda row: in_unit(row.values[name], unit)
+def _values(name: str, rows: list[Row], summary: Summary) -> list[Any]:
+    """One column's values, unwritten: numbers, shapes and names as they are."""
+    if name in ("name", "kind"):
+        return list(map(attrgetter(name), rows))
     if name in SHARES:
         whole = getattr(summary.totals, SHARES[name])
-        return lambda row: percent(row.values[SHARES[name]], whole)
-    return lambda row: _text(_exact(row.values, name, summary), name)
+        parts = map(attrgetter(f"numbers.{SHARES[name]}"), rows)
+        return [100 * part / whole if whole else 0.0 for part in parts]
+    return list(map(attrgetter(f"numbers.{name}"), rows))
 
 
-def _text(value: object, name: str) -> str:
+def _drawn_column(name: str, rows: list[Row], summary: Summary) -> tuple[Column, list[str]]:
+    """One column with its texts; every distinct value is written once, for large networks repeat themselves."""
+    column = COLUMNS[name]
+    if name == "name":
+        return column, ["  " * row.level + printable(row.name) for row in rows]
+    values = _values(SHARES.get(name, name), rows, summary)
+    draw: Callable[[Any], str]
+    if name in SHARES:
+        whole = getattr(summary.totals, SHARES[name])
+        draw = partial(percent, whole=whole)
+    elif name in COUNTED:
+        unit = column_unit(set(values), BYTE_UNITS if name == "activation_bytes" else COUNT_UNITS)
+        draw = partial(in_unit, unit=unit)
+        if unit[0]:
+            column = replace(column, title=f"{column.title} ({unit[0]})")
+    else:
+        draw = partial(_text, name=name)
+    texts = {value: draw(value) for value in dict.fromkeys(values)}
+    return column, [texts[value] for value in values]
+
+
+def _text(value: Any, name: str) -> str:
     if value is None:
         return ""
     if name == "intensity":
         return f"{value:.2f}"
-    return printable(str(value))
+    return printable(str(_written(value, name)))
 
 
-def _exact(values: dict[str, Any], name: str, summary: Summary) -> object:
+def _written(value: Any, name: str) -> object:
     """A value as CSV writes it: integers as they are, shapes as 1x64x56x56."""
-    if name in SHARES:
-        whole = getattr(summary.totals, SHARES[name])
-        return 100 * values[SHARES[name]] / whole if whole else 0.0
-    value = values[name]
     if value is None:
         return None
     if name == "inputs":
