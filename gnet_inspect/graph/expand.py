@@ -31,9 +31,9 @@ from gnet_inspect.spec.model import (
 )
 from gnet_inspect.units import dimensions
 
-MAX_NODES = 250_000
+MAX_NODES = 200_000
 # Members of repeats that leave nothing behind still take time: they are bounded too.
-MAX_STEPS = 2_000_000
+MAX_STEPS = 500_000
 # JSON numbers are exact up to here; no network comes near it.
 LARGEST_TOTAL = 2**53
 TIMES = Integer(0)
@@ -182,18 +182,17 @@ class Expander:
         return value, number
 
     def _repeated(self, layer: Layer, environment: Environment) -> Iterator[Layer]:
-        self._step(layer)
+        """The members of a list that a layer stands for: itself, none, or a repeat's."""
         if not self._is_there(layer, environment):
-            return
-        if not isinstance(layer, Repeat):
+            self._step(layer)
+        elif not isinstance(layer, Repeat):
             yield layer
-            return
-        times: int = self._value(layer.times, TIMES, environment)
-        if isinstance(layer.layer, Repeat):
-            for _ in range(times):
+        elif isinstance(layer.layer, Repeat):
+            for _ in range(self._value(layer.times, TIMES, environment)):
+                self._step(layer)
                 yield from self._repeated(layer.layer, environment)
         elif self._is_there(layer.layer, environment):
-            yield from repeat(layer.layer, times)
+            yield from repeat(layer.layer, self._value(layer.times, TIMES, environment))
 
     def _named(self, layer: Layer, path: str, scope: str, value: int, environment: Environment) -> int:
         self._claim(path, layer)
@@ -278,7 +277,8 @@ class Expander:
             edits = self.edits.at(path, layer.name, kinds)
             if edits:
                 return self._kept(self._bound(layer, environment, edits))
-        key = id(layer), id(environment)
+        # What depends on no parameter is bound once for all places.
+        key = id(layer), id(environment) if layer.open else 0
         if key not in self.bound:
             self.bound[key] = self._kept(self._bound(layer, environment, {}))
         return self.bound[key]

@@ -94,6 +94,7 @@ def _line(event: Any) -> int:
 
 class _Composer:
     def __init__(self, text: str, file: str) -> None:
+        self.text = text
         self.file = file
         self.count = 0
         self.anchors: dict[str, tuple[Value, int, int]] = {}
@@ -124,15 +125,17 @@ class _Composer:
         return SpecError(fact, file=self.file, line=_line(event), path=path, hint=hint)
 
     def _syntax_error(self, error: yaml.YAMLError) -> SpecError:
-        mark = getattr(error, "problem_mark", None)
-        problem = getattr(error, "problem", None) or getattr(error, "reason", None) or "unreadable"
-        context = getattr(error, "context", None)
-        where = f", column {mark.column + 1}" if mark else ""
-        return SpecError(
-            f"expected valid YAML, got: {problem}" + (f" {context}" if context else "") + where,
-            file=self.file,
-            line=mark.line + 1 if mark else None,
-        )
+        forbidden = yaml.reader.Reader.NON_PRINTABLE.search(self.text)
+        if isinstance(error, yaml.reader.ReaderError) and forbidden:
+            line = self.text[: forbidden.start()].count("\n") + 1
+            return SpecError(f"expected printable text, got the character {forbidden[0]!r}", file=self.file, line=line)
+        mark, opened = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+        fact = f"expected valid YAML, got: {getattr(error, 'problem', None) or 'something unreadable'}"
+        if getattr(error, "context", None):
+            fact += f" {error.context}" + (f" that begins on line {opened.line + 1}" if opened else "")  # type: ignore[attr-defined]  # a MarkedYAMLError
+        # A mistake at the end of the text is marked on the line after it.
+        last = self.text.count("\n") + 1
+        return SpecError(fact, file=self.file, line=min(mark.line + 1, last) if mark else None)
 
     def _check_bounds(self, event: Any, path: str, depth: int) -> None:
         if self.count > MAX_VALUES:

@@ -173,7 +173,8 @@ class LayerReader(Reader):
         if missing:
             listed = ", ".join(f"`{key}`" for key in missing)
             raise self.error(value, f"expected {name} with {listed}, got {'no' if not read else 'only some'} arguments")
-        return Call(name, read, name in self.definitions, line, path, when)
+        is_open = any(argument.open for argument in read.values())
+        return Call(name, read, name in self.definitions, line, path, when, is_open)
 
     # --- blocks ---
 

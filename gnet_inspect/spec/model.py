@@ -41,6 +41,8 @@ class Call(Struct, frozen=True):
     line: int | None
     path: str
     when: Reference | None = None
+    # Whether any argument depends on the parameters visible where the call stands.
+    open: bool = False
 
 
 class Nested(Struct, frozen=True):

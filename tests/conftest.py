@@ -1,0 +1,99 @@
+"""What the tests share: the command line in process, golden files, and torchvision where it is installed."""
+
+import gc
+import io
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import NamedTuple
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+class Result(NamedTuple):
+    """How a command ended: its exit code, standard output and standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Result]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--overwrite", action="store_true", help="write the golden files anew")
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Run]:
+    """Run the command line in this process: `run("summary", "googlenet")`; `stdin` is what it may read."""
+    from gnet_inspect.cli import main
+
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+    def command(*arguments: str, stdin: bytes = b"") -> Result:
+        monkeypatch.setattr(sys, "argv", ["gnet-inspect", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as end:
+            main()
+        out, err = capfd.readouterr()
+        code = end.value.code
+        assert isinstance(code, int)
+        assert "Traceback" not in err
+        assert "a defect of gnet-inspect" not in err
+        return Result(code, out, err)
+
+    yield command
+    gc.enable()
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """Compare a text with tests/golden/NAME; `--overwrite` writes it instead."""
+
+    def check(name: str, text: str) -> None:
+        path = GOLDEN / name
+        if request.config.getoption("--overwrite"):
+            path.write_text(text, encoding="utf-8")
+        assert text == path.read_text(encoding="utf-8"), f"{path} differs; `make goldens` writes it anew"
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def torchvision() -> ModuleType:
+    """torchvision, importable without its operators: their schemas are defined here, nothing calls them."""
+    torch = pytest.importorskip("torch")
+    try:
+        from importlib.metadata import version
+
+        version("torchvision")
+    except ModuleNotFoundError:
+        pytest.skip("torchvision is not installed")
+    if not hasattr(torch.ops.torchvision, "nms"):
+        library = torch.library.Library("torchvision", "DEF")
+        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        # A library's definitions live as long as it does.
+        torch.library._gnet_inspect_tests = library
+    import torchvision
+
+    module: ModuleType = torchvision
+    return module
+
+
+@pytest.fixture
+def write_spec(tmp_path: Path) -> Callable[[str], str]:
+    """Write a spec to a file of its own and give its path."""
+
+    def write(text: str, name: str = "mine.yaml") -> str:
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write

@@ -1,0 +1,178 @@
+"""The layers' rules against closed forms, and against the numbers the papers and torch's pages give."""
+
+import pytest
+
+from gnet_inspect.errors import ShapeError
+from gnet_inspect.ops import VOCABULARY, Add, Concat, Op, Opaque, Shape
+from gnet_inspect.ops.pooling import pooled
+
+
+def make(kind: str, **arguments: object) -> Op:
+    """A layer from plain arguments, as a spec would give them."""
+    kinds = VOCABULARY[kind].parameters()
+    return VOCABULARY[kind](**{name: kinds[name].kind.read(value) for name, value in arguments.items()})
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "shape", "expected"),
+    [
+        (
+            "Conv2d",
+            {"out_channels": 64, "kernel_size": 7, "stride": 2, "padding": 3},
+            (1, 3, 224, 224),
+            (1, 64, 112, 112),
+        ),
+        ("Conv2d", {"out_channels": 8, "kernel_size": [1, 7], "padding": [0, 3]}, (2, 3, 17, 17), (2, 8, 17, 17)),
+        ("Conv2d", {"out_channels": 8, "kernel_size": 3, "dilation": 2}, (1, 3, 9, 9), (1, 8, 5, 5)),
+        ("Conv2d", {"out_channels": 8, "kernel_size": 4, "padding": "same"}, (1, 3, 9, 7), (1, 8, 9, 7)),
+        ("Conv2d", {"out_channels": 8, "kernel_size": 4, "padding": "valid"}, (1, 3, 9, 7), (1, 8, 6, 4)),
+        ("MaxPool2d", {"kernel_size": 3, "stride": 2}, (1, 64, 112, 112), (1, 64, 55, 55)),
+        ("MaxPool2d", {"kernel_size": 3, "stride": 2, "ceil_mode": True}, (1, 64, 112, 112), (1, 64, 56, 56)),
+        ("MaxPool2d", {"kernel_size": 2}, (1, 4, 7, 7), (1, 4, 3, 3)),
+        ("MaxPool2d", {"kernel_size": 3, "stride": 1, "dilation": 2}, (1, 4, 7, 7), (1, 4, 3, 3)),
+        ("AvgPool2d", {"kernel_size": 5, "stride": 3}, (1, 512, 14, 14), (1, 512, 4, 4)),
+        ("AdaptiveAvgPool2d", {"output_size": 1}, (1, 4, 7, 9), (1, 4, 1, 1)),
+        ("AdaptiveAvgPool2d", {"output_size": [None, 3]}, (1, 4, 7, 9), (1, 4, 7, 3)),
+        ("Linear", {"out_features": 10}, (4, 120), (4, 10)),
+        ("Flatten", {}, (2, 3, 4, 5), (2, 60)),
+        ("Flatten", {"start_dim": 2, "end_dim": 2}, (2, 3, 4, 5), (2, 3, 4, 5)),
+        ("Softmax", {}, (2, 10), (2, 10)),
+        ("ChannelAffine", {"scale": [1, 2, 3], "shift": [0, 0, 0.5]}, (1, 3, 4, 4), (1, 3, 4, 4)),
+    ],
+)
+def test_output_shapes(kind: str, arguments: dict[str, object], shape: Shape, expected: Shape) -> None:
+    """The shape rules on known cases."""
+    assert make(kind, **arguments).output_shape((shape,)) == expected
+
+
+def test_the_last_ceil_window_must_start_inside_the_input_or_its_left_padding() -> None:
+    """torch drops a window that would start in the right padding (torch.nn.MaxPool2d, note on ceil_mode)."""
+    # Windows of 2 over 1 + 5 + 1 positions start at 0, 2, 4 and 6; position 6 is the right padding.
+    assert pooled(5, kernel=2, stride=2, padding=1, dilation=1, ceil_mode=True) == 3
+    assert pooled(6, kernel=2, stride=2, padding=1, dilation=1, ceil_mode=True) == 4
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("bias", [True, False])
+def test_convolution_counts_are_the_closed_form(groups: int, bias: bool) -> None:
+    """params = out * in / groups * kernel area (+ out), MACs = output elements * in / groups * kernel area."""
+    batch, channels, out, kernel = 3, 8, 12, (5, 3)
+    conv = make("Conv2d", out_channels=out, kernel_size=list(kernel), padding=[2, 1], groups=groups, bias=bias)
+    shapes = ((batch, channels, 10, 14),)
+    output = conv.output_shape(shapes)
+    area = kernel[0] * kernel[1]
+    assert output == (batch, out, 10, 14)
+    assert conv.params(shapes) == out * channels // groups * area + (out if bias else 0)
+    assert conv.macs(shapes, output) == batch * out * 10 * 14 * channels // groups * area
+
+
+def test_linear_counts_are_the_closed_form() -> None:
+    """params = in * out + out, MACs = batch * in * out."""
+    linear = make("Linear", out_features=10)
+    assert (linear.params(((4, 120),)), linear.macs(((4, 120),), (4, 10))) == (1210, 4800)
+
+
+def test_batch_norm_counts_its_affine_pair_and_its_statistics_apart() -> None:
+    """2 C parameters; 2 C + 1 buffers: mean, variance and the step counter."""
+    shapes = ((1, 64, 8, 8),)
+    assert (make("BatchNorm2d").params(shapes), make("BatchNorm2d").buffers(shapes)) == (128, 129)
+    plain = make("BatchNorm2d", affine=False, track_running_stats=False)
+    assert (plain.params(shapes), plain.buffers(shapes)) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "shape", "message"),
+    [
+        (
+            "Conv2d",
+            {"out_channels": 8, "kernel_size": 9},
+            (1, 3, 6, 6),
+            r"kernel 9x9 covers 9 along height.*padded input's 6",
+        ),
+        ("Conv2d", {"out_channels": 8, "kernel_size": 1, "groups": 2}, (1, 3, 6, 6), r"groups 2 expects.*got 3 and 8"),
+        (
+            "Conv2d",
+            {"out_channels": 8, "kernel_size": 3, "padding": "same", "stride": 2},
+            (1, 3, 6, 6),
+            r"expects stride 1",
+        ),
+        ("Conv2d", {"out_channels": 8, "kernel_size": 3}, (1, 3), r"expects an input N x C x H x W, got 1x3"),
+        (
+            "MaxPool2d",
+            {"kernel_size": 3, "padding": 2},
+            (1, 3, 6, 6),
+            r"padding of at most half its kernel 3x3, got 2x2",
+        ),
+        (
+            "MaxPool2d",
+            {"kernel_size": 9},
+            (1, 3, 6, 6),
+            r"no window along height: the input's 6 \+ 0 of padding is too small",
+        ),
+        ("Linear", {"out_features": 8}, (1, 3, 6, 6), r"expects an input N x F, got 1x3x6x6; put a Flatten in front"),
+        ("Flatten", {"start_dim": 2}, (1, 3, 6, 6), r"gives 1x3x36"),
+        ("Flatten", {"start_dim": 0}, (1, 3, 6, 6), r"gives 108"),
+        ("Flatten", {"start_dim": 5}, (1, 3, 6, 6), r"dims from -4 to 3"),
+        ("Softmax", {"dim": 2}, (1, 3), r"dim from -2 to 1 for 1x3, got 2"),
+        ("ChannelAffine", {"scale": [1], "shift": [1, 2]}, (1, 2, 4, 4), r"each of 2 channels, got 1 and 2"),
+    ],
+)
+def test_broken_rules_give_their_numbers(kind: str, arguments: dict[str, object], shape: Shape, message: str) -> None:
+    """What cannot be is refused with the rule and the numbers that break it."""
+    with pytest.raises(ShapeError, match=message):
+        make(kind, **arguments).output_shape((shape,))
+
+
+def test_merging() -> None:
+    """concat adds channels, add wants equal shapes; both name the shapes they refuse."""
+    assert Concat().output_shape(((1, 64, 8, 8), (1, 32, 8, 8))) == (1, 96, 8, 8)
+    assert Concat().output_shape(((2, 5), (2, 7))) == (2, 12)
+    assert Add().output_shape(((1, 4, 8, 8), (1, 4, 8, 8))) == (1, 4, 8, 8)
+    with pytest.raises(ShapeError, match=r"agree in all but the channels, got 1x64x8x8, 1x32x7x8"):
+        Concat().output_shape(((1, 64, 8, 8), (1, 32, 7, 8)))
+    with pytest.raises(ShapeError, match=r"equal shape, got 1x4x8x8, 1x1x8x8"):
+        Add().output_shape(((1, 4, 8, 8), (1, 1, 8, 8)))
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        ("out_channels", 0, "a positive integer"),
+        ("out_channels", True, "a positive integer"),
+        ("out_channels", 2**31, "a positive integer"),
+        ("kernel_size", [3], r"a positive integer or a pair \[height, width\] of positive integers"),
+        ("kernel_size", 3.0, "a positive integer or a pair"),
+        ("padding", -1, "a non-negative integer, a pair"),
+        ("padding", "full", '"same" or "valid"'),
+        ("bias", 1, "true or false"),
+    ],
+)
+def test_arguments_are_refused_in_words(kind: str, value: object, words: str) -> None:
+    """Each kind of argument says what it takes."""
+    with pytest.raises(ValueError, match=words):
+        VOCABULARY["Conv2d"].parameters()[kind].kind.read(value)
+
+
+@pytest.mark.parametrize("kind", VOCABULARY)
+def test_defaults_are_torchs(kind: str) -> None:
+    """Every argument has torch's name and default (Softmax's dim apart, whose None torch itself deprecates)."""
+    torch = pytest.importorskip("torch")
+    from inspect import Parameter, signature
+
+    if kind == "ChannelAffine":
+        return
+    theirs = signature(getattr(torch.nn, kind)).parameters
+    for name, parameter in VOCABULARY[kind].parameters().items():
+        assert name in theirs
+        if parameter.required:
+            assert theirs[name].default is Parameter.empty
+        elif (kind, name) != ("Softmax", "dim"):
+            default = theirs[name].default
+            expected = parameter.kind.read(default) if isinstance(parameter.default, tuple) else default
+            assert parameter.default == expected
+
+
+def test_an_opaque_layer_is_known_not_to_be_counted() -> None:
+    """A layer outside the vocabulary says so of itself."""
+    layer = Opaque("GroupNorm", (1, 4, 8, 8))
+    assert (layer.kind, layer.counted, layer.output_shape(((1, 4, 8, 8),))) == ("GroupNorm", False, (1, 4, 8, 8))
