@@ -87,7 +87,7 @@ def show(value: object, limit: int = 60) -> str:
     elif isinstance(value, list | tuple):
         text = "[" + ", ".join(show(item, limit) for item in value[:8]) + (", ...]" if len(value) > 8 else "]")
     elif isinstance(value, dict):
-        text = "a mapping" + (f" with {', '.join(map(str, list(value)[:4]))}" if value else "")
+        text = f"a mapping with {', '.join(map(str, list(value)[:4]))}" if value else "an empty mapping"
     else:
         text = str(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."

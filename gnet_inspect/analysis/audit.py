@@ -60,7 +60,7 @@ def _nodes_of(spec: Spec, graph: Graph, row: Row) -> list[Node]:
                 f"expected the name of a layer or block in `nodes`, got `{name}`",
                 file=spec.file,
                 line=row.line,
-                path="published",
+                path=f"{row.path}.nodes",
                 hint=nearest(name, known),
             )
         found += nodes

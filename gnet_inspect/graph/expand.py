@@ -111,7 +111,8 @@ class Expander:
         self.edits.check_all_used()
         self._check_heads()
         if not self.nodes or value == _SOURCE:
-            raise SpecError("expected a network with layers, got none", file=self.spec.file, path="stages")
+            line = self.spec.stages[0].body.line
+            raise SpecError("expected a network with layers, got none", file=self.spec.file, line=line, path="stages")
         return Graph(
             model=self.spec.name,
             title=self.spec.title or self.spec.name,
@@ -385,10 +386,11 @@ class Expander:
     def _claim(self, path: str, layer: Layer) -> None:
         other = self.taken.get(path)
         if other is not None:
+            what = "branches" if ".concat." in layer.path or ".add." in layer.path else "stages"
             raise self._error(
                 layer,
                 f"expected names that differ, got `{path}` twice: here and on line {other[0]} (`{other[1]}`)",
-                "branches add no scope: the names inside them belong to the block that holds them",
+                f"{what} add no scope to the names inside them; rename one of the two",
             )
         self.taken[path] = layer.line, layer.path
 

@@ -23,7 +23,7 @@ def parse_overrides(items: Iterable[str]) -> dict[str, Value]:
         if path in found:
             raise UsageError(f"--set: expected each path once, got `{path}` again")
         try:
-            value = read_document(text, "--set")
+            value = read_document(text, "--set") if text.strip() else Value(None, None)
         except SpecError as error:
             raise UsageError(f"--set: `{path}`: {error.fact}") from None
         found[path] = _relabelled(value, path)
@@ -111,23 +111,31 @@ class Edits:
     def check_all_used(self) -> None:
         """Raise UsageError for the first override that met nothing, naming what exists."""
         for path in self.unused:
-            call, _, argument = path.rpartition(".")
-            while call and call not in self.met and not any(name.startswith(call + ".") for name in self.met):
-                call, _, argument = call.rpartition(".")
-            if call in self.met:
-                name, arguments = self.met[call]
-                hint = nearest(argument, arguments) if arguments else f"{name} takes no arguments"
-                raise UsageError(
-                    f"{LABEL}: `{path}`: expected an argument of `{call}` ({name}), got `{argument}`. ({hint})"
-                )
-            names = [*self.spec.params, *self.met]
-            if call:
-                names = [name for name in names if name.startswith(call + ".")]
-            got = f"{call}.{argument}" if call else path
-            raise UsageError(
-                f"{LABEL}: `{path}`: expected a parameter of the model or the path of an argument, "
-                f"got `{got}`, which does not exist. ({nearest(got, [name for name in names if name])})"
-            )
+            raise UsageError(f"{LABEL}: `{path}`: {self._missing(path)}")
+
+    def _missing(self, path: str) -> str:
+        if path in self.met:
+            name, arguments = self.met[path]
+            known = ", ".join(f"`{path}.{argument}`" for argument in arguments) or "it has none"
+            return f"expected the path of an argument, got that of a layer ({name}). (its arguments: {known})"
+        call, _, argument = path.rpartition(".")
+        if call in self.met and call:
+            name, arguments = self.met[call]
+            hint = nearest(argument, arguments) or f"{name} takes no arguments"
+            return f"expected an argument of `{call}` ({name}), got `{argument}`. ({hint})"
+        # What is there below the longest part of the path that exists.
+        while call and not any(name == call or name.startswith(f"{call}.") for name in self.met):
+            call = call.rpartition(".")[0]
+        inside = f"{call}." if call else ""
+        got = path[: len(inside)] + path[len(inside) :].partition(".")[0]
+        known_names = {
+            inside + name[len(inside) :].partition(".")[0] for name in self.met if name.startswith(inside)
+        } - {inside}
+        hint = nearest(got, known_names | set(() if call else self.spec.params))
+        return (
+            "expected a parameter of the model or the path of an argument, "
+            f"got `{path}`, but `{got}` does not exist. ({hint})"
+        )
 
 
 def _readings(path: str) -> Iterable[tuple[str, str, int | None]]:

@@ -51,15 +51,15 @@ class Integer(Kind, frozen=True):
 
     @property
     def words(self) -> str:
-        return "an integer other than 0" if self.nonzero else f"{self._adjective('an', 'a')}integer"
+        if self.nonzero:
+            return "an integer other than 0"
+        return {None: "an integer", 0: "a non-negative integer", 1: "a positive integer"}.get(
+            self.minimum, f"an integer of at least {self.minimum}"
+        )
 
     @property
     def plural(self) -> str:
-        return "integers other than 0" if self.nonzero else f"{self._adjective('', '')}integers"
-
-    def _adjective(self, plain: str, qualified: str) -> str:
-        name = {None: plain, 0: f"{qualified} non-negative", 1: f"{qualified} positive"}[self.minimum].strip()
-        return f"{name} " if name else ""
+        return self.words.partition(" ")[2].replace("integer", "integers", 1)
 
     def read(self, value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool):

@@ -110,7 +110,7 @@ class LayerReader(Reader):
                 if entries
                 else ""
             )
-            raise self.error(value, f"expected {words}; got {got}", hint)
+            raise self.error(value, f"expected {words}, got {got}", hint)
         ((name, arguments),) = entries.items()
         if name == "repeat":
             return self._repeat(arguments, when, scope, listed)
@@ -123,7 +123,7 @@ class LayerReader(Reader):
             raise self.error(
                 value, "expected `repeat` as a member of a list, got it elsewhere", "write `[{repeat: ...}]`"
             )
-        entries = self.fields(value, "a repeat, {times: N, layer: ...},", ["times", "layer"], [])
+        entries = self.fields(value, "a repeat {times: N, layer: ...}", ["times", "layer"], [])
         times = self.argument(entries["times"], Integer(0), scope)
         if isinstance(times.data, int) and times.data > MAX_REPEAT:
             raise self.error(entries["times"], f"expected at most {MAX_REPEAT:,} times, got {times.data:,}")
@@ -132,7 +132,7 @@ class LayerReader(Reader):
     def _parallel(self, value: Value, name: str, when: Reference | None, scope: Scope) -> Parallel:
         branches, scale = value, None
         if name == "add" and isinstance(value.data, dict):
-            entries = self.fields(value, "an add, {scale: ..., branches: [...]},", ["branches"], ["scale"])
+            entries = self.fields(value, "an add {scale: ..., branches: [...]}", ["branches"], ["scale"])
             branches = entries["branches"]
             if "scale" in entries:
                 scale = self.argument(entries["scale"], Add.parameters()["scale"].kind, scope)
@@ -277,7 +277,8 @@ class LayerReader(Reader):
         name, element = match[1], match[2]
         owner = scope.owner(name)
         if owner is None:
-            raise self.error(value, f"expected a parameter, got `${name}`", nearest(name, scope.visible()))
+            hint = nearest(name, scope.visible()) or "declare it under params"
+            raise self.error(value, f"expected a parameter, got `${name}`", hint)
         if element is None:
             owner.wholes[name].append(kind)
             return Reference(name)

@@ -146,6 +146,7 @@ class Row(Struct, frozen=True):
     erratum: str = ""
     note: str = ""
     line: int | None = None
+    path: str = ""
 
 
 class Claim(Struct, frozen=True):

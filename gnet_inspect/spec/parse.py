@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gnet_inspect.ops.arguments import AnyValue, Integer, Kind, Number
+from gnet_inspect.ops.arguments import LAYER, AnyValue, Integer, Kind, Number
 from gnet_inspect.spec.document import Value, read_document
 from gnet_inspect.spec.layers import LayerReader, Scope
 from gnet_inspect.spec.model import Argument, Block, BlockParameter, Head, Published, Spec, Stage
@@ -113,10 +113,10 @@ class _SpecReader(Reader):
         return parameters
 
     def _model_default(self, value: Value, kind: Kind, layers: LayerReader, scope: Scope) -> Argument:
-        if isinstance(kind, AnyValue):
+        if isinstance(kind, AnyValue) and not isinstance(value.data, dict):
             # Used nowhere (a network without a classifier may still declare its classes): nothing to check it by.
             return Argument(kind.read(value.plain()), value.line, value.path)
-        return layers.argument(value, kind, scope)
+        return layers.argument(value, LAYER if isinstance(kind, AnyValue) else kind, scope)
 
     def _published(self, entries: Mapping[str, Value]) -> tuple[Published, ...]:
         if "published" not in entries or entries["published"].data is None:

@@ -60,9 +60,8 @@ class PublishedReader(Reader):
         nodes: tuple[str, ...] = ()
         if "nodes" in entries:
             nodes = self.items(entries["nodes"], "a list of node or block names", self.text, least=1)
-        return Row(
-            nodes, figures, self._optional_text(entries, "erratum"), self._optional_text(entries, "note"), value.line
-        )
+        erratum, note = self._optional_text(entries, "erratum"), self._optional_text(entries, "note")
+        return Row(nodes, figures, erratum, note, value.line, value.path)
 
     def _figure(self, value: Value, units: dict[str, int]) -> Figure:
         """ "2.7K" with K = 1024 is 2,764.8, and everything within half of its last digit prints alike."""

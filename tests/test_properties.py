@@ -1,0 +1,658 @@
+"""Properties of whole specs, drawn at random: about 10,000 examples, the same in every run.
+
+- 1,600 specs against a naive interpreter of the language, and against torch on the device meta (EXPANSIONS, NETWORKS)
+- 3,600 single layers against torch.nn on the CPU (LAYERS)
+- 2,600 broken texts (BROKEN)
+- 320 networks run on real tensors, 160 of them with and without `inplace` (RUNS)
+- 600 sums and peaks, 250 receptive fields of chains and 250 of adaptive pools (SUMS, FIELDS)
+- 600 overrides (OVERRIDES), and 250 specs that show what the generator covers (COVERAGE)
+"""
+
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from itertools import pairwise
+from math import prod
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+from strategies import (
+    ARGUMENTS,
+    VALUES,
+    Document,
+    Draw,
+    Layer,
+    Reference,
+    Refused,
+    broken_texts,
+    features,
+    plain_specs,
+    specs,
+    to_yaml,
+)
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from gnet_inspect.analysis.memory import peak_activation_bytes
+from gnet_inspect.analysis.receptive import receptive_fields
+from gnet_inspect.analysis.summary import summarize
+from gnet_inspect.errors import GnetError, ShapeError, SpecError
+from gnet_inspect.graph import INPUT, Graph, build_graph
+from gnet_inspect.ops import VOCABULARY, AdaptiveAvgPool2d, Op
+from gnet_inspect.runtime.module import Outputs, build_module
+from gnet_inspect.spec import parse_spec
+from gnet_inspect.units import DTYPE_BYTES
+from gnet_inspect.views.text import printable
+
+NETWORKS, EXPANSIONS, LAYERS, BROKEN, RUNS, SUMS, FIELDS, OVERRIDES, COVERAGE = (
+    *(900, 700, 3600, 2600, 160, 600, 250, 600, 250),
+)
+
+PROFILE = settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck))
+
+Shape = tuple[int, ...]
+
+
+def examples(number: int) -> Callable[[Any], Any]:
+    """So many examples, the same in every run."""
+    return settings(PROFILE, max_examples=number)
+
+
+def built(text: bytes | str, mode: str = "eval") -> Graph | None:
+    """The graph of a text, None where it is refused; the refusal must be fit to be read."""
+    try:
+        return build_graph(parse_spec(text, "drawn.yaml"), mode=mode)
+    except GnetError as error:
+        check_clean(error, text)
+        return None
+
+
+def check_clean(error: GnetError, text: bytes | str) -> None:
+    """One sentence of text, with the place in the file."""
+    message = str(error)
+    source = text.decode("utf-8", "replace") if isinstance(text, bytes) else text
+    # Names are quoted as they stand and escaped where they are drawn: only the text's own odd characters may come.
+    if source.isascii() and "\\" not in source:
+        assert message.isprintable(), message
+    assert "\n" not in printable(message)
+    assert "Traceback" not in message
+    assert len(message) < 3_000
+    assert message.strip()
+    assert "object at 0x" not in message
+    if isinstance(error, SpecError):
+        assert error.file == "drawn.yaml"
+        assert error.line is not None or error.path, message
+
+
+def quiet_eval(module: nn.Module) -> None:
+    """Batch normalisation in eval mode: in training it refuses a batch of one value."""
+    for layer in module.modules():
+        if isinstance(layer, nn.BatchNorm2d):
+            layer.eval()
+
+
+def refused_by_torch_alone(graph: Graph) -> bool:
+    """BatchNorm2d without running statistics takes no single value per channel: torch looks at the batch for that."""
+    return any(
+        node.op.kind == "BatchNorm2d"
+        and not getattr(node.op, "track_running_stats", True)
+        and prod(node.output_shape) == node.output_shape[1]
+        for node in graph.nodes
+    )
+
+
+# --- the expansion ---
+
+
+@examples(EXPANSIONS)
+@given(specs(), st.sampled_from(("eval", "train")))
+def test_any_spec_expands_as_a_naive_interpreter_expands_it(document: Document, mode: str) -> None:
+    """Names, layers, arguments, inputs, shapes and outputs are the reference's, or both refuse."""
+    try:
+        expected = Reference(document, mode).run()
+    except Refused:
+        expected = None
+    graph = built(to_yaml(document), mode)
+    if expected is None or graph is None:
+        assert expected is None
+        assert graph is None
+        return
+    assert [Layer(node.name, node.op, node.inputs, node.output_shape) for node in graph.nodes] == expected.layers
+    assert graph.output == expected.output
+    # Heads come in the document's order, whatever order they run in.
+    heads = document.get("heads", {}) if mode == "train" else {}
+    assert [(head.name, head.output, head.weight) for head in graph.heads] == [
+        (name, expected.head_outputs[name], head.get("weight", 1.0)) for name, head in heads.items()
+    ]
+    children = [index for stage in graph.stages for index in stage.nodes()]
+    assert sorted(children) == list(range(len(graph.nodes)))
+
+
+# --- torch ---
+
+
+Trace = list[tuple[str, tuple[Shape, ...], Shape]]
+
+
+def trace(module: nn.Module, names: list[str], x: Tensor) -> tuple[Trace, Any]:
+    """(each named layer with the shapes it took and made, in the order they ran; the result)."""
+    seen: Trace = []
+
+    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+        def remember(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+            seen.append((name, tuple(tuple(item.shape) for item in inputs), tuple(output.shape)))
+
+        return remember
+
+    handles = [module.get_submodule(name).register_forward_hook(hook(name)) for name in names]
+    with torch.no_grad():
+        result = module(x)
+    for handle in handles:
+        handle.remove()
+    return seen, result
+
+
+def check_against_torch(graph: Graph, device: str) -> None:
+    """The module's layers take and make the graph's shapes in the graph's order, and weigh what it says."""
+    with torch.device(device):
+        module = build_module(graph, device=device)
+        x = torch.rand(graph.input_shape)
+    for node in graph.nodes:
+        layer = module.get_submodule(node.name)
+        assert sum(item.numel() for item in layer.parameters()) == node.params, node.name
+        assert sum(item.numel() for item in layer.buffers()) == node.buffers, node.name
+    named = sum(node.params for node in graph.nodes)
+    assert sum(item.numel() for item in module.parameters()) == named
+    heads = tuple(f"{head.name}." for head in graph.heads)
+    for training in (False, True):
+        module.train(training)
+        quiet_eval(module)
+        run = [node for node in graph.nodes if training or not heads or not node.name.startswith(heads)]
+        seen, result = trace(module, [node.name for node in graph.nodes], x)
+        assert seen == [(node.name, node.input_shapes, node.output_shape) for node in run]
+        shapes = {node.name: node.output_shape for node in graph.nodes}
+        if training and graph.heads:
+            assert isinstance(result, Outputs)
+            assert {name: tuple(item.shape) for name, item in result.heads.items()} == {
+                head.name: shapes[head.output] for head in graph.heads
+            }
+            result = result.logits
+        assert tuple(result.shape) == shapes[graph.output]
+
+
+@examples(NETWORKS)
+@given(specs(), st.sampled_from(("eval", "train")), st.sampled_from((1, 1, 3)))
+def test_any_spec_gives_torch_shapes_or_a_clean_error(document: Document, mode: str, batch: int) -> None:
+    """What builds is what torch runs on the device meta, layer by layer; what does not says why and where."""
+    graph = built(to_yaml(document), mode)
+    if graph is None:
+        return
+    if batch > 1:
+        graph = build_graph(parse_spec(to_yaml(document)), (batch, *graph.input_shape[1:]), mode=mode)
+    if not refused_by_torch_alone(graph):
+        check_against_torch(graph, "meta")
+
+
+# --- single layers ---
+
+
+@st.composite
+def layers(draw: Draw) -> tuple[str, dict[str, Any], Shape]:
+    """(a class, arguments of the right kinds, an input), with no regard to whether they fit."""
+    kind: str = draw(st.sampled_from([name for name, words in ARGUMENTS.items() for _ in range(1 + len(words))]))
+    arguments = {
+        name: draw(VALUES[word])
+        for name, (word, often) in ARGUMENTS[kind].items()
+        if often == 10 or draw(st.integers(0, 1))
+    }
+    small = st.integers(1, 9)
+    shape: Shape = (draw(st.integers(1, 2)), draw(st.sampled_from((4, 1, 2, 3, 6))), draw(small), draw(small))
+    if kind == "ChannelAffine":
+        numbers = st.lists(st.floats(-2, 2, width=32), min_size=1, max_size=4)
+        arguments = {"scale": draw(numbers), "shift": draw(numbers)}
+    if draw(st.integers(0, 9)) >= (3 if kind in ("Linear", "Softmax", "Flatten") else 8):
+        shape = shape[:2]
+    return kind, arguments, shape
+
+
+def torch_layer(kind: str, arguments: dict[str, Any], shape: Shape) -> nn.Module:
+    """torch's own layer, made of what the spec says: pairs as tuples, the input's size given."""
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
+    sizes = {"Conv2d": "in_channels", "Linear": "in_features", "BatchNorm2d": "num_features"}
+    if kind in sizes:
+        given = {sizes[kind]: shape[1], **given}
+    layer: nn.Module = getattr(nn, kind)(**given)
+    return layer.eval()
+
+
+def torch_result(kind: str, arguments: dict[str, Any], shape: Shape, device: str) -> tuple[Shape, int, int] | None:
+    """(shape, parameters, buffers) as torch has them; None where it refuses."""
+    try:
+        with torch.device(device), torch.no_grad(), warnings.catch_warnings():
+            # An even kernel with the padding "same" makes torch pad a copy, and say so.
+            warnings.simplefilter("ignore", UserWarning)
+            layer = torch_layer(kind, arguments, shape)
+            output = layer(torch.rand(shape))
+    except (RuntimeError, ValueError, IndexError, TypeError):
+        return None
+    counts = (sum(item.numel() for item in items) for items in (layer.parameters(), layer.buffers()))
+    return tuple(output.shape), *counts  # type: ignore[return-value]  # two counts
+
+
+def refused_on_purpose(kind: str, shape: Shape, there: Shape) -> bool:
+    """What torch would run and no convolutional network means."""
+    if kind == "Linear":
+        return len(shape) == 4
+    if kind == "Flatten":
+        return len(there) not in (2, 4) or there[0] != shape[0]
+    return False
+
+
+def op_of(kind: str, arguments: dict[str, Any]) -> Op:
+    """The package's layer with these arguments."""
+    parameters = VOCABULARY[kind].parameters()
+    return VOCABULARY[kind](**{name: parameters[name].kind.read(value) for name, value in arguments.items()})
+
+
+@examples(LAYERS)
+@given(layers())
+def test_a_layer_takes_what_torch_takes_and_gives_what_torch_gives(drawn: tuple[str, dict[str, Any], Shape]) -> None:
+    """The CPU is the truth: the same shape, parameters and buffers, or both refuse."""
+    kind, arguments, shape = drawn
+    op = op_of(kind, arguments)
+    try:
+        mine: Shape | None = op.output_shape((shape,))
+    except ShapeError as error:
+        mine = None
+        assert str(error).isprintable()
+    if kind == "ChannelAffine":
+        fits = len(shape) == 4 and len(arguments["scale"]) == len(arguments["shift"]) == shape[1]
+        assert mine == (shape if fits else None)
+        return
+    there = torch_result(kind, arguments, shape, "cpu")
+    if mine is None:
+        assert there is None or refused_on_purpose(kind, shape, there[0])
+        return
+    if there is None:
+        # Whether a batch is large enough for its own statistics is no question of a layer's shape rule.
+        assert kind == "BatchNorm2d"
+        assert arguments.get("track_running_stats") is False
+        assert prod(shape) == shape[1]
+        return
+    assert (mine, op.params((shape,)), op.buffers((shape,))) == there
+    assert torch_result(kind, arguments, shape, "meta") == there
+    if kind in ("Conv2d", "Linear"):
+        with FlopCounterMode(display=False) as counter, torch.device("meta"), torch.no_grad():
+            torch_layer(kind, arguments, shape)(torch.rand(shape))
+        assert counter.get_total_flops() == 2 * op.macs((shape,), mine)
+
+
+# --- networks that run ---
+
+
+def with_inplace(value: Any, inplace: bool) -> Any:
+    """The document with `inplace` said of every layer that takes it."""
+    takes = ("ReLU", "ReLU6", "SiLU", "Dropout")
+    if isinstance(value, str) and value in takes:
+        return {value: {"inplace": inplace}}
+    if isinstance(value, list):
+        return [with_inplace(item, inplace) for item in value]
+    if isinstance(value, dict):
+        return {
+            key: {**(item or {}), "inplace": inplace} if key in takes else with_inplace(item, inplace)
+            for key, item in value.items()
+        }
+    return value
+
+
+def without_unused(document: Document) -> Document | None:
+    """The document without the parameters that only `inplace` used; None where a list's element was one of them."""
+    document = deepcopy(document)
+    for name, block in (document.get("blocks") or {}).items():
+        used = set(_references(block["layers"]))
+        for parameter in list(block.get("params", ())):
+            if parameter in used:
+                continue
+            block["params"].remove(parameter)
+            (block.get("defaults") or {}).pop(parameter, None)
+            for call in _calls_of(document, name):
+                call.pop(parameter, None)
+    return document
+
+
+def _references(value: Any) -> Iterator[str]:
+    if isinstance(value, str) and value.startswith("$"):
+        yield value[1:].partition(".")[0]
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _references(item)
+
+
+def _calls_of(value: Any, block: str) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if key == block and isinstance(item, dict) and "layers" not in item:
+                yield item
+            yield from _calls_of(item, block)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _calls_of(item, block)
+
+
+def outputs(module: nn.Module, x: Tensor) -> list[Tensor]:
+    """What a module gives, as a list; the same numbers are dropped in every call."""
+    torch.manual_seed(0)
+    with torch.no_grad():
+        result = module(x)
+    return [result.logits, *result.heads.values()] if isinstance(result, Outputs) else [result]
+
+
+def check_equal(one: list[Tensor], other: list[Tensor]) -> None:
+    """The same numbers to the last bit, not-a-numbers included."""
+    assert len(one) == len(other)
+    for left, right in zip(one, other, strict=True):
+        torch.testing.assert_close(left, right, rtol=0, atol=0, equal_nan=True)
+
+
+@examples(RUNS)
+@given(specs(faults=False), st.sampled_from(("eval", "train")))
+def test_a_network_runs_on_real_tensors_as_its_graph_says(document: Document, mode: str) -> None:
+    """Shapes on the CPU are the graph's too, and in eval mode a second run gives the same numbers."""
+    graph = built(to_yaml(document), mode)
+    if graph is None or refused_by_torch_alone(graph):
+        return
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Using padding='same'", UserWarning)
+        check_against_torch(graph, "cpu")
+        module = build_module(graph).eval()
+        x = torch.rand(graph.input_shape)
+        check_equal(outputs(module, x), outputs(module, x))
+
+
+@examples(RUNS)
+@given(specs(faults=False), st.sampled_from(("eval", "train")))
+def test_inplace_changes_no_number(document: Document, mode: str) -> None:
+    """A network gives the same to the last bit with every `inplace` true as with every one false."""
+    graphs, modules = [], []
+    for inplace in (True, False):
+        edited = without_unused(with_inplace(document, inplace))
+        graph = built(to_yaml(edited), mode)
+        if graph is None or refused_by_torch_alone(graph):
+            return
+        graphs.append(graph)
+        modules.append(build_module(graph))
+    assert [node.name for node in graphs[0].nodes] == [node.name for node in graphs[1].nodes]
+    modules[1].load_state_dict(modules[0].state_dict())
+    x = torch.rand(graphs[0].input_shape) - 0.5
+    before = x.clone()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Using padding='same'", UserWarning)
+        for training in (False, True):
+            for module in modules:
+                module.train(training)
+                quiet_eval(module)
+            check_equal(outputs(modules[0], x), outputs(modules[1], x))
+            assert torch.equal(x, before)
+
+
+# --- broken specs ---
+
+
+@examples(BROKEN)
+@given(broken_texts(), st.sampled_from(("eval", "train")))
+def test_broken_specs_are_built_or_refused_and_nothing_else(text: bytes | str, mode: str) -> None:
+    """Whatever was done to a spec, it gives a graph whose numbers can be summed, or a clean error, and soon."""
+    start = time.process_time()
+    graph = built(text, mode)
+    if graph is not None and len(graph.nodes) < 2_000:
+        summarize(graph)
+    assert time.process_time() - start < 15
+
+
+# --- sums, peaks and fields ---
+
+
+def brute_force_peak(graph: Graph, width: int) -> int:
+    """At each node, the sum of every tensor that exists already and is still read, counted one by one."""
+    owner = {INPUT: INPUT}
+    for node in graph.nodes:
+        shares = node.op.kind in ("Flatten", "Identity") or (node.op.kind == "Dropout" and graph.mode == "eval")
+        owner[node.name] = owner[node.inputs[0]] if shares else node.name
+    sizes = {INPUT: prod(graph.input_shape), **{node.name: prod(node.output_shape) for node in graph.nodes}}
+    made = {INPUT: -1, **{node.name: index for index, node in enumerate(graph.nodes)}}
+    kept = {owner[name] for name in (graph.output, *(head.output for head in graph.heads))}
+    peak = sizes[INPUT]
+    for now, _ in enumerate(graph.nodes):
+        needed = {owner[name] for node in graph.nodes[now:] for name in node.inputs}
+        alive = {name for name in needed | kept if made[name] <= now} | {owner[graph.nodes[now].name]}
+        peak = max(peak, sum(sizes[name] for name in alive))
+    return peak * width
+
+
+@examples(SUMS)
+@given(specs(faults=False), st.sampled_from(("eval", "train")), st.sampled_from(sorted(DTYPE_BYTES)))
+def test_totals_are_sums_and_the_peak_is_the_brute_force_one(document: Document, mode: str, dtype: str) -> None:
+    """Totals equal the sums over layers and over stages; the peak equals one counted tensor by tensor."""
+    graph = built(to_yaml(document), mode)
+    if graph is None:
+        return
+    summary, width = summarize(graph, dtype), DTYPE_BYTES[dtype]
+    totals = summary.totals
+    for key in ("params", "macs", "activation_bytes"):
+        assert getattr(totals, key) == sum(getattr(layer, key) for layer in summary.layers)
+        assert getattr(totals, key) == sum(getattr(stage, key) for stage in summary.stages)
+    assert totals.buffers == sum(layer.buffers for layer in summary.layers)
+    assert totals.flops == 2 * totals.macs
+    assert totals.param_bytes == width * totals.params
+    assert totals.peak_activation_bytes == brute_force_peak(graph, width)
+    peak, where = peak_activation_bytes(graph, width)
+    assert peak == totals.peak_activation_bytes
+    assert where == totals.peak_node
+    names = [node.name for node in graph.nodes]
+    assert [layer.name for layer in summary.layers] == names
+    assert where in {INPUT, *names}
+
+
+_SIZE = st.integers(1, 4)
+_STEP = st.integers(1, 3)
+_TWO = st.lists(_SIZE, min_size=2, max_size=2)
+_STEPS = st.lists(_STEP, min_size=2, max_size=2)
+
+
+@st.composite
+def chains(draw: Draw) -> list[dict[str, Any]]:
+    """Up to three windows in a row, with layers between them that see one element."""
+    chain: list[dict[str, Any]] = []
+    for _ in range(draw(st.integers(1, 3))):
+        kernel, stride = draw(_TWO), draw(_STEPS)
+        if draw(st.booleans()):
+            dilation = draw(st.lists(st.integers(1, 2), min_size=2, max_size=2))
+            padding = draw(st.integers(0, 2))
+            chain.append(
+                {
+                    "Conv2d": {
+                        "out_channels": 1,
+                        "kernel_size": kernel,
+                        "stride": stride,
+                        "dilation": dilation,
+                        "padding": padding,
+                    }
+                }
+            )
+        else:
+            chain.append({"AvgPool2d": {"kernel_size": kernel, "stride": stride, "ceil_mode": draw(st.booleans())}})
+        if draw(st.integers(0, 3)) == 3:
+            chain.append({"Identity": {}})
+    return chain
+
+
+def extent(seen: Tensor) -> tuple[int, int]:
+    """(height, width) of the smallest box around the elements that are not zero."""
+    rows, columns = (torch.nonzero(seen.sum(axis)).flatten() for axis in (1, 0))
+    return int(rows[-1] - rows[0]) + 1, int(columns[-1] - columns[0]) + 1
+
+
+@examples(FIELDS)
+@given(chains())
+def test_a_receptive_field_is_what_the_gradient_reaches(chain: list[dict[str, Any]]) -> None:
+    """The inputs that one output in the middle depends on span the field; those of its neighbours lie a jump on."""
+    # Larger than twice the widest field of three such windows (1 + 6 + 18 + 54) with what the middle may be off by.
+    document = {"name": "chain", "input": [1, 250, 250], "stages": {"all": chain}}
+    graph = build_graph(parse_spec(to_yaml(document)))
+    field = receptive_fields(graph)[graph.output]
+    assert field is not None
+    module = build_module(graph, dtype=torch.float64)
+    for parameter in module.parameters():
+        nn.init.constant_(parameter, 1 / 16)
+    x = torch.zeros(graph.input_shape, dtype=torch.float64, requires_grad=True)
+    output = module(x)[0, 0]
+    row, column = (size // 2 for size in output.shape)
+    starts = []
+    for step in (0, 1):
+        assume(row + step < output.shape[0])
+        assume(column + step < output.shape[1])
+        (seen,) = torch.autograd.grad(output[row + step, column + step], x, retain_graph=True)
+        assert extent(seen[0, 0]) == field.size
+        starts.append([int(torch.nonzero(seen[0, 0].sum(axis)).flatten()[0]) for axis in (1, 0)])
+    assert tuple(after - before for before, after in zip(*starts, strict=True)) == field.jump
+
+
+@examples(FIELDS)
+@given(st.integers(1, 40), st.integers(1, 45))
+def test_an_adaptive_pools_window_is_the_widest_that_torch_takes(size: int, out: int) -> None:
+    """The widest window and the mean stride along one axis are those of torch's own windows."""
+    (width, stride), across = AdaptiveAvgPool2d((out, 1)).window(((1, 1, size, 1),))
+    x = torch.zeros(1, 1, size, 1, requires_grad=True)
+    pooled = nn.AdaptiveAvgPool2d((out, 1))(x).flatten()
+    windows = []
+    for one in pooled:
+        (seen,) = torch.autograd.grad(one, x, retain_graph=True)
+        windows.append(torch.nonzero(seen.flatten()).flatten().tolist())
+    assert width == max(len(window) for window in windows)
+    assert across == (1, 1)
+    steps = [after[0] - before[0] for before, after in pairwise(windows)]
+    if size % out == 0:
+        assert set(steps) <= {stride}
+    else:
+        assert stride == size / out
+        assert all(abs(step - stride) < 1 for step in steps)
+
+
+# --- overrides ---
+
+
+@st.composite
+def overrides(draw: Draw) -> tuple[Document, Document, str, Any]:
+    """(a spec, the spec edited by hand, the path of the edit, its value)."""
+    document = draw(specs(faults=False))
+    try:
+        found = Reference(document).run()
+    except Refused:
+        assume(False)
+        raise
+    edited = deepcopy(document)
+    places: list[tuple[str, Any, str]] = [(name, ("params",), name) for name in document.get("params", {})]
+    counts = Counter(path for path, _, _ in found.calls)
+    twin = Reference(edited).run()
+    written = Counter(id(arguments) for _, _, arguments in twin.calls)
+    for path, _, arguments in twin.calls:
+        # What is written once and met once: an edit of the text changes no other layer.
+        if counts[path] == 1 and written[id(arguments)] == 1:
+            places.extend((f"{path}.{name}", arguments, name) for name in arguments)
+    assume(places)
+    path, holder, name = draw(st.sampled_from(places))
+    if isinstance(holder, tuple):
+        holder = edited["params"]
+    old = holder[name]
+    value = draw(like(old, found))
+    if isinstance(old, list) and old and isinstance(old[0], int | float) and draw(st.booleans()):
+        element = draw(st.integers(0, len(old) - 1))
+        value = draw(like(old[element], found))
+        holder[name] = [*old[:element], value, *old[element + 1 :]]
+        return document, edited, f"{path}.{element}", value
+    holder[name] = value
+    return document, edited, path, value
+
+
+def like(old: Any, found: Reference) -> st.SearchStrategy[Any]:
+    """Values that may stand where `old` stands, and now and then one that may not."""
+    if isinstance(old, bool):
+        return st.booleans()
+    if isinstance(old, int):
+        return st.one_of(st.integers(1, 6), st.integers(-1, 9))
+    if isinstance(old, float):
+        return st.sampled_from((0.25, 1e-3, 1.0))
+    if isinstance(old, list):
+        return st.tuples(*(like(item, found) for item in old)).map(list)
+    if isinstance(old, str) and old.startswith("$"):
+        return st.just(found.value(old, found.model)).filter(lambda value: value is not None)
+    if isinstance(old, str) and old in VOCABULARY:
+        return st.sampled_from(("ReLU", "Tanh", "Identity", {"Dropout": {"p": 0.1}}, ["GELU", "Identity"]))
+    return st.just(deepcopy(old))
+
+
+@examples(OVERRIDES)
+@given(overrides(), st.sampled_from(("eval", "train")))
+def test_an_override_is_an_edit_of_the_text(drawn: tuple[Document, Document, str, Any], mode: str) -> None:
+    """An override by path gives the graph of the edited spec, or both are refused."""
+    document, edited, path, value = drawn
+    expected = built(to_yaml(edited), mode)
+    try:
+        graph = build_graph(parse_spec(to_yaml(document), "drawn.yaml"), overrides={path: value}, mode=mode)
+    except GnetError as error:
+        assert str(error).isprintable()
+        assert expected is None, f"{path} = {value}: {error}"
+        return
+    assert expected is not None, f"{path} = {value}"
+    assert graph.nodes == expected.nodes
+    assert (graph.output, graph.heads, graph.stages) == (expected.output, expected.heads, expected.stages)
+    assert len(graph.overrides) == 1
+    assert graph.overrides[0].startswith(f"{path}=")
+
+
+# --- the generator ---
+
+
+def test_the_generator_covers_the_language_and_mostly_builds() -> None:
+    """Every layer class, argument and part of the grammar is drawn in specs that build, and most of them build."""
+    covered: Counter[str] = Counter()
+    results: Counter[bool] = Counter()
+
+    @examples(COVERAGE)
+    @given(specs())
+    def look(document: Document) -> None:
+        graph = built(to_yaml(document), "train")
+        results[graph is not None] += 1
+        if graph is not None:
+            covered.update(features(document))
+
+    look()
+    wanted = {
+        *VOCABULARY,
+        *(f"{kind}.{name}" for kind, cls in VOCABULARY.items() for name in cls.parameters()),
+        *("concat", "add", "scale", "identity branch", "listed branch", "repeat", "when", "parameter", "element"),
+        *("block", "block in a block", "defaults", "listed stage", "continued list", "heads", "published"),
+        *("padding same", "padding valid"),
+    }
+    assert not wanted - set(covered)
+    assert results[True] > 0.6 * sum(results.values())
+    assert results[False]
+
+
+@examples(60)
+@given(plain_specs())
+def test_plain_specs_build(document: Document) -> None:
+    """What the writer made of plain layers without a fault builds: it knows every layer's rule."""
+    assert built(to_yaml(document)) is not None
+
+
+@pytest.mark.parametrize("kind", VOCABULARY)
+def test_the_writer_knows_every_argument(kind: str) -> None:
+    """The table of arguments is the vocabulary's."""
+    expected = set() if kind == "ChannelAffine" else set(VOCABULARY[kind].parameters())
+    assert set(ARGUMENTS[kind]) == expected
