@@ -43,7 +43,8 @@ from gnet_inspect.analysis.receptive import receptive_fields
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import GnetError, ShapeError, SpecError
 from gnet_inspect.graph import INPUT, Graph, build_graph
-from gnet_inspect.ops import VOCABULARY, AdaptiveAvgPool2d, Op
+from gnet_inspect.ops import VOCABULARY, Op
+from gnet_inspect.ops.pooling import AdaptiveAvgPool2d
 from gnet_inspect.runtime.module import Outputs, build_module
 from gnet_inspect.spec import parse_spec
 from gnet_inspect.units import DTYPE_BYTES
@@ -267,9 +268,8 @@ def test_a_layer_takes_what_torch_takes_and_gives_what_torch_gives(drawn: tuple[
     op = op_of(kind, arguments)
     try:
         mine: Shape | None = op.output_shape((shape,))
-    except ShapeError as error:
+    except ShapeError:
         mine = None
-        assert str(error).isprintable()
     if kind == "ChannelAffine":
         fits = len(shape) == 4 and len(arguments["scale"]) == len(arguments["shift"]) == shape[1]
         assert mine == (shape if fits else None)
@@ -602,13 +602,16 @@ def test_an_override_is_an_edit_of_the_text(drawn: tuple[Document, Document, str
     """An override by path gives the graph of the edited spec, or both are refused."""
     document, edited, path, value = drawn
     expected = built(to_yaml(edited), mode)
+    graph: Graph | None
     try:
         graph = build_graph(parse_spec(to_yaml(document), "drawn.yaml"), overrides={path: value}, mode=mode)
     except GnetError as error:
-        assert str(error).isprintable()
-        assert expected is None, f"{path} = {value}: {error}"
+        graph, refusal = None, str(error)
+    if graph is None or expected is None:
+        assert graph is None, path
+        assert expected is None, f"{path}: {refusal}"
+        assert refusal.isprintable()
         return
-    assert expected is not None, f"{path} = {value}"
     assert graph.nodes == expected.nodes
     assert (graph.output, graph.heads, graph.stages) == (expected.output, expected.heads, expected.stages)
     assert len(graph.overrides) == 1

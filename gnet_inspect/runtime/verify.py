@@ -158,15 +158,18 @@ def _torchinfo(graph: Graph) -> Pairs:
 
 
 def torchinfo_mult_adds(graph: Graph) -> int:
-    """What torchinfo 1.8.0 prints as "Total mult-adds" for the built module: MACs, one addition for each output of a
-    biased convolution or linear layer, and 2 C for each BatchNorm2d (its parameters, whatever the input)."""
+    """What torchinfo 1.8.0 prints as "Total mult-adds" for the built module.
+
+    MACs, one addition for each output of a biased convolution or linear layer, and for each BatchNorm2d its parameters
+    (2 C), whatever its height and width, once for each image of the batch.
+    """
     total = 0
     for node in graph.nodes:
         total += node.macs
         if isinstance(node.op, Conv2d | Linear):
             total += prod(node.output_shape) if node.op.bias else 0
         elif node.op.kind == "BatchNorm2d":
-            total += node.params
+            total += node.params * node.output_shape[0]
     return total
 
 

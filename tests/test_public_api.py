@@ -1,0 +1,82 @@
+"""The public names, and the names a spec may not use."""
+
+import inspect
+
+import pytest
+
+import gnet_inspect
+from gnet_inspect.spec.names import MODULE_ATTRIBUTES, OWN_WORDS, name_fault
+
+NAMES = {
+    "Coverage",
+    "GnetError",
+    "Graph",
+    "LayerSummary",
+    "MissingError",
+    "Node",
+    "Outputs",
+    "Spec",
+    "SpecError",
+    "StageSummary",
+    "Summary",
+    "Totals",
+    "UsageError",
+    "build_graph",
+    "build_module",
+    "catalogue",
+    "load_spec",
+    "parse_spec",
+    "summarize",
+}
+
+
+def test_the_public_names_are_these() -> None:
+    """`__all__` and `dir` say the same."""
+    assert set(gnet_inspect.__all__) == NAMES
+    assert set(dir(gnet_inspect)) == NAMES | {"__version__"}
+
+
+def test_every_public_name_is_there_and_documented() -> None:
+    """Each resolves, and has a docstring of its own."""
+    pytest.importorskip("torch")
+    for name in NAMES:
+        assert inspect.getdoc(getattr(gnet_inspect, name)), name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """Like any module's."""
+    with pytest.raises(AttributeError, match="module 'gnet_inspect' has no attribute 'nothing'"):
+        gnet_inspect.nothing  # noqa: B018  # the access is the test
+
+
+def test_reserved_names_are_those_of_the_installed_torch() -> None:
+    """The list is written out because the static path imports no torch: this keeps it true."""
+    torch = pytest.importorskip("torch")
+    attributes = {name for name in dir(torch.nn.Module()) if not name.startswith("__")}
+    assert attributes <= MODULE_ATTRIBUTES
+
+
+def test_reserved_names_are_those_our_own_modules_keep() -> None:
+    """No layer's name hides what a block or network needs."""
+    pytest.importorskip("torch")
+    from gnet_inspect.graph import build_graph
+    from gnet_inspect.runtime.module import build_module
+    from gnet_inspect.spec import load_spec
+
+    net = build_module(build_graph(load_spec("googlenet"), mode="train"), device="meta")
+    for module in (net, net.inception3a):
+        assert {name for name in vars(module) if not name.startswith("__")} <= MODULE_ATTRIBUTES | OWN_WORDS
+
+
+@pytest.mark.parametrize("name", ["conv1", "0", "1x1", "Mixed_5b", "a" * 64, "_x"])
+def test_names_that_may_be_used(name: str) -> None:
+    """Letters, digits and underscores."""
+    assert name_fault(name, "layer") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a" * 65, "a.b", "a b", "é", "type", "half", "train", "forward", "__init__", "input", "a\n"]
+)
+def test_names_that_may_not(name: str) -> None:
+    """What torch, Python or we need, and what is no name."""
+    assert name_fault(name, "layer") is not None

@@ -1,0 +1,69 @@
+"""The JSON Schema: valid itself, true of every spec, and able to refuse."""
+
+import json
+
+import jsonschema
+import pytest
+
+from gnet_inspect.spec import catalogue, spec_text
+from gnet_inspect.spec.document import read_document
+from gnet_inspect.spec.schema import json_schema
+from tests.conftest import Run
+from tests.test_spec_language import HEADER
+
+SCHEMA = json_schema()
+VALIDATOR = jsonschema.Draft7Validator(SCHEMA)
+
+
+def errors(text: bytes | str) -> list[str]:
+    """What the schema says against a spec."""
+    return [error.message for error in VALIDATOR.iter_errors(read_document(text, "spec").plain())]
+
+
+def test_the_schema_is_a_schema(run: Run) -> None:
+    """The command prints it."""
+    jsonschema.Draft7Validator.check_schema(SCHEMA)
+    assert json.loads(run("schema").out) == SCHEMA
+
+
+@pytest.mark.parametrize("model", catalogue())
+def test_every_spec_of_the_catalogue_fits(model: str) -> None:
+    """What we ship, an editor accepts."""
+    assert errors(spec_text(model)[0]) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stages: {s: [ReLU, {Conv2d: {out_channels: 3, kernel_size: [1, $k]}, when: $f}, [Tanh], $layer, my_block]}",
+        "stages: {s: {a: {add: {scale: 0.1, branches: [{}, null, [ReLU]]}}, b: [{repeat: {times: $n, layer: ReLU}}]}}",
+        "stages: {s: {a: {my_block: {c2: [1, 2], act: {Conv2d: {out_channels: 3, kernel_size: 1}}}}, b: {ReLU: }}}",
+    ],
+)
+def test_the_whole_grammar_fits(text: str) -> None:
+    """References, flags, blocks, branches and repeats."""
+    assert errors(HEADER + text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stage: {s: [ReLU]}",
+        "stages: {}",
+        "stages: {s: ReLU}",
+        "stages: {s: {a.b: ReLU}}",
+        "stages: {s: {a: {Conv2d: {out_channels: 3}}}}",
+        "stages: {s: {a: {Conv2d: {out_channels: 3, kernel_size: 1, strid: 2}}}}",
+        "stages: {s: {a: {Conv2d: {out_channels: three, kernel_size: 1}}}}",
+        "stages: {s: {a: {Dropout: {p: 2}}}}",
+        "stages: {s: {a: {ReLU: , Tanh: , Sigmoid: }}}",
+        "stages: {s: {a: {concat: {b: ReLU}}}}",
+        "stages: {s: [{repeat: {times: 2}}]}",
+        "stages: {s: [ReLU]}\nheads: {h: {layers: [ReLU]}}",
+        "stages: {s: [ReLU]}\nyear: soon",
+        "stages: {s: [ReLU]}\npublished: [{rows: []}]",
+    ],
+)
+def test_mistakes_are_seen_by_an_editor(text: str) -> None:
+    """What a schema can see, it sees."""
+    assert errors(HEADER + text)

@@ -1,0 +1,104 @@
+"""Verification: equal on every model of the catalogue, and able to fail."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from gnet_inspect.analysis.audit import audit, verdict_of
+from gnet_inspect.graph import Graph, Node, build_graph
+from gnet_inspect.spec import load_spec, parse_spec
+from gnet_inspect.spec.model import Figure
+from tests.conftest import Run
+from tests.specs import HEADER, graph_of
+
+SMALL = "stages: {s: {a: {Conv2d: {out_channels: 4, kernel_size: 3}}, b: BatchNorm2d, c: ReLU}}"
+
+
+def falsified(change: Callable[[Node], Node]) -> Graph:
+    """A small graph whose first node is not what the module says."""
+    graph = graph_of(SMALL)
+    return replace(graph, nodes=(change(graph.nodes[0]), *graph.nodes[1:]))
+
+
+@pytest.mark.parametrize(
+    ("change", "failing"),
+    [
+        # The biases torchinfo adds follow the shape.
+        (lambda node: replace(node, output_shape=(1, 4, 31, 30)), {"output shapes", "totals"}),
+        (lambda node: replace(node, params=node.params + 1), {"parameters and buffers", "totals"}),
+        (lambda node: replace(node, buffers=1), {"parameters and buffers"}),
+        (lambda node: replace(node, macs=node.macs + 1), {"multiply-accumulates", "totals"}),
+    ],
+)
+def test_each_check_can_fail(change: Callable[[Node], Node], failing: set[str]) -> None:
+    """A wrong number in the graph is found, by name, with both values."""
+    pytest.importorskip("torchinfo")
+    from gnet_inspect.runtime.verify import run_checks
+
+    checks = run_checks(falsified(change))
+    assert {check.what for check in checks if not check.ok} == failing
+    differing = next(check for check in checks if not check.ok)
+    assert differing.differences[0].name.startswith("a")
+    assert differing.differences[0].expected != differing.differences[0].got
+
+
+def test_a_check_that_compares_nothing_has_failed() -> None:
+    """An empty comparison proves nothing."""
+    from gnet_inspect.analysis.verification import compare
+
+    assert compare("nothing", "nobody", []).ok is False
+
+
+@pytest.mark.parametrize(
+    ("value", "rounding", "exact", "erratum", "verdict"),
+    [
+        (112 * 1024, 512, 114_688, "", "agrees"),
+        (112 * 1024, 512, 114_688 + 513, "", "close"),
+        (112 * 1024, 512, 114_688 * 1.2, "", "disagrees"),
+        (112 * 1024, 512, 114_688 * 1.2, "known", "erratum"),
+        (112 * 1024, 512, 114_688, "of the other column", "agrees"),
+    ],
+)
+def test_the_four_verdicts(value: float, rounding: float, exact: float, erratum: str, verdict: str) -> None:
+    """Within the printed rounding, within 5 %, explained, or not."""
+    assert verdict_of(Figure("112K", value, rounding), exact, erratum) == verdict
+
+
+def test_googlenets_table_1_is_judged_row_by_row() -> None:
+    """K is 1024 and weights are meant; 4c and 5a hold errata; the ops column agrees nearly everywhere."""
+    rows = {(row.row, row.what): row for row in audit(load_spec("googlenet"), build_graph(load_spec("googlenet")))}
+    assert rows["conv2, conv3", "params"].exact == 114_688
+    assert rows["conv2, conv3", "params"].deviation == 0
+    assert rows["conv1", "params"].verdict == "erratum"
+    assert rows["inception4c", "params"].verdict == "erratum"
+    assert rows["inception4c", "macs"].verdict == "agrees"
+    assert rows["inception5a", "macs"].verdict == "erratum"
+    assert rows["total", "depth"].verdict == "agrees"
+    assert "disagrees" not in {row.verdict for row in rows.values()}
+
+
+def test_a_figure_that_disagrees_makes_verify_exit_1(run: Run, write_spec: Callable[[str], str]) -> None:
+    """Only `disagrees` is a no; the figures need no torch."""
+    text = HEADER + SMALL + "\npublished: [{source: a paper, rows: [{nodes: [a], params: %s}]}]\n"
+    wrong = run("verify", write_spec(text % 200), "--published")
+    assert wrong.code == 1
+    assert "disagrees" in wrong.out
+    assert run("verify", write_spec(text % 112), "--published").code == 0
+
+
+def test_torchinfos_convention_is_reproduced() -> None:
+    """1,498,391,752 for torchvision's GoogLeNet: the figure torchinfo prints."""
+    pytest.importorskip("torch")
+    from gnet_inspect.runtime.verify import torchinfo_mult_adds
+
+    assert torchinfo_mult_adds(build_graph(load_spec("googlenet_torchvision"))) == 1_498_391_752
+
+
+def test_claims_between_models_of_the_catalogue() -> None:
+    """A ratio is judged by the digits it is printed with."""
+    claim = "published: [{source: s, claims: [{ratio: params, of: googlenet, to: googlenet_d2l, value: %s}]}]\n"
+    for value, verdict in (("1.17", "agrees"), ("1.2", "agrees"), ("1.18", "close"), ("2.0", "disagrees")):
+        spec = parse_spec(HEADER + SMALL + "\n" + claim % value)
+        (row,) = audit(spec, build_graph(spec))
+        assert (row.verdict, row.exact) == (verdict, 1.171)
