@@ -64,6 +64,10 @@ __all__ = [*_HOMES]  # noqa: PLE0604  # the table above is the one list of publi
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if _HOMES[name].startswith("runtime"):
+        from gnet_inspect.errors import require
+
+        require("torch", name, "torch")
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

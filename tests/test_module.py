@@ -112,7 +112,7 @@ def test_heads_do_not_run_in_eval_mode() -> None:
 
 def test_blocks_are_callable_modules_whose_hooks_fire() -> None:
     """`net.inception3a(x)` works, and a hook on it sees the network's forward."""
-    net = build_module(build_graph(load_spec("googlenet")))
+    net: Any = build_module(build_graph(load_spec("googlenet")))
     assert tuple(net.inception3a(torch.randn(1, 192, 28, 28)).shape) == (1, 256, 28, 28)
     fired: list[str] = []
     for name, layer in net.named_modules():
@@ -131,7 +131,7 @@ stages:
   s: {f: [{Conv2d: {out_channels: 4, kernel_size: 1}}, ReLU, Tanh], flat: Flatten, fc: {Linear: {out_features: 2}}}
 heads: {h: {from: f.1, layers: {flat: Flatten, fc: {Linear: {out_features: 2}}}}}
 """
-    net = build_module(graph_of(text, mode="train"))
+    net: Any = build_module(graph_of(text, mode="train"))
     assert isinstance(net.f, Members)
     expected = ["f.0", "fc", "h.fc"]
     assert sorted({name.rpartition(".")[0] for name, _ in net.named_parameters()}) == expected
@@ -194,11 +194,12 @@ def test_half_precision_channels_last_and_gradients() -> None:
     output = net(torch.randn(2, 3, 32, 32))
     (output.logits.sum() + 0.3 * output.heads["aux"].sum()).backward()
     assert all(parameter.grad is not None for parameter in net.parameters())
-    half = build_module(graph_of(SMALL)).eval().half().to(memory_format=torch.channels_last)
+    built: Any = build_module(graph_of(SMALL))
+    half = built.eval().half().to(memory_format=torch.channels_last)
     x = torch.randn(2, 3, 32, 32).half().to(memory_format=torch.channels_last)
     with torch.no_grad():
         assert half(x).dtype == torch.float16
-    assert build_module(graph_of(SMALL), dtype=torch.float64).fc.weight.dtype == torch.float64
+    assert build_module(graph_of(SMALL), dtype=torch.float64).get_parameter("fc.weight").dtype == torch.float64
 
 
 def test_local_response_norm_says_that_it_has_no_half_kernel_on_the_cpu() -> None:
@@ -233,11 +234,14 @@ def test_dead_tensors_are_freed_as_the_forward_goes() -> None:
     net = build_module(graph_of("stages: {s: {a: ReLU, b: Tanh, c: Sigmoid, d: ReLU}}"))
     alive: dict[str, Any] = {}
 
-    def watch(_: object, inputs: tuple[Any, ...], output: Any, name: str = "") -> None:
-        alive[name] = weakref.ref(output)
+    def watcher(name: str) -> Any:
+        def watch(_: object, inputs: object, output: Any) -> None:
+            alive[name] = weakref.ref(output)
+
+        return watch
 
     for name in "abc":
-        net.get_submodule(name).register_forward_hook(lambda *args, name=name: watch(*args, name=name))
+        net.get_submodule(name).register_forward_hook(watcher(name))
     seen: list[list[str]] = []
     net.get_submodule("d").register_forward_pre_hook(
         lambda *_: seen.append([n for n, ref in alive.items() if ref() is not None])
@@ -259,7 +263,7 @@ stages:
     )
     with pytest.raises(MissingError, match=r"takes 8,000,036,000,000 bytes \(8.00 TB\) on cpu, where .* are free"):
         build_module(graph)
-    assert build_module(graph, device="meta").b.weight.shape == (1_000_000, 2_000_000, 1, 1)
+    assert build_module(graph, device="meta").get_parameter("b.weight").shape == (1_000_000, 2_000_000, 1, 1)
 
 
 def test_a_layer_outside_the_vocabulary_cannot_be_built() -> None:
@@ -276,6 +280,6 @@ def test_layers_are_initialised_as_torchs() -> None:
     expected = torch.nn.Conv2d(3, 8, 3)
     torch.manual_seed(7)
     net = build_module(graph_of("stages: {s: {a: {Conv2d: {out_channels: 8, kernel_size: 3}}}}"))
-    assert torch.equal(net.a.weight, expected.weight)
-    assert torch.equal(net.a.bias, expected.bias)
+    assert torch.equal(net.get_parameter("a.weight"), expected.weight)
+    assert torch.equal(net.get_parameter("a.bias"), expected.bias)
     assert type(net.a) is torch.nn.Conv2d

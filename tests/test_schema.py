@@ -9,7 +9,7 @@ from gnet_inspect.spec import catalogue, spec_text
 from gnet_inspect.spec.document import read_document
 from gnet_inspect.spec.schema import json_schema
 from tests.conftest import Run
-from tests.test_spec_language import HEADER
+from tests.specs import HEADER
 
 SCHEMA = json_schema()
 VALIDATOR = jsonschema.Draft7Validator(SCHEMA)

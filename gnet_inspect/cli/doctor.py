@@ -4,7 +4,7 @@ from gnet_inspect.cli import options
 
 
 def doctor(style: options.Format = "table", output: options.Output = None) -> None:
-    """What this machine has (torch, GPU, Graphviz, extras) and how to get what it lacks.
+    """What this machine has, and how to get the rest.
 
     Example: gnet-inspect doctor
     """

@@ -4,7 +4,7 @@ from gnet_inspect.cli import options
 
 
 def list_models(style: options.Format = "table", output: options.Output = None) -> None:
-    """The built-in models, with their params, MACs, year and published accuracy.
+    """The built-in models: params, MACs, year, accuracy.
 
     Example: gnet-inspect list --format markdown
     """

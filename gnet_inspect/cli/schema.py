@@ -4,7 +4,9 @@ from gnet_inspect.cli import options
 
 
 def schema(output: options.Output = None) -> None:
-    """Print the JSON Schema with which an editor completes and checks a spec.
+    """Print the JSON Schema of specs, for editors.
+
+    With it an editor completes and checks a spec as it is typed.
 
     Example: gnet-inspect schema -o gnet-inspect.schema.json
     """

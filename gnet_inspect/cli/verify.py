@@ -25,7 +25,10 @@ def verify(
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:
-    """Compare every layer's numbers with the module torch builds, fvcore, torchinfo, and the published figures.
+    """Prove the numbers: against torch, peers and papers.
+
+    Every layer's shapes, parameters and MACs are compared with the module torch builds, fvcore and torch's own counter,
+    the totals with torchinfo, and the published figures with the exact ones.
 
     Exits 1 where anything differs or a published figure disagrees, 3 where a check could not be run.
 

@@ -135,9 +135,9 @@ def draw_markdown(grid: Grid) -> str:
 
 
 def draw_csv(grid: Grid) -> str:
-    """RFC 4180, exact values, one header row; nothing else."""
+    """RFC 4180 but for the line ends, which are the system's: exact values, one header row, nothing else."""
     buffer = io.StringIO()
-    writer = csv.writer(buffer)
+    writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([column.exact for column in grid.columns])
     for line in grid.lines:
         writer.writerow([csv_cell(value) if isinstance(value, str) else value for value in line.exact])

@@ -1,0 +1,71 @@
+"""Commands against the bare import of their own libraries, and against torchinfo on torchvision's model."""
+
+import sys
+
+from benchmarks.measure import Ratio, commands, milliseconds
+
+PYTHON = sys.executable
+GNET = [PYTHON, "-m", "gnet_inspect"]
+BARE = [PYTHON, "-c", "import typer, rich, yaml, msgspec"]
+TORCHINFO = """
+import torch
+library = torch.library.Library("torchvision", "DEF")
+library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+import torchinfo, torchvision
+with torch.device("{device}"):
+    model = torchvision.models.googlenet(weights=None, aux_logits=False, init_weights={init})
+print(torchinfo.summary(model, (1, 3, 224, 224), device="{device}"))
+"""
+MEMORY_LIMIT = 45_000_000
+
+
+def measure() -> list[Ratio]:
+    """Cold commands, interleaved with what they are compared with."""
+    ours = commands(
+        bare=BARE,
+        summary=[*GNET, "summary", "googlenet"],
+        layer=[*GNET, "summary", "googlenet", "--depth", "layer"],
+        list=[*GNET, "list"],
+        help=[*GNET, "--help"],
+        package=[PYTHON, "-c", "import gnet_inspect"],
+        libraries=[PYTHON, "-c", "import msgspec, yaml"],
+    )
+    peers = commands(
+        3,
+        meta=[PYTHON, "-W", "ignore", "-c", TORCHINFO.format(device="meta", init=False)],
+        usual=[PYTHON, "-W", "ignore", "-c", TORCHINFO.format(device="cpu", init=True)],
+    )
+    cost = ours | peers
+
+    def times(what: str, mine: str, other: str, bound: str, limit: float) -> Ratio:
+        a, b = cost[mine].seconds, cost[other].seconds
+        ratio = a / b if bound == "at most" else b / a
+        return Ratio(what, milliseconds(a), milliseconds(b), ratio, bound, limit)
+
+    memory = cost["summary"].memory
+    return [
+        times("summary / import of typer, rich, PyYAML, msgspec", "summary", "bare", "at most", 2),
+        times("summary --depth layer / the same import", "layer", "bare", "at most", 3),
+        times("list / the same import", "list", "bare", "at most", 2.5),
+        times("--help / summary", "help", "summary", "at most", 1),
+        times("import gnet_inspect / import of msgspec, PyYAML", "package", "libraries", "at most", 1.5),
+        times("torchinfo on the meta device / summary", "summary", "meta", "at least", 12),
+        times("torchinfo the usual way / summary", "summary", "usual", "at least", 12),
+        Ratio(
+            "resident memory of summary / 45 MB",
+            f"{memory / 1e6:.0f} MB",
+            "45 MB",
+            memory / MEMORY_LIMIT,
+            "at most",
+            1,
+        ),
+        Ratio(
+            "torchinfo's resident memory / summary's",
+            f"{memory / 1e6:.0f} MB",
+            f"{cost['meta'].memory / 1e6:.0f} MB",
+            cost["meta"].memory / memory,
+            "at least",
+            5,
+        ),
+    ]

@@ -1,0 +1,858 @@
+"""Hypothesis strategies of spec documents, and a naive interpreter of the spec language to check them against.
+
+The writer tracks shapes while it writes, so that most documents build: a layer that does not fit where it stands is
+drawn again, and only a document that is meant to be faulty keeps it. The interpreter (`Reference`) expands a document
+by substitution, with none of the package's reading, caching or inferring; it shares only the shape rules, which the
+tests compare with torch.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+import yaml
+from hypothesis import strategies as st
+
+from gnet_inspect.errors import ShapeError
+from gnet_inspect.ops import VOCABULARY, Add, Concat, Op
+
+Shape = tuple[int, ...]
+Document = dict[str, Any]
+Draw = Callable[[st.SearchStrategy[Any]], Any]
+INPUT = "input"
+
+# --- the interpreter ---
+
+
+class Refused(Exception):  # noqa: N818  # an answer, not an accident
+    """What the document says cannot be built."""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Parameters by name, each as what was written for it and where that was written."""
+
+    own: Mapping[str, "tuple[Any, Environment]"]
+    model: "Environment | None" = None
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One layer of the expanded network."""
+
+    name: str
+    op: Op
+    inputs: tuple[str, ...]
+    output_shape: Shape
+
+
+class Reference:
+    """Expands a document by substituting parameters where they are used."""
+
+    def __init__(self, document: Document, mode: str = "eval") -> None:
+        self.document = document
+        self.blocks: dict[str, Any] = document.get("blocks") or {}
+        nothing = Environment({})
+        params = document.get("params") or {}
+        self.model = Environment({name: (value, nothing) for name, value in params.items()})
+        self.shapes: dict[str, Shape] = {INPUT: (1, *document["input"])}
+        self.layers: list[Layer] = []
+        self.taken: set[str] = set()
+        self.counts: dict[str, int] = {}
+        # Where each finished path ends, for heads; and each call outside of blocks, for overrides.
+        self.ends: dict[str, str] = {}
+        self.calls: list[tuple[str, str, dict[str, Any]]] = []
+        self.output = ""
+        self.head_outputs: dict[str, str] = {}
+        self.waiting = dict(document.get("heads") or {}) if mode == "train" else {}
+
+    def run(self) -> "Reference":
+        """Expand the whole network. Raises Refused."""
+        source = INPUT
+        for stage in self.document["stages"].values():
+            source = self._stage(stage, source)
+        if self.waiting or source == INPUT:
+            raise Refused("a head without a source, or no layers")
+        self.output = source
+        return self
+
+    def _stage(self, stage: Any, source: str) -> str:
+        if isinstance(stage, list):
+            source, self.counts[""] = self._members(stage, "", source, self.model, self.counts.get("", 0))
+            return source
+        for name, layer in stage.items():
+            if not self._there(layer, self.model):
+                continue
+            if isinstance(layer, list):
+                if name not in self.counts:
+                    self._claim(name)
+                elif any(head["from"] == name for head in (self.document.get("heads") or {}).values()):
+                    raise Refused("a head after a list that goes on")
+                count = self.counts.get(name, 0)
+                source, self.counts[name] = self._members(layer, name, source, self.model, count)
+            else:
+                self._claim(name)
+                source = self.layer(layer, name, "", source, self.model)
+            self._finish(name, source)
+        return source
+
+    def sequence(self, body: Any, scope: str, source: str, env: Environment) -> str:
+        """Run a mapping or a list of layers; returns the last layer's name."""
+        if isinstance(body, list):
+            return self._members(body, scope, source, env, 0)[0]
+        for name, layer in (body or {}).items():
+            if self._there(layer, env):
+                source = self._named(layer, f"{scope}.{name}".lstrip("."), scope, source, env)
+        return source
+
+    def _members(self, body: list[Any], scope: str, source: str, env: Environment, number: int) -> tuple[str, int]:
+        for written in body:
+            for layer in self._repeated(written, env):
+                source = self._named(layer, f"{scope}.{number}".lstrip("."), scope, source, env)
+                number += 1
+        return source, number
+
+    def _repeated(self, layer: Any, env: Environment) -> list[Any]:
+        if not self._there(layer, env):
+            return []
+        if isinstance(layer, dict) and "repeat" in layer:
+            inner = self._repeated(layer["repeat"]["layer"], env)
+            return inner * int(self.value(layer["repeat"]["times"], env))
+        return [layer]
+
+    def _named(self, layer: Any, path: str, scope: str, source: str, env: Environment) -> str:
+        self._claim(path)
+        source = self.layer(layer, path, scope, source, env)
+        self._finish(path, source)
+        return source
+
+    def _there(self, layer: Any, env: Environment) -> bool:
+        if isinstance(layer, str) and layer.startswith("$"):
+            return self._there(*self._find(layer, env))
+        return not isinstance(layer, dict) or "when" not in layer or bool(self.value(layer["when"], env))
+
+    def layer(self, layer: Any, path: str, scope: str, source: str, env: Environment) -> str:
+        """Run one layer; returns the name of the layer that makes its output."""
+        if isinstance(layer, list):
+            return self._members(layer, path, source, env, 0)[0]
+        if isinstance(layer, str):
+            if layer.startswith("$"):
+                written, home = self._find(layer, env)
+                return self.layer(written, path, scope, source, home)
+            layer = {layer: {}}
+        ((name, arguments),) = ((key, value) for key, value in layer.items() if key != "when")
+        if name in ("concat", "add"):
+            return self._merge(name, arguments, path, scope, source, env)
+        arguments = {} if arguments is None else arguments
+        if env is self.model:
+            self.calls.append((path, name, arguments))
+        if name in self.blocks:
+            block = self.blocks[name]
+            defaults = {key: (value, self.model) for key, value in (block.get("defaults") or {}).items()}
+            given = {key: (value, env) for key, value in arguments.items()}
+            return self.sequence(block["layers"], path, source, Environment({**defaults, **given}, self.model))
+        kinds = {key: parameter.kind for key, parameter in VOCABULARY[name].parameters().items()}
+        values = {key: self.value(value, env) for key, value in arguments.items()}
+        try:
+            op = VOCABULARY[name](**{key: kinds[key].read(value) for key, value in values.items()})
+        except ValueError as error:
+            raise Refused(str(error)) from None
+        return self._place(path, op, (source,))
+
+    def _merge(self, name: str, arguments: Any, path: str, scope: str, source: str, env: Environment) -> str:
+        scale, branches = 1.0, arguments
+        if isinstance(arguments, dict):
+            scale, branches = float(self.value(arguments.get("scale", 1.0), env)), arguments["branches"]
+        ends = tuple(self.sequence(branch, scope, source, env) for branch in branches)
+        return self._place(path, Concat() if name == "concat" else Add(scale), ends)
+
+    def _place(self, path: str, op: Op, inputs: tuple[str, ...]) -> str:
+        try:
+            shape = op.output_shape(tuple(self.shapes[name] for name in inputs))
+        except ShapeError as error:
+            raise Refused(str(error)) from None
+        self.shapes[path] = shape
+        self.layers.append(Layer(path, op, inputs, shape))
+        return path
+
+    def _claim(self, path: str) -> None:
+        if path in self.taken:
+            raise Refused(f"{path} twice")
+        self.taken.add(path)
+
+    def _finish(self, path: str, source: str) -> None:
+        self.ends[path] = source
+        for name in [name for name, head in self.waiting.items() if head["from"] == path]:
+            head = self.waiting.pop(name)
+            self._claim(name)
+            end = self.sequence(head["layers"], name, source, self.model)
+            if end == source:
+                raise Refused("a head without layers")
+            self.head_outputs[name] = end
+
+    def value(self, written: Any, env: Environment) -> Any:
+        """What is written, with parameters replaced by what was written for them."""
+        if isinstance(written, str) and written.startswith("$"):
+            name, dot, element = written.partition(".")
+            found = self.value(*self._find(name, env))
+            return found[int(element)] if dot else found
+        if isinstance(written, list):
+            return [self.value(item, env) for item in written]
+        return written
+
+    def _find(self, reference: str, env: Environment) -> tuple[Any, Environment]:
+        name = reference[1:]
+        return env.own[name] if name in env.own or env.model is None else env.model.own[name]
+
+
+# --- what arguments may hold ---
+
+
+def _pair(each: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    return st.one_of(each, st.tuples(each, each).map(list))
+
+
+_FLAGS = st.booleans()
+_SMALL = st.integers(1, 3)
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "channels": st.sampled_from([4, 6, 8, 1, 2, 3, 5, 12]),
+    "kernel": _pair(st.sampled_from([1, 3, 2, 1, 5, 4])),
+    "stride": _pair(st.sampled_from([1, 1, 2, 3])),
+    "step": st.one_of(_pair(st.sampled_from([1, 2, 1, 3])), st.none()),
+    "padding": st.one_of(_pair(st.integers(0, 3)), st.sampled_from([0, "same", "valid"])),
+    "border": _pair(st.sampled_from([0, 0, 1, 2])),
+    "dilation": _pair(st.sampled_from([1, 1, 1, 2, 3])),
+    "groups": st.sampled_from([1, 1, 2, 4, 3]),
+    "flag": _FLAGS,
+    "divisor": st.sampled_from([None, None, 1, 4, -2]),
+    "target": st.one_of(_pair(st.one_of(st.integers(1, 7), st.none())), st.integers(1, 4)),
+    "eps": st.sampled_from([1e-5, 0, 0.001, 1]),
+    "momentum": st.sampled_from([0.1, None, 0, 1, 0.5]),
+    "window": st.integers(1, 6),
+    "number": st.sampled_from([1.0, 1e-4, 0.75, 2, 0.5]),
+    "share": st.sampled_from([0.5, 0, 0.1, 1.0, 1]),
+    "approximate": st.sampled_from(["none", "tanh"]),
+    "axis": st.sampled_from([1, -1, 0, 2, 3, -2, -4]),
+    "times": st.sampled_from([2, 1, 3, 0]),
+    "scale": st.sampled_from([0.17, 1.0, 1, -0.5, 0]),
+    "whole": _SMALL,
+}
+
+# By class: each argument, what it may hold, and how often of ten it is given (10: it must be).
+ARGUMENTS: dict[str, dict[str, tuple[str, int]]] = {
+    "Conv2d": {
+        "out_channels": ("channels", 10),
+        "kernel_size": ("kernel", 10),
+        "stride": ("stride", 4),
+        "padding": ("padding", 6),
+        "dilation": ("dilation", 2),
+        "groups": ("groups", 3),
+        "bias": ("flag", 4),
+    },
+    "Linear": {"out_features": ("channels", 10), "bias": ("flag", 3)},
+    "MaxPool2d": {
+        "kernel_size": ("kernel", 10),
+        "stride": ("step", 7),
+        "padding": ("border", 4),
+        "dilation": ("dilation", 3),
+        "ceil_mode": ("flag", 5),
+    },
+    "AvgPool2d": {
+        "kernel_size": ("kernel", 10),
+        "stride": ("step", 7),
+        "padding": ("border", 4),
+        "ceil_mode": ("flag", 5),
+        "count_include_pad": ("flag", 4),
+        "divisor_override": ("divisor", 3),
+    },
+    "AdaptiveAvgPool2d": {"output_size": ("target", 10)},
+    "BatchNorm2d": {
+        "eps": ("eps", 3),
+        "momentum": ("momentum", 3),
+        "affine": ("flag", 3),
+        "track_running_stats": ("flag", 3),
+    },
+    "LocalResponseNorm": {
+        "size": ("window", 10),
+        "alpha": ("number", 4),
+        "beta": ("number", 4),
+        "k": ("number", 4),
+    },
+    "ReLU": {"inplace": ("flag", 5)},
+    "ReLU6": {"inplace": ("flag", 5)},
+    "SiLU": {"inplace": ("flag", 5)},
+    "Sigmoid": {},
+    "Tanh": {},
+    "GELU": {"approximate": ("approximate", 5)},
+    "Dropout": {"p": ("share", 5), "inplace": ("flag", 5)},
+    "Flatten": {"start_dim": ("axis", 4), "end_dim": ("axis", 4)},
+    "Softmax": {"dim": ("axis", 6)},
+    "Identity": {},
+    # Its lists are as long as the input has channels: the writer makes them.
+    "ChannelAffine": {},
+}
+
+_SPATIAL = (
+    *("Conv2d", "Conv2d", "Conv2d", "Conv2d", "ReLU", "MaxPool2d", "AvgPool2d", "BatchNorm2d", "AdaptiveAvgPool2d"),
+    *("MaxPool2d", "AvgPool2d", "BatchNorm2d", "LocalResponseNorm", "ReLU6", "SiLU", "Sigmoid", "Tanh", "GELU"),
+    *("Dropout", "Softmax", "Identity", "ChannelAffine", "ReLU"),
+)
+_FLAT = (
+    *("Linear", "Linear", "Linear", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Tanh", "GELU", "Dropout", "Softmax"),
+    *("Identity", "Flatten", "ReLU", "Dropout"),
+)
+# They fit wherever a layer stands, so they may be a parameter's value.
+_ANYWHERE = ("ReLU", "Sigmoid", "Tanh", "GELU", "SiLU", "ReLU6", "Dropout", "Identity", "Softmax")
+_NAMES = ("conv", "a", "b_", "Layer", "_x", "norm1_", "7")
+
+
+@cache
+def _index(length: int) -> st.SearchStrategy[int]:
+    return st.integers(0, length - 1)
+
+
+def _one(draw: Draw, options: Sequence[Any]) -> Any:
+    """One of the options; the first is the simplest."""
+    return options[draw(_index(len(options)))]
+
+
+_PERCENT = st.integers(0, 99)
+
+
+@dataclass
+class Scope:
+    """Where a layer stands: the parameters it may use, and what they hold while the block is written."""
+
+    is_block: bool = False
+    # By name: what it may hold ("layer" for a layer, a list of such words for a list used by elements), and a value.
+    params: dict[str, tuple[Any, Any]] = field(default_factory=dict)
+    # The model's parameters used here: no parameter of the block may come to shadow them.
+    seen: set[str] = field(default_factory=set)
+
+    def environment(self, model: Environment) -> Environment:
+        if not self.is_block:
+            return model
+        return Environment({name: (value, model) for name, (_, value) in self.params.items()}, model)
+
+
+class Writer:
+    """Writes one document."""
+
+    def __init__(self, draw: Draw, faulty: bool, simple: bool = False) -> None:
+        self.draw, self.faulty, self.simple = draw, faulty, simple
+        self.document: Document = {"name": "drawn"}
+        self.params: dict[str, tuple[Any, Any]] = {}
+        self.block_params: dict[str, dict[str, tuple[Any, Any]]] = {}
+        self.names = 0
+        self.writing_block = False
+
+    def pick(self, options: Sequence[Any]) -> Any:
+        return _one(self.draw, options)
+
+    def chance(self, percent: int) -> bool:
+        # The simplest draw is 0: what is rare is what shrinking takes away.
+        return bool(self.draw(_PERCENT) >= 100 - percent)
+
+    def name(self) -> str:
+        if self.faulty and self.names and self.chance(10):
+            return f"again{self.names % 2}"
+        self.names += 1
+        return f"{self.pick(_NAMES)}{self.names}"
+
+    # --- the document ---
+
+    def write(self) -> Document:
+        document = self.document
+        document["input"] = [self.pick((3, 4, 1, 6, 8)), *(self.draw(st.integers(4, 24)) for _ in range(2))]
+        for key, value in (
+            ("title", "Drawn: a \u2113ayer zoo"),
+            ("year", 2014),
+            ("family", "drawn"),
+            ("notes", "Made up."),
+            ("paper", {"title": "None", "year": 2014, "arxiv": "1409.4842"}),
+        ):
+            if self.chance(10):
+                document[key] = value
+        document["params"] = {}
+        document["blocks"] = {}
+        shape: Shape = (1, *document["input"])
+        if not self.simple:
+            for _ in range(self.pick((1, 0, 2, 3))):
+                self.block()
+        document["stages"] = {}
+        shape = self.stages(shape)
+        if not self.simple and self.chance(40):
+            self.heads()
+        for key in ("params", "blocks"):
+            if not document[key] and self.chance(80):
+                del document[key]
+        if self.chance(10):
+            document["published"] = [{"source": "a table", "totals": {"params": "2.7K", "macs": "34M"}}]
+        return document
+
+    def stages(self, shape: Shape) -> Shape:
+        scope = Scope()
+        shared = self.name()
+        listed = self.chance(15)
+        for number in range(self.pick((1, 2, 3, 2))):
+            style = "list" if listed and self.chance(70) else "mapping"
+            body, shape = self.sequence(scope, shape, self.pick((2, 1, 3, 4)), depth=0, style=style)
+            if isinstance(body, dict) and self.chance(30):
+                # The same name in several stages: the list goes on.
+                members, shape = self.sequence(scope, shape, self.pick((1, 2)), depth=1, style="list")
+                body[shared] = members
+            self.document["stages"][f"stage {number}"] = body
+        if len(shape) == 4 and self.chance(50):
+            last: dict[str, Any] = {}
+            if self.chance(70):
+                last["pool"] = {"AdaptiveAvgPool2d": {"output_size": 1}}
+            last["flatten"] = "Flatten"
+            last["fc"] = {"Linear": {"out_features": self.value("channels", scope)}}
+            self.document["stages"]["classifier"] = last
+        return shape
+
+    def heads(self) -> None:
+        try:
+            found = Reference(self.document).run()
+        except Refused:
+            return
+        paths = sorted(found.ends)
+        heads = {}
+        for _ in range(self.pick((1, 2))):
+            path = self.pick(paths)
+            name = self.name()
+            shape = found.shapes[found.ends[path]]
+            body, shape = self.sequence(
+                Scope(), shape, self.pick((1, 2)), depth=2, style=self.pick(("mapping", "list"))
+            )
+            if not body or self.chance(50):
+                # A body whose layers are all switched off would be a head without layers.
+                body = {"flatten": "Flatten", "fc": {"Linear": {"out_features": 3}}}
+            heads[name] = {"from": path, "layers": body}
+            if self.chance(50):
+                heads[name]["weight"] = 0.3
+        self.document["heads"] = heads
+
+    # --- blocks ---
+
+    def block(self) -> None:
+        """A block, written for one input and one value of each parameter; calls may give others."""
+        scope = Scope(is_block=True)
+        self.writing_block = True
+        shape: Shape = (1, self.pick((4, 3, 6, 8)), self.pick((8, 11)), self.pick((8, 10)))
+        style = self.pick(("mapping", "mapping", "list"))
+        body, _ = self.sequence(scope, shape, self.pick((2, 1, 3)), depth=1, style=style)
+        self.writing_block = False
+        name = f"block{len(self.document['blocks'])}"
+        block: dict[str, Any] = {"layers": body}
+        if scope.params:
+            block["params"] = list(scope.params)
+            defaults = {key: self.default(*held) for key, held in scope.params.items() if self.chance(40)}
+            if defaults:
+                block["defaults"] = defaults
+        self.document["blocks"][name] = block
+        self.block_params[name] = scope.params
+
+    def default(self, word: Any, value: Any) -> Any:
+        """A default: the value the block was written for, or a parameter of the model."""
+        return f"${self.models(word, Scope())}" if isinstance(word, str) and self.chance(20) else value
+
+    def call(self, scope: Scope) -> Any:
+        """A call of some block, with the values it was written for or with others."""
+        name = self.pick(sorted(self.block_params))
+        defaults = self.document["blocks"][name].get("defaults", {})
+        arguments = {}
+        for key, (kind, value) in self.block_params[name].items():
+            if key in defaults and self.chance(60):
+                continue
+            if self.chance(50):
+                arguments[key] = value
+            elif isinstance(kind, list):
+                arguments[key] = [self.value(each, scope) for each in kind]
+            elif kind == "layer":
+                arguments[key] = self.small_layer(scope)
+            else:
+                arguments[key] = self.value(kind, scope)
+        return {name: arguments} if arguments or self.chance(30) else self.pick((name, {name: None}))
+
+    # --- sequences ---
+
+    def sequence(self, scope: Scope, shape: Shape, count: int, depth: int, style: str, keep: str = "") -> Any:
+        """(layers in order, the shape after them); `keep` is "size" or "shape" where it must stay."""
+        listed = style == "list"
+        members: list[Any] = []
+        named: dict[str, Any] = {}
+        for _ in range(count):
+            layer, shape = self.settled(scope, shape, depth, listed, keep)
+            if listed:
+                members.append(layer)
+            else:
+                named[self.name()] = layer
+        return (members if listed else named), shape
+
+    def settled(self, scope: Scope, shape: Shape, depth: int, listed: bool, keep: str) -> tuple[Any, Shape]:
+        """A layer that takes this shape, and what it makes of it."""
+        for attempt in range(4):
+            before = dict(scope.params), dict(self.params), dict(self.document["params"])
+            layer = self.layer(scope, shape, depth, listed, keep)
+            after = self.after(layer, scope, shape, listed)
+            if after is not None and kept(shape, after, keep):
+                return layer, after
+            if self.faulty and after is None and attempt == 0 and self.chance(70):
+                return layer, shape
+            # Parameters that only the layer thrown away used would be used nowhere.
+            scope.params, self.params, self.document["params"] = before
+        return "Identity", shape
+
+    def after(self, layer: Any, scope: Scope, shape: Shape, listed: bool) -> Shape | None:
+        """The shape a layer gives, None where it refuses."""
+        trial = Reference({**self.document, "input": shape[1:], "stages": {}})
+        trial.shapes[INPUT] = shape
+        env = scope.environment(trial.model)
+        try:
+            body = [layer] if listed else {"trial": layer}
+            return trial.shapes[trial.sequence(body, "", INPUT, env)]
+        except Refused:
+            return None
+
+    # --- layers ---
+
+    def layer(self, scope: Scope, shape: Shape, depth: int, listed: bool, keep: str) -> Any:
+        roll = self.draw(_PERCENT)
+        deep = depth >= 3 or self.simple
+        if roll < 60 or (deep and roll < 90):
+            layer = self.plain(scope, shape, keep)
+        elif roll < 71 or deep:
+            layer = self.call(scope) if self.block_params else self.plain(scope, shape, keep)
+        elif roll < 79:
+            layer = {"concat": self.branches(scope, shape, depth, "size")}
+        elif roll < 87:
+            layer = {"add": self.branches(scope, shape, depth, "shape")}
+            if self.chance(50):
+                layer = {"add": {"scale": self.value("scale", scope), "branches": layer["add"]}}
+        elif roll < 92:
+            layer = self.sequence(scope, shape, self.pick((1, 2, 0)), depth + 1, "list", keep)[0]
+        elif roll < 96:
+            layer = self.parameter("layer", scope)
+        elif listed:
+            inner = self.settled(scope, shape, depth + 1, True, keep)[0]
+            layer = {"repeat": {"times": self.value("times", scope), "layer": inner}}
+        else:
+            layer = self.plain(scope, shape, keep)
+        return self.switched(layer, scope)
+
+    def switched(self, layer: Any, scope: Scope) -> Any:
+        """Some layers carry `when`, before or after the key that says what they are."""
+        if isinstance(layer, list) or not self.chance(7) or self.simple:
+            return layer
+        if isinstance(layer, str):
+            if layer.startswith("$"):
+                return layer
+            layer = {layer: self.pick(({}, None))}
+        flag = self.parameter("flag", scope)
+        return {"when": flag, **layer} if self.chance(30) else {**layer, "when": flag}
+
+    def plain(self, scope: Scope, shape: Shape, keep: str) -> Any:
+        """A class of the vocabulary with arguments."""
+        if len(shape) == 4:
+            kind = "Flatten" if not keep and self.chance(4) else self.pick(_SPATIAL)
+        else:
+            kind = self.pick(_FLAT)
+        arguments: dict[str, Any] = {}
+        if kind == "ChannelAffine":
+            arguments = {key: [self.value("number", scope) for _ in range(shape[1])] for key in ("scale", "shift")}
+        if keep and kind == "Conv2d" and self.chance(70):
+            arguments = {"kernel_size": 3, "stride": 1, "padding": 1, "dilation": 1}
+            if keep == "shape":
+                arguments["out_channels"] = shape[1]
+        for key, (word, often) in ARGUMENTS[kind].items():
+            if key not in arguments and (often == 10 or self.chance(10 * often)):
+                arguments[key] = self.value(word, scope)
+        if not arguments:
+            return self.pick((kind, {kind: {}}, {kind: None}))
+        return {kind: arguments}
+
+    def small_layer(self, scope: Scope) -> Any:
+        """A layer that fits anywhere, for a parameter that holds one."""
+        roll = self.draw(_PERCENT)
+        kind = self.pick(_ANYWHERE)
+        if roll < 50:
+            return kind
+        if roll < 75:
+            arguments = {
+                key: self.value(word, scope) for key, (word, _) in ARGUMENTS[kind].items() if kind != "Softmax"
+            }
+            return {kind: arguments}
+        if roll < 85:
+            return [kind, self.pick(_ANYWHERE)]
+        known = [key for key, (held, _) in scope.params.items() if held == "layer"]
+        return f"${self.pick(known)}" if known else {kind: {}}
+
+    def branches(self, scope: Scope, shape: Shape, depth: int, keep: str) -> list[Any]:
+        """Branches that agree in their sizes; those of an add also in their channels."""
+        ends: list[Any] = []
+        target = shape
+        if len(shape) == 4 and self.chance(15):
+            size = self.draw(_SMALL)
+            ends.append({"AdaptiveAvgPool2d": {"output_size": size}})
+            target = (*shape[:2], size, size)
+            if keep == "size" and self.chance(40):
+                ends.append("Flatten")
+        branches: list[Any] = []
+        for number in range(self.pick((2, 3, 2, 1 if keep == "size" else 2))):
+            count = self.pick((1, 2, 0))
+            # Lists would number their members alike: at most one of the branches is one.
+            style = "list" if number == 0 and depth == 0 and self.chance(20) else "mapping"
+            body, end = self.sequence(scope, shape, count, depth + 1, style, "" if ends else keep)
+            closing = list(ends)
+            if keep == "shape" and end[1] != target[1]:
+                closing.append(
+                    {"Conv2d": {"out_channels": target[1], "kernel_size": 1}}
+                    if len(end) == 4
+                    else {"Linear": {"out_features": target[1]}}
+                )
+            for layer in closing:
+                if isinstance(body, list):
+                    body.append(layer)
+                else:
+                    body[self.name()] = layer
+            branches.append(body or self.pick(({}, None, [])))
+        return branches
+
+    # --- values and parameters ---
+
+    def value(self, word: str, scope: Scope) -> Any:
+        """A value, or a reference to a parameter that holds one."""
+        if self.simple:
+            return self.draw(VALUES[word])
+        roll = self.draw(_PERCENT)
+        share = 55 if scope.is_block and self.writing_block else 12
+        if roll < 100 - share:
+            return self.draw(VALUES[word])
+        if word in ("kernel", "stride", "dilation") and roll >= 97:
+            return [self.parameter("whole", scope), self.draw(_SMALL)]
+        return self.parameter(word, scope)
+
+    def parameter(self, word: str, scope: Scope) -> str:
+        """`$name` of a parameter that holds such a value: one there is, or a new one."""
+        roll = self.draw(_PERCENT)
+        own = scope.is_block and self.writing_block
+        if own and word != "layer" and roll >= 80:
+            return self.element(word, scope)
+        return f"${self.owned(word, scope) if own and roll >= 15 else self.models(word, scope)}"
+
+    def owned(self, word: str, scope: Scope) -> str:
+        """A parameter of the block that is being written."""
+        known = [name for name, (held, _) in scope.params.items() if held == word]
+        if known and self.chance(50):
+            return str(self.pick(known))
+        hidden = [name for name in self.params if name not in scope.seen and name not in scope.params]
+        self.names += 1
+        name = self.pick(hidden) if hidden and self.chance(25) else f"p{self.names}"
+        scope.params[name] = word, self.literal(word)
+        return str(name)
+
+    def models(self, word: str, scope: Scope) -> str:
+        """A parameter of the model."""
+        known = [name for name, (held, _) in self.params.items() if held == word and name not in scope.params]
+        if known and self.chance(50):
+            name = self.pick(known)
+        else:
+            self.names += 1
+            name = f"m{self.names}"
+            self.params[name] = word, self.pick(_ANYWHERE) if word == "layer" else self.draw(VALUES[word])
+            self.document["params"][name] = self.params[name][1]
+        scope.seen.add(name)
+        return str(name)
+
+    def literal(self, word: str) -> Any:
+        """A value without references, which means the same wherever it stands."""
+        if word != "layer":
+            return self.draw(VALUES[word])
+        kind = self.pick(_ANYWHERE)
+        return self.pick((kind, {kind: {}}, [kind, "Identity"], {"BatchNorm2d": {"affine": False}}))
+
+    def element(self, word: str, scope: Scope) -> str:
+        words, values = scope.params.get("many", ([], []))
+        scope.params["many"] = [*words, word], [*values, self.draw(VALUES[word])]
+        return f"$many.{len(words)}"
+
+
+def kept(before: Shape, after: Shape, keep: str) -> bool:
+    """Whether a shape stayed as far as it must."""
+    if keep == "shape":
+        return before == after
+    return not keep or (len(before) == len(after) and before[2:] == after[2:])
+
+
+@st.composite
+def specs(draw: Draw, faults: bool = True) -> Document:
+    """Documents that use the whole language; one in five is meant to have a fault."""
+    return Writer(draw, faults and draw(_PERCENT) >= 80).write()
+
+
+@st.composite
+def plain_specs(draw: Draw) -> Document:
+    """Documents of plain layers in sequences, without faults."""
+    return Writer(draw, faulty=False, simple=True).write()
+
+
+def to_yaml(document: Any) -> str:
+    """The document as YAML text; what it holds twice becomes an anchor and aliases."""
+    dumper = yaml.CSafeDumper if yaml.__with_libyaml__ else yaml.SafeDumper
+    return str(yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True))
+
+
+# --- broken documents ---
+
+_JUNK: tuple[Any, ...] = (
+    *(None, True, 0, -1, 1.5, 10**6, 10**9, 2**31, 2**63, 10**30, 1e308, float("inf"), float("nan")),
+    *("", " ", "$", "$x", "$p0", "$p0.0", "$many.9999", "$p0.00", "$p1.1.1", "Conv2d", "ReLU", "concat", "block0"),
+    *("\x00", "\x1b[31m", "\u202e", "\ufeff", "a\nb", "0x1F", "1e3", "~", "a" * 70, "when", "forward", "__class__"),
+    *([], {}, [[]], [{}], [None], {"": 1}, {"a": {"b": []}}, [1, 2], [1, 2, 3], ["$p0", 1], [[["ReLU"]]]),
+    *({"ReLU": {}}, {"ReLU": []}, {"concat": []}, {"concat": [{}]}, {"add": [{}]}, {"add": {"scale": 2}}),
+    *({"add": [{}, {}]}, {"repeat": {"times": 10**6, "layer": "Identity"}}, {"repeat": {"times": 3, "layer": []}}),
+    *({"block0": {}}, {"when": "$p0"}, {"when": "$p0", "ReLU": None}, {1: 2}, {None: None}, {True: "x"}),
+)
+_JUNK_KEYS = (
+    "",
+    "x",
+    "ReLU",
+    "when",
+    "repeat",
+    "params",
+    "block0",
+    "p0",
+    "0",
+    "a.b",
+    "type",
+    "\x1b[0m",
+    "\n",
+    "a" * 65,
+)
+_JUNK_TEXT = st.one_of(
+    st.sampled_from(
+        ("\t", "\n", "{", "}", "[", "]", "&a ", "*a ", "!!python/object:os.system ", "%", "---\n", ": ", "- ")
+    ),
+    st.text(max_size=4),
+)
+
+
+def _places(document: Any) -> list[tuple[Any, Any]]:
+    """Every (container, key) of a document, each container once."""
+    found: list[tuple[Any, Any]] = []
+    seen: set[int] = set()
+    queue = [document]
+    while queue:
+        value = queue.pop()
+        if not isinstance(value, dict | list) or id(value) in seen:
+            continue
+        seen.add(id(value))
+        keys = list(value) if isinstance(value, dict) else list(range(len(value)))
+        found.extend((value, key) for key in keys)
+        queue.extend(value[key] for key in keys)
+    return found
+
+
+def _mutate(draw: Draw, document: Any) -> None:
+    places = _places(document)
+    if not places:
+        return
+    container, key = places[draw(st.integers(0, len(places) - 1))]
+    what = _one(draw, ("replace", "replace", "delete", "rename", "move", "nest", "insert"))
+    if what == "replace":
+        container[key] = deepcopy(_one(draw, _JUNK))
+    elif what == "delete":
+        del container[key]
+    elif what == "move":
+        # Any value of the document in any place: what stands above it, too, which makes it contain itself.
+        other, name = places[draw(st.integers(0, len(places) - 1))]
+        container[key] = other[name]
+    elif what == "nest":
+        for _ in range(_one(draw, (1, 1, 2, 20, 47, 48, 63, 70))):
+            container[key] = [container[key]]
+    elif isinstance(container, dict):
+        new = _one(draw, _JUNK_KEYS)
+        container[new] = container[key]
+        if what == "rename" and new != key:
+            del container[key]
+    else:
+        container.insert(key, container[key])
+
+
+@st.composite
+def broken_texts(draw: Draw) -> bytes | str:
+    """Texts of specs with something done to them: to the document, to its text or to its bytes."""
+    document = deepcopy(draw(specs()))
+    for _ in range(_one(draw, (1, 1, 2, 3))):
+        _mutate(draw, document)
+    text = to_yaml(document)
+    what: str = _one(draw, ("nothing", "nothing", "nothing", "cut", "characters", "bytes", "repeat", "lines"))
+    if what == "nothing":
+        return text
+    place: int = draw(st.integers(0, len(text)))
+    if what == "cut":
+        return text[:place]
+    if what == "characters":
+        junk: str = draw(_JUNK_TEXT)
+        return text[:place] + junk + text[place:]
+    if what == "repeat":
+        end: int = draw(st.integers(place, min(len(text), place + 40)))
+        times: int = _one(draw, (1, 3, 200))
+        return text[:end] + text[place:end] * times + text[end:]
+    if what == "lines":
+        lines = text.splitlines(keepends=True)
+        number = draw(st.integers(0, len(lines) - 1))
+        lines[number : number + 1] = _one(draw, ((), (lines[number],) * 2, ("  " + lines[number],)))
+        return "".join(lines)
+    raw = text.encode()
+    noise: bytes = draw(st.binary(min_size=1, max_size=4))
+    return raw[:place] + noise + raw[place:]
+
+
+# --- what a document uses ---
+
+
+def features(document: Document) -> set[str]:
+    """The layer classes and the parts of the grammar that a document uses."""
+    found: set[str] = set()
+    blocks = document.get("blocks") or {}
+
+    def walk(value: Any, inside: str) -> None:
+        if isinstance(value, str):
+            if value in VOCABULARY:
+                found.add(value)
+            if value.startswith("$"):
+                found.add("element" if "." in value else "parameter")
+        elif isinstance(value, list):
+            for item in value:
+                walk(item, inside)
+        elif isinstance(value, dict):
+            for key, item in value.items():
+                if key in VOCABULARY:
+                    found.add(key)
+                    found.update(f"{key}.{name}" for name in item or {})
+                if key in ("concat", "add", "repeat", "when", "scale", "defaults", "heads", "published"):
+                    found.add(str(key))
+                if key in blocks and inside == "layers":
+                    found.add("block in a block")
+                if key in ("concat", "add"):
+                    branches = item["branches"] if isinstance(item, dict) else item
+                    found.update("identity branch" for branch in branches if not branch)
+                    found.update("listed branch" for branch in branches if isinstance(branch, list) and branch)
+                if key == "padding" and isinstance(item, str) and not item.startswith("$"):
+                    found.add(f"padding {item}")
+                walk(item, "layers" if key == "layers" else inside)
+
+    walk(document, "")
+    stages = document["stages"].values()
+    found.update("listed stage" for stage in stages if isinstance(stage, list))
+    names = [name for stage in stages if isinstance(stage, dict) for name in stage]
+    if len(names) > len(set(names)):
+        found.add("continued list")
+    if blocks:
+        found.add("block")
+    return found

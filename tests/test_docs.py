@@ -1,0 +1,115 @@
+"""README and docs say what the code does: outputs quoted whole, commands and snippets run, numbers recorded."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from gnet_inspect.spec import parse_spec
+from tests.conftest import GOLDEN, Run
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+
+
+def blocks(language: str, text: str = README) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+
+
+@pytest.mark.parametrize("name", ["summary_googlenet_block.txt", "list.txt"])
+def test_readme_quotes_what_is_printed(name: str) -> None:
+    """The tables of the README are those of the golden files, to the letter."""
+    assert (GOLDEN / name).read_text() in blocks("text")
+
+
+def test_readme_quotes_what_the_benchmarks_printed() -> None:
+    """`make bench` writes benchmarks/results.txt; the README has it whole, and nothing in it is over budget."""
+    results = (ROOT / "benchmarks" / "results.txt").read_text()
+    assert results in blocks("text")
+    assert "OVER BUDGET" not in results
+
+
+def test_readme_commands_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each gnet-inspect line of the README, in an empty folder, in order."""
+    pytest.importorskip("fvcore")
+    monkeypatch.chdir(tmp_path)
+    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gnet-inspect")]
+    assert len(lines) >= 10
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        target = None
+        if ">" in words:
+            target = Path(words[words.index(">") + 1])
+            words = words[: words.index(">")]
+        result = run(*words[1:])
+        assert result.code == 0, f"{line}: {result.err}"
+        if target:
+            target.write_text(result.out)
+
+
+def test_readme_python_runs() -> None:
+    """The ten lines of the API."""
+    pytest.importorskip("torch")
+    (code,) = blocks("python")
+    names: dict[str, object] = {}
+    exec(compile(code, "README.md", "exec"), names)
+    assert type(names["net"]).__name__ == "Network"
+
+
+def test_readme_spec_is_a_spec() -> None:
+    """The example builds, in both modes and as torch has it."""
+    pytest.importorskip("torchinfo")
+    from gnet_inspect.graph import build_graph
+    from gnet_inspect.runtime.verify import run_checks
+
+    (text,) = blocks("yaml")
+    checks = run_checks(build_graph(parse_spec(text)))
+    assert all(check.ok for check in checks)
+
+
+def test_readme_numbers_are_those_of_the_code() -> None:
+    """The two totals that explain why tools disagree."""
+    pytest.importorskip("torch")
+    from gnet_inspect.graph import build_graph
+    from gnet_inspect.runtime.verify import torchinfo_mult_adds
+    from gnet_inspect.spec import load_spec
+
+    graph = build_graph(load_spec("googlenet_torchvision"))
+    for text in (README, (ROOT / "docs" / "counting.md").read_text()):
+        assert f"{torchinfo_mult_adds(graph):,}" in text
+        assert f"{sum(node.macs for node in graph.nodes):,}" in text
+
+
+def test_the_bounds_of_the_docs_are_those_of_the_code() -> None:
+    """Sizes a spec may have."""
+    from gnet_inspect.graph.expand import MAX_NODES, MAX_STEPS
+    from gnet_inspect.spec.document import MAX_BYTES, MAX_DEPTH, MAX_VALUES
+    from gnet_inspect.spec.layers import MAX_LAYER_DEPTH
+
+    language, design = ((ROOT / "docs" / name).read_text() for name in ("spec-language.md", "design.md"))
+    for text in (" ".join(language.split()), " ".join(design.split())):
+        for bound in (MAX_BYTES, MAX_DEPTH, MAX_VALUES, MAX_NODES, MAX_LAYER_DEPTH):
+            assert f"{bound:,}" in text
+    assert f"{MAX_STEPS:,}" in design
+
+
+def test_every_layer_class_is_documented() -> None:
+    """The vocabulary in docs/spec-language.md."""
+    from gnet_inspect.ops import VOCABULARY
+
+    text = (ROOT / "docs" / "spec-language.md").read_text()
+    assert [kind for kind in VOCABULARY if kind not in text] == []
+
+
+@pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS], ids=lambda path: path.name)
+def test_links_and_make_targets_exist(path: Path) -> None:
+    """Every relative link has a file, every make target is in the Makefile."""
+    text = path.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#]+?)\)", text):
+        if not link.startswith("http"):
+            assert (path.parent / link).exists(), link
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"`make ([a-z]+)`", text)) <= targets
