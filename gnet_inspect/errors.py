@@ -60,6 +60,12 @@ def require(module: str, purpose: str, extra: str) -> None:
         )
 
 
+def expect(value: object, kind: type | tuple[type, ...], words: str) -> None:
+    """Raise UsageError unless a value from Python is of the kind a function takes."""
+    if not isinstance(value, kind):
+        raise UsageError(f"expected {words}, got a {type(value).__name__}")
+
+
 def nearest(word: str, known: object) -> str:
     """ "did you mean `x`?" for the nearest of the known names, or the list of them when none is near."""
     from collections.abc import Iterable
@@ -67,7 +73,7 @@ def nearest(word: str, known: object) -> str:
 
     assert isinstance(known, Iterable)
     names = sorted({str(name) for name in known})
-    close = get_close_matches(word, names, n=3, cutoff=0.6)
+    close = [name for name in names if name.lower() == word.lower()] or get_close_matches(word, names, n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(f"`{name}`" for name in close) + "?"
     if not names:

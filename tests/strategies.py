@@ -228,8 +228,8 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "groups": st.sampled_from([1, 1, 2, 4, 3]),
     "flag": _FLAGS,
     "divisor": st.sampled_from([None, None, 1, 4, -2]),
-    "target": st.one_of(_pair(st.one_of(st.integers(1, 7), st.none())), st.integers(1, 4)),
-    "eps": st.sampled_from([1e-5, 0, 0.001, 1]),
+    "target": st.one_of(st.integers(1, 7), st.lists(st.one_of(st.integers(1, 7), st.none()), min_size=2, max_size=2)),
+    "eps": st.sampled_from([1e-5, 0.001, 1]),
     "momentum": st.sampled_from([0.1, None, 0, 1, 0.5]),
     "window": st.integers(1, 6),
     "number": st.sampled_from([1.0, 1e-4, 0.75, 2, 0.5]),
@@ -735,7 +735,7 @@ _JUNK_KEYS = (
 )
 _JUNK_TEXT = st.one_of(
     st.sampled_from(
-        ("\t", "\n", "{", "}", "[", "]", "&a ", "*a ", "!!python/object:os.system ", "%", "---\n", ": ", "- ")
+        ("\t", "\n", "{", "}", "[", "]", "&a ", "*a ", "!!python/object:os.system ", "%", "---\n", ": ", "- ", "\ud800")
     ),
     st.text(max_size=4),
 )

@@ -62,7 +62,7 @@ def test_lines_and_paths() -> None:
         (b"a: *x", r"expected an anchor defined above, got \*x, nowhere defined above"),
         (b"[" * 100_000, rf"expected at most {MAX_DEPTH} levels of nesting"),
         (b"{a: " * 100_000, rf"expected at most {MAX_DEPTH} levels of nesting"),
-        (b"a: 1 #" + b"x" * MAX_BYTES, r"expected at most 2,000,000 bytes, got"),
+        (b"a: 1 #" + b"x" * MAX_BYTES, r"expected at most 2,000,000 bytes, got more"),
         (b"- " * 1 + b"\n- 1" * 250_000, r"expected at most 200,000 values"),
     ],
 )

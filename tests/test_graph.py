@@ -2,7 +2,7 @@
 
 import pytest
 
-from gnet_inspect.errors import GnetError, UsageError
+from gnet_inspect.errors import GnetError, SpecError, UsageError
 from gnet_inspect.graph import Graph, build_graph
 from gnet_inspect.graph.overrides import parse_overrides
 from gnet_inspect.spec import load_spec, parse_spec
@@ -68,6 +68,8 @@ def test_an_inner_edit_goes_over_an_outer_one() -> None:
     assert shape(graph, "inception4a.branch2.1.conv")[1] == 99
 
 
+# Each case with the whole of its message.
+# ruff: noqa: E501
 @pytest.mark.parametrize(
     ("item", "message"),
     [
@@ -122,7 +124,7 @@ def test_an_input_at_which_weights_change_is_an_error_that_names_the_layer(
     name: str, shape: tuple[int, ...], mode: str, layer: str
 ) -> None:
     """torch would refuse those weights too; `resize` accepts the new network."""
-    with pytest.raises(UsageError, match=rf"layer `{layer}` .*torch would refuse those weights. \(--resize"):
+    with pytest.raises(SpecError, match=rf"{name}.yaml:\d+: .*layer `{layer}` .*torch would refuse them. \(--resize"):
         build_graph(load_spec(name), shape, mode=mode)
     assert build_graph(load_spec(name), shape, mode=mode, resize=True).input_shape == shape
 

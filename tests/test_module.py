@@ -179,9 +179,8 @@ def test_dynamo_captures_the_module_whole() -> None:
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # inductor's own use of deprecated torch functions
 def test_torch_compile() -> None:
     """Inductor compiles a small module to the same numbers."""
-    graph = graph_of(
-        "stages: {s: {a: {Conv2d: {out_channels: 4, kernel_size: 3}}, b: ReLU, c: {concat: [{}, {d: Tanh}]}, e: Flatten}}"
-    )
+    layers = "a: {Conv2d: {out_channels: 4, kernel_size: 3}}, b: ReLU, c: {concat: [{}, {d: Tanh}]}, e: Flatten"
+    graph = graph_of(f"stages: {{s: {{{layers}}}}}")
     net = build_module(graph).eval()
     with torch.no_grad():
         torch.testing.assert_close(torch.compile(net, fullgraph=True)(image(graph)), net(image(graph)))

@@ -1,6 +1,7 @@
 """The public names, and the names a spec may not use."""
 
 import inspect
+from collections.abc import Callable
 
 import pytest
 
@@ -80,3 +81,22 @@ def test_names_that_may_be_used(name: str) -> None:
 def test_names_that_may_not(name: str) -> None:
     """What torch, Python or we need, and what is no name."""
     assert name_fault(name, "layer") is not None
+
+
+def test_wrong_types_are_answered_in_words() -> None:
+    """From Python too a mistake is a sentence, not an attribute that is missing."""
+    spec = gnet_inspect.load_spec("googlenet")
+    graph = gnet_inspect.build_graph(spec)
+    calls: list[tuple[Callable[[], object], str]] = [
+        (lambda: gnet_inspect.load_spec(5), "expected a built-in model's name or a path, got a int"),  # type: ignore[arg-type]
+        (lambda: gnet_inspect.parse_spec({}), "expected the text of a spec, got a dict"),  # type: ignore[arg-type]
+        (lambda: gnet_inspect.build_graph("googlenet"), r"expected a Spec \(load_spec gives one\), got a str"),  # type: ignore[arg-type]
+        (lambda: gnet_inspect.build_graph(spec, 5), "expected an input shape"),  # type: ignore[arg-type]
+        (lambda: gnet_inspect.build_graph(spec, overrides=["a=1"]), "expected overrides as a mapping"),  # type: ignore[arg-type]
+        (lambda: gnet_inspect.build_graph(spec, overrides={5: 1}), "expected the path of an override"),  # type: ignore[dict-item]
+        (lambda: gnet_inspect.summarize(spec), r"expected a Graph \(build_graph gives one\), got a Spec"),  # type: ignore[arg-type]
+        (lambda: gnet_inspect.summarize(graph, []), "expected a dtype's name, got a list"),  # type: ignore[arg-type]
+    ]
+    for call, message in calls:
+        with pytest.raises(gnet_inspect.UsageError, match=message):
+            call()

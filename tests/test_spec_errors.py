@@ -108,6 +108,24 @@ MISTAKES = (
     "- a",
     "3",
     "name",
+    HEADER + "stages: {s: {a: relu}}",
+    HEADER + "stages: {s: {a: {Conv2d: {out_channels: '3', kernel_size: 1}}}}",
+    HEADER + "stages: {s: {a: {Conv2d: {out_channels: 9223372036854775807, kernel_size: 1}}}}",
+    HEADER + "stages: {s: {a: {Conv2d: {out_channels: 3, kernel_size: 1, padding_mode: reflect}}}}",
+    HEADER + "stages: {s: {a:ReLU}}",
+    HEADER + "stages: {s: a:ReLU}",
+    HEADER + "stages:\n  s:\n\ta: ReLU\n",
+    HEADER + INCEPTION + "stages: {s: {a: {concat: [{inception: {c1: 3, c2: [1, 2]}}]}}}",
+    HEADER + "stages: {s: {a: {concat: [[ReLU], [Tanh]]}}}",
+    HEADER + "params: {n: 5, w: $n}\nstages: {s: {a: {Conv2d: {out_channels: $w, kernel_size: 1}}}}",
+    HEADER
+    + "blocks: {b: {params: [n, m], defaults: {m: $n}, layers: {a: {Conv2d: {out_channels: $n, kernel_size: $m}}}}}\nstages: {s: {a: ReLU}}",
+    HEADER + "stages: {s: {a: ReLU}}\nheads: {g: {from: a, layers: [ReLU]}, h: {from: g, layers: [ReLU]}}",
+    HEADER + "stages: {s: {p: {AdaptiveAvgPool2d: {output_size: 1}}, b: {BatchNorm2d: {track_running_stats: false}}}}",
+    HEADER + "stages: {s: {p: {AdaptiveAvgPool2d: {output_size: null}}}}",
+    HEADER + "stages: {s: {b: {BatchNorm2d: {eps: 0}}}}",
+    HEADER + "stages: {s: {a: ReLU}}\ntitle: 2014",
+    HEADER + "stages: {s: {a: ReLU}}\npaper: foo",
 )
 
 
@@ -133,7 +151,9 @@ def test_mistakes_are_answered_as_the_golden_file_says(golden: Callable[[str, st
 def test_mistakes_carry_file_line_and_path(text: str) -> None:
     """The parts of an error are there for programs too."""
     error = mistake(text)
-    assert re.match(r"m\.yaml:\d+: .*(expected .+, got .+|cannot take its input)", str(error))
+    assert re.match(
+        r"m\.yaml:\d+: .*(expected .+, got .+|cannot take its input|expected valid YAML, got: )", str(error)
+    )
     assert error.file == "m.yaml"
     assert error.line is not None
     assert 1 <= error.line <= text.count("\n") + 1

@@ -232,3 +232,32 @@ def test_repeats_of_nothing_are_bounded_too() -> None:
     text = f"blocks: {{e: {{layers: {{}}}}}}\nstages: {{s: {{x: [{twice}]}}}}"
     with pytest.raises(SpecError, match="at most 500,000 steps"):
         graph_of(text)
+
+
+def test_a_layer_parameter_of_the_model_sees_the_model(write_spec: object) -> None:
+    """A block given to the model's parameter may use the model's other parameters; itself it may not contain."""
+    text = """
+params: {classes: 4, tail: end}
+blocks: {end: {layers: {fc: {Linear: {out_features: $classes}}}}}
+stages: {s: {f: Flatten, t: $tail}}
+"""
+    assert graph_of(text).nodes[-1].output_shape == (1, 4)
+    with pytest.raises(SpecError, match="nested at most 48 deep"):
+        graph_of("params: {x: k}\nblocks: {k: {layers: {r: $x}}}\nstages: {s: {a: $x}}")
+
+
+def test_a_default_that_is_a_layer_goes_without_saying() -> None:
+    """Tables show what a call changed."""
+    graph = graph_of(
+        "blocks: {b: {params: [n], defaults: {n: BatchNorm2d}, layers: {n: $n}}}\n"
+        "stages: {s: {a: b, c: {b: {n: ReLU}}}}"
+    )
+    described = [group.describe() for group in graph.stages[0].children if not isinstance(group, int)]
+    assert described == ["b", "b n ReLU"]
+
+
+def test_only_a_stages_own_list_may_come_again() -> None:
+    """A list that a parameter holds is no part of another."""
+    for stages in ("a: {x: $p}, b: {x: [ReLU]}", "a: {x: [ReLU]}, b: {x: $p}"):
+        with pytest.raises(SpecError, match="expected names that differ, got `x` twice"):
+            graph_of(f"params: {{p: [ReLU]}}\nstages: {{{stages}}}")

@@ -101,4 +101,32 @@ def test_claims_between_models_of_the_catalogue() -> None:
     for value, verdict in (("1.17", "agrees"), ("1.2", "agrees"), ("1.18", "close"), ("2.0", "disagrees")):
         spec = parse_spec(HEADER + SMALL + "\n" + claim % value)
         (row,) = audit(spec, build_graph(spec))
-        assert (row.verdict, row.exact) == (verdict, 1.171)
+        assert (row.verdict, round(row.exact or 0, 3)) == (verdict, 1.171)
+
+
+def test_a_figure_of_what_is_exactly_nothing() -> None:
+    """0 is no base for a percentage: such a figure agrees or it does not."""
+    none = "stages: {s: {a: ReLU}}\npublished: [{source: s, rows: [{nodes: [a], params: 5K}], totals: {macs: 0}}]\n"
+    rows = audit(parse_spec(HEADER + none), graph_of(none))
+    assert [(row.verdict, row.deviation) for row in rows] == [("disagrees", None), ("agrees", None)]
+    claim = none.replace("totals: {macs: 0}", "claims: [{ratio: params, of: googlenet, to: test, value: 12}]")
+    assert audit(parse_spec(HEADER + claim), graph_of(none))[-1].note == "test has no params"
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_paddings_in_words_are_counted_by_fvcore_too(padding: str) -> None:
+    """torch has an operator of its own for them, which fvcore does not know."""
+    pytest.importorskip("fvcore")
+    from gnet_inspect.runtime.verify import run_checks
+
+    graph = graph_of(f"stages: {{s: {{a: {{Conv2d: {{out_channels: 2, kernel_size: 3, padding: {padding}}}}}}}}}")
+    assert [check for check in run_checks(graph) if not check.ok] == []
+
+
+def test_a_check_that_does_not_fit_into_memory_is_not_run(run: Run) -> None:
+    """The others are, and the audit: exit 3, with the bytes."""
+    pytest.importorskip("fvcore")
+    result = run("verify", "googlenet", "--batch", "100000")
+    assert result.code == 3
+    assert result.out.count("equal") == 4
+    assert "tracing googlenet for fvcore takes" in result.err

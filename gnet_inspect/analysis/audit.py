@@ -5,6 +5,7 @@ Four verdicts: "agrees" (within the printed rounding), "close" (within 5 %), "er
 """
 
 from collections.abc import Callable
+from decimal import Decimal
 
 from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.verification import AuditRow
@@ -43,11 +44,13 @@ def verdict_of(figure: Figure, exact: float, erratum: str) -> str:
         return "agrees"
     if erratum:
         return "erratum"
-    return "close" if abs(_deviation(figure.value, exact)) <= CLOSE_PERCENT else "disagrees"
+    deviation = _deviation(figure.value, exact)
+    return "close" if deviation is not None and abs(deviation) <= CLOSE_PERCENT else "disagrees"
 
 
-def _deviation(published: float, exact: float) -> float:
-    return round(100 * (published / exact - 1), 3) if exact else 0.0
+def _deviation(published: float, exact: float) -> float | None:
+    """In percent of the exact figure; None where that is 0."""
+    return round(100 * (published / exact - 1), 3) if exact else None
 
 
 def _nodes_of(spec: Spec, graph: Graph, row: Row) -> list[Node]:
@@ -114,15 +117,18 @@ def _judge_claim(spec: Spec, graph: Graph, published: Published, claim: Claim) -
     sizes = [_total(spec, graph, name, claim.ratio) for name in (claim.of, claim.to)]
     label, what = f"{claim.of} / {claim.to}", f"{claim.ratio} ratio"
     printed = f"{claim.value:g}"
-    if None in sizes:
-        missing = claim.of if sizes[0] is None else claim.to
-        reason = f"no model {missing} in the catalogue"
+    of, to = sizes
+    if of is None or to is None:
+        reason = f"no model {claim.of if of is None else claim.to} in the catalogue"
         return AuditRow(published.source, label, what, printed, None, None, "not run", reason)
-    exact = round(sizes[0] / sizes[1], 3)  # type: ignore[operator]  # both are numbers, by the line above
+    if to == 0:
+        return AuditRow(
+            published.source, label, what, printed, None, None, "disagrees", f"{claim.to} has no {claim.ratio}"
+        )
     # "12 x" is printed to the unit, "9.8 x" to the tenth.
-    decimals = len(printed.partition(".")[2])
-    figure = Figure(printed, claim.value, 0.5 * 10**-decimals)
-    return _judged(published, label, what, figure, exact, claim.erratum, claim.note)
+    exponent = Decimal(printed).as_tuple().exponent
+    figure = Figure(printed, claim.value, 0.5 * 10.0 ** min(int(exponent), 0))
+    return _judged(published, label, what, figure, of / to, claim.erratum, claim.note)
 
 
 def _total(spec: Spec, graph: Graph, name: str, what: str) -> int | None:

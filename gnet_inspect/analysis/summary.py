@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from gnet_inspect.analysis.memory import peak_activation_bytes
 from gnet_inspect.analysis.receptive import Field, model_field, receptive_fields
-from gnet_inspect.errors import UsageError
+from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph
 from gnet_inspect.ops import Shape, Shapes
 from gnet_inspect.units import DTYPE_BYTES
@@ -70,7 +70,7 @@ class Coverage(Struct, frozen=True):
     unknown: tuple[str, ...]
 
 
-class Summary(Struct, frozen=True):
+class Summary(Struct, frozen=True, omit_defaults=True):
     """What `summary --format json` prints."""
 
     schema_version: int
@@ -83,6 +83,8 @@ class Summary(Struct, frozen=True):
     coverage: Coverage
     stages: tuple[StageSummary, ...]
     layers: tuple[LayerSummary, ...]
+    # The edits made to the model ("inception4a.c2=[96,256]"); JSON has the key where there are any.
+    overrides: tuple[str, ...] = ()
 
 
 def summarize(graph: Graph, dtype: str = "fp32") -> Summary:
@@ -92,6 +94,8 @@ def summarize(graph: Graph, dtype: str = "fp32") -> Summary:
     >>> summarize(build_graph(load_spec("googlenet"))).totals.macs
     1582671872
     """
+    expect(graph, Graph, "a Graph (build_graph gives one)")
+    expect(dtype, str, "a dtype's name")
     if dtype not in DTYPE_BYTES:
         raise UsageError(f"expected a dtype of {', '.join(DTYPE_BYTES)}, got {dtype!r}")
     width = DTYPE_BYTES[dtype]
@@ -100,7 +104,7 @@ def summarize(graph: Graph, dtype: str = "fp32") -> Summary:
     unknown = tuple(node.name for node in graph.nodes if not node.op.counted)
     return Summary(
         schema_version=SCHEMA_VERSION,
-        model=graph.variant,
+        model=graph.model,
         title=graph.title,
         mode=graph.mode,
         dtype=dtype,
@@ -109,6 +113,7 @@ def summarize(graph: Graph, dtype: str = "fp32") -> Summary:
         coverage=Coverage(len(layers), len(layers) - len(unknown), unknown),
         stages=_stages(layers),
         layers=layers,
+        overrides=graph.overrides,
     )
 
 

@@ -39,7 +39,7 @@ class AuditRow(Struct, frozen=True):
     note: str = ""
 
 
-class Verification(Struct, frozen=True):
+class Verification(Struct, frozen=True, omit_defaults=True):
     """What `verify --format json` prints. `ok` is False where a check differs or a figure disagrees."""
 
     schema_version: int
@@ -47,6 +47,8 @@ class Verification(Struct, frozen=True):
     ok: bool
     checks: tuple[Check, ...]
     published: tuple[AuditRow, ...]
+    # The edits made to the model; JSON has the key where there are any.
+    overrides: tuple[str, ...] = ()
 
 
 def compare(what: str, against: str, pairs: list[tuple[str, object, object]], note: str = "") -> Check:

@@ -13,7 +13,13 @@ from gnet_inspect.cli.validate import validate
 from gnet_inspect.cli.verify import verify
 
 # Plain help and plain errors: rich's panels would double the time of --help.
-app = typer.Typer(name="gnet-inspect", rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+app = typer.Typer(
+    name="gnet-inspect",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 
 app.command()(summary)
 app.command("list")(list_models)

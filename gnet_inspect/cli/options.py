@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gnet_inspect.errors import UsageError, nearest
+from gnet_inspect.units import dimensions
 
 # What reads specs is imported when a command runs: --help and completion start without it.
 if TYPE_CHECKING:
@@ -82,19 +83,24 @@ def read_text(model: str) -> tuple[bytes, str]:
     return spec_text(model)
 
 
-def read_input(spec: "Spec", text: str | None, batch: int | None) -> tuple[int, ...]:
+def read_input(spec: "Spec", text: str | None, batch: int | None, resize: bool = False) -> tuple[int, ...]:
     """The input shape (N, C, H, W) that --input and --batch ask for."""
     if batch is not None and batch < 1:
         raise UsageError(f"--batch: expected a positive integer, got {batch}")
     if text is None:
         return (batch or 1, *spec.input)
     sizes = text.lower().replace(",", "x").split("x")
-    if len(sizes) not in (3, 4) or not all(size.strip().isdecimal() and len(size) < 10 and int(size) for size in sizes):
+    if len(sizes) not in (3, 4) or not all(size.strip().isdecimal() and len(size) < 19 and int(size) for size in sizes):
         raise UsageError(
             f"--input: expected NxCxHxW or CxHxW of positive integers, got {text!r}. (for example 1x3x224x224)"
         )
     shape = tuple(map(int, sizes))
     if len(shape) == 3:
+        if shape[0] != spec.input[0] and not resize:
+            raise UsageError(
+                f"--input {text} is {shape[0]} channels of {shape[1]}x{shape[2]}, expected {spec.input[0]} channels. "
+                f"(with its batch a shape has four sizes, as {dimensions((1, *spec.input))})"
+            )
         return (batch or 1, *shape)
     if batch is not None and batch != shape[0]:
         raise UsageError(f"--input {text} has a batch of {shape[0]}, --batch says {batch}. (give one of them)")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gnet_inspect.errors import UsageError
 from gnet_inspect.views.grid import Grid, draw_csv, draw_markdown, draw_text
-from gnet_inspect.views.text import printable_lines
+from gnet_inspect.views.text import printable
 
 FORMATS = ("table", "json", "csv", "markdown")
 # A pipe has no width: every column is kept there, unless COLUMNS asks for less.
@@ -36,13 +36,16 @@ def emit_grid(grid: Grid, style: str, output: Path | None, rows: Grid | None = N
 
 
 def say(text: str) -> None:
-    """Talk: progress, warnings and errors, on standard error."""
-    print(printable_lines(text), file=sys.stderr)
+    """Talk: progress, warnings and errors, on standard error, one line each."""
+    try:
+        print(printable(text), file=sys.stderr, flush=True)
+    except OSError:
+        return  # nobody listens there; the exit code still says how it went
 
 
 def terminal_width() -> int | None:
     """The width to keep to; None where nothing bounds it."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal():
+    if (sys.stdout is not None and sys.stdout.isatty()) or os.environ.get("COLUMNS", "").isdecimal():
         return max(shutil.get_terminal_size().columns, 20)
     return UNBOUNDED
 
@@ -52,7 +55,7 @@ def _plain(lines: list[tuple[str, str]]) -> str:
 
 
 def _print_styled(lines: list[tuple[str, str]]) -> None:
-    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+    if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         _to_stdout(_plain(lines))
         return
     from rich.console import Console
@@ -64,6 +67,8 @@ def _print_styled(lines: list[tuple[str, str]]) -> None:
 
 
 def _to_stdout(text: str) -> None:
+    if sys.stdout is None:
+        raise UsageError("standard output is closed. (write to a file with -o FILE)")
     encoding = sys.stdout.encoding or "utf-8"
     try:
         sys.stdout.write(text)

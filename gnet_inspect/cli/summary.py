@@ -49,11 +49,11 @@ def summary(
     Example: gnet-inspect summary googlenet --input 1x3x224x224 --depth layer --sort macs --top 10
     """
     from gnet_inspect.analysis.summary import summarize
-    from gnet_inspect.cli.output import FORMATS, emit, emit_grid
+    from gnet_inspect.cli.output import FORMATS, emit, emit_grid, say
     from gnet_inspect.graph import MODES, build_graph
     from gnet_inspect.graph.overrides import parse_overrides
     from gnet_inspect.units import DTYPE_BYTES
-    from gnet_inspect.views.summary import DEPTHS, Selection, summary_grid, summary_rows
+    from gnet_inspect.views.summary import DEPTHS, Selection, matches, summary_grid, summary_rows
 
     options.one_of("--format", style, FORMATS)
     options.one_of("--mode", mode, MODES)
@@ -67,7 +67,7 @@ def summary(
         top=top,
     )
     spec = options.read_model(model)
-    shape = options.read_input(spec, input_shape, batch)
+    shape = options.read_input(spec, input_shape, batch, resize)
     graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
     result = summarize(graph, dtype)
     if style == "json":
@@ -78,3 +78,5 @@ def summary(
         emit_grid(summary_rows(result, graph, selection), style, output)
     else:
         emit_grid(summary_grid(result, graph, selection), style, output)
+    if pattern is not None and not matches(result, graph, selection):
+        say(f"--filter: nothing matches {pattern!r}")

@@ -28,6 +28,11 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
 
         emit(draw_json(result), output)
         return
-    columns = (Column("file", "file"), Column("model", "model"), Column("ok", "ok"), Column("facts", "what it is"))
+    columns = (
+        Column("file", "file", keep=1),
+        Column("model", "model"),
+        Column("ok", "ok", keep=2),
+        Column("facts", "what it is"),
+    )
     line = Line((read.file, read.name, "yes", facts), (read.file, read.name, "yes", facts))
     emit_grid(Grid(columns, (line,)), style, output)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gnet_inspect.cli import options
+from gnet_inspect.cli import check_interrupted, options
 
 if TYPE_CHECKING:
     from gnet_inspect.analysis.verification import Check
@@ -44,13 +44,13 @@ def verify(
     options.one_of("--format", style, FORMATS)
     options.one_of("--mode", mode, MODES)
     spec = options.read_model(model)
-    shape = options.read_input(spec, input_shape, batch)
+    shape = options.read_input(spec, input_shape, batch, resize)
     graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
     # What is published is about the model as it is: unedited, at its own input, without its heads.
     figures = audit(spec, build_graph(spec))
     checks = [] if published else _checks(graph)
     ok = all(check.ok is not False for check in checks) and all(row.verdict != "disagrees" for row in figures)
-    result = Verification(1, graph.variant, ok, tuple(checks), figures)
+    result = Verification(1, graph.model, ok, tuple(checks), figures, graph.overrides)
     if style == "json":
         from gnet_inspect.views.json import draw_json
 
@@ -61,9 +61,9 @@ def verify(
         raise typer.Exit(1)
     missing = sorted({check.note for check in checks if check.ok is None})
     if missing:
+        mend = "Install what they need with: pip install 'gnet-inspect[torch]'"
         say(
-            f"not all checks were run: {'; '.join(missing)}. "
-            "Install what they need with: pip install 'gnet-inspect[torch]'"
+            f"not all checks were run: {'; '.join(missing)}. {mend if 'not installed' in str(missing) else ''}".rstrip()
         )
         raise typer.Exit(3)
 
@@ -78,5 +78,6 @@ def _checks(graph: "Graph") -> "list[Check]":
     from gnet_inspect.cli.output import say
     from gnet_inspect.runtime.verify import run_checks
 
+    check_interrupted()
     gc.enable()
     return run_checks(graph, say)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gnet_inspect.errors import UsageError, show
+from gnet_inspect.errors import UsageError, expect, show
 from gnet_inspect.graph.expand import Expander
 from gnet_inspect.graph.nodes import INPUT as INPUT
 from gnet_inspect.graph.nodes import BlockArgument as BlockArgument
@@ -46,19 +46,22 @@ def build_graph(
 
     Raises SpecError or UsageError; no spec makes it raise anything else.
     """
+    expect(spec, Spec, "a Spec (load_spec gives one)")
     if mode not in MODES:
         raise UsageError(f'expected the mode "eval" or "train", got {mode!r}')
     own = (1, *spec.input)
     shape = own if input_shape is None else _checked(input_shape)
     values = override_values(overrides)
-    graph = Expander(spec, shape, Edits(spec, values), mode).graph()
+    expansion = Expander(spec, shape, Edits(spec, values), mode)
+    graph = expansion.graph()
     if shape[1:] != own[1:] and not resize:
         reference = Expander(spec, own, Edits(spec, values), mode).graph()
-        _check_same_weights(graph, reference)
+        _check_same_weights(graph, reference, expansion)
     return _with_overrides(graph, values)
 
 
 def _checked(shape: tuple[int, ...]) -> Shape:
+    expect(shape, (tuple, list), "an input shape (N, C, H, W)")
     if len(shape) != 4 or not all(type(size) is int and 1 <= size <= MAX_INPUT for size in shape):
         raise UsageError(
             f"expected an input shape N x C x H x W of positive integers up to {MAX_INPUT:,}, got {show(list(shape))}"
@@ -66,18 +69,18 @@ def _checked(shape: tuple[int, ...]) -> Shape:
     return tuple(shape)
 
 
-def _check_same_weights(graph: Graph, reference: Graph) -> None:
+def _check_same_weights(graph: Graph, reference: Graph, expansion: Expander) -> None:
     """The network is the spec at its own input: elsewhere each layer must have the weights it has there."""
     for node, own in zip(graph.nodes, reference.nodes, strict=True):
         if (node.params, node.buffers) != (own.params, own.buffers):
-            had, gets, at, own_input = map(
-                dimensions, (own.input_shapes[0], node.input_shapes[0], graph.input_shape, reference.input_shape)
+            had, gets, own_input, at = map(
+                dimensions, (own.input_shapes[0], node.input_shapes[0], reference.input_shape, graph.input_shape)
             )
-            raise UsageError(
-                f"layer `{node.name}` ({node.op.describe()}) has weights for {had}, which the model's own input "
-                f"{own_input} gives it; at {at} it gets {gets}, and torch would refuse those weights. "
-                "(--resize accepts the new network)"
+            fact = (
+                f"layer `{node.name}` ({node.op.describe()}) expected an input of {had}, as at the model's own "
+                f"{own_input}, got {gets} at {at}: its weights would change shape, and torch would refuse them"
             )
+            raise expansion.error_at(node.name, fact, "--resize accepts the new network")
 
 
 def _with_overrides(graph: Graph, values: Mapping[str, object]) -> Graph:

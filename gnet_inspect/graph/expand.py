@@ -77,6 +77,8 @@ class Expander:
         self.nodes: list[Node] = []
         self.taken: dict[str, tuple[int | None, str]] = {}
         self.list_counts: dict[str, int] = {}
+        # Lists of the stages themselves, which may come again; one that a parameter holds may not.
+        self.continued: set[str] = set()
         self.waiting: dict[str, list[Head]] = {}
         self.heads: dict[str, HeadOutput] = {}
         self.head_groups: list[Group] = []
@@ -95,7 +97,8 @@ class Expander:
     # --- the network ---
 
     def graph(self) -> Graph:
-        model = Environment(self._model_values())
+        model = Environment({})
+        self._set_model_values(model)
         if self.mode == "train":
             for head in self.spec.heads:
                 self.waiting.setdefault(head.source, []).append(head)
@@ -124,19 +127,18 @@ class Expander:
             heads=tuple(self.heads[head.name] for head in self.spec.heads if head.name in self.heads),
         )
 
-    def _model_values(self) -> dict[str, Any]:
-        nothing = Environment({})
+    def _set_model_values(self, model: Environment) -> None:
+        """The model's parameters; a layer among them is expanded where all of them are known."""
         kinds = {name: parameter.kind for name, parameter in self.spec.params.items()}
         edits = self.edits.at("", "the model", kinds) if self.edits else {}
-        values: dict[str, Any] = {}
+        values = model.values
         for name, parameter in self.spec.params.items():
             assert parameter.default is not None
-            values[name] = self._value(parameter.default, parameter.kind, nothing)
+            values[name] = self._value(parameter.default, parameter.kind, model)
             if name in edits:
                 edited = self.edits.apply(edits[name], parameter.kind, values[name])
                 if edited is not None:
-                    values[name] = self._value(edited, parameter.kind, nothing)
-        return values
+                    values[name] = self._value(edited, parameter.kind, model)
 
     def _top(self, body: Sequence, value: int, environment: Environment) -> int:
         """The layers of a stage. A list that comes again goes on numbering; so does a stage that is a list."""
@@ -147,7 +149,7 @@ class Expander:
             assert name is not None
             if not self._is_there(layer, environment):
                 continue
-            if isinstance(layer, Nested) and name in self.list_counts:
+            if isinstance(layer, Nested) and name in self.continued:
                 if any(head.source == name for head in self.spec.heads):
                     raise self._error(
                         layer, f"expected a head after a layer, got it after `{name}`, which goes on here"
@@ -155,6 +157,7 @@ class Expander:
             else:
                 self._claim(name, layer)
             if isinstance(layer, Nested):
+                self.continued.add(name)
                 value = self._list(layer, name, value, environment, self.list_counts.get(name, 0))
             else:
                 value = self._layer(layer, name, "", value, environment)
@@ -314,7 +317,7 @@ class Expander:
         arguments = []
         for key, parameter in self.spec.blocks[name].parameters.items():
             default = parameter.default
-            unchanged = default is not None and values[key] == self._value(default, parameter.kind, model)
+            unchanged = default is not None and _same(values[key], self._value(default, parameter.kind, model))
             arguments.append(BlockArgument(key, _shown(values[key]), default is None, unchanged))
         return Environment(values, model, tuple(arguments))
 
@@ -352,8 +355,8 @@ class Expander:
             except ShapeError as error:
                 read = ", ".join(
                     f"{INPUT if source == _SOURCE else self.nodes[source].name} ({dimensions(shape)})"
-                    for source, shape in zip(sources, shapes, strict=True)
-                )
+                    for source, shape in zip(sources[:8], shapes, strict=False)
+                ) + (", ..." if len(sources) > 8 else "")
                 raise self._error(layer, f"layer `{path}` cannot take its input from {read}: {error}") from None
             facts = self.facts[key] = _Facts(output, op.params(shapes), op.buffers(shapes), op.macs(shapes, output))
         index = len(self.nodes)
@@ -374,23 +377,26 @@ class Expander:
         for size in facts.output_shape:
             elements *= size
         totals = self.totals
-        totals[0] += facts.params + facts.buffers
-        totals[1] += facts.macs
-        totals[2] += elements
-        # 8 bytes is the widest dtype, 2 x MACs the largest count shown.
-        if max(totals) > LARGEST_TOTAL // 8:
+        # In the units that are shown: bytes in the widest dtype, FLOPs.
+        totals[0] += 8 * (facts.params + facts.buffers)
+        totals[1] += 2 * facts.macs
+        totals[2] += 8 * elements
+        if max(totals) > LARGEST_TOTAL:
             raise self._error(
-                layer, f"expected a network that can be counted exactly, got more than 2^50 by layer `{path}`"
+                layer, f"expected a network that can be counted exactly, got totals above 2^53 at layer `{path}`"
             )
 
     def _claim(self, path: str, layer: Layer) -> None:
         other = self.taken.get(path)
         if other is not None:
             what = "branches" if ".concat." in layer.path or ".add." in layer.path else "stages"
+            mend = "rename one of the two"
+            if path.rpartition(".")[2].isdecimal():
+                mend = "give each list a name: `- branch1: [...]`"
             raise self._error(
                 layer,
                 f"expected names that differ, got `{path}` twice: here and on line {other[0]} (`{other[1]}`)",
-                f"{what} add no scope to the names inside them; rename one of the two",
+                f"{what} add no scope to the names inside them; {mend}",
             )
         self.taken[path] = layer.line, layer.path
 
@@ -443,13 +449,22 @@ class Expander:
 
     def _check_heads(self) -> None:
         for source, heads in self.waiting.items():
+            names = {head.name for head in self.spec.heads}
+            outside = [name for name in self.taken if name.partition(".")[0] not in names]
             raise SpecError(
                 f"expected a head after a layer or block of the network, got `{source}`",
                 file=self.spec.file,
                 line=heads[0].line,
                 path=heads[0].path,
-                hint=nearest(source, self.taken),
+                hint="a head cannot start from a head"
+                if source.partition(".")[0] in names
+                else nearest(source, outside),
             )
+
+    def error_at(self, name: str, fact: str, hint: str = "") -> SpecError:
+        """An error about a node, at the place of the spec it came from."""
+        line, path = self.taken[name]
+        return SpecError(fact, file=self.spec.file, line=line, path=path, hint=hint)
 
     def _error(self, layer: Layer, fact: str, hint: str = "") -> SpecError:
         file = self.spec.file if layer.line is not None else LABEL
@@ -462,6 +477,13 @@ def _resolved(data: Any, environment: Environment) -> Any:
     if isinstance(data, tuple):
         return tuple(_resolved(item, environment) for item in data)
     return data
+
+
+def _same(value: Any, other: Any) -> bool:
+    """Whether two arguments are equal; layers are where they are the same place of the spec."""
+    if isinstance(value, Closure) and isinstance(other, Closure):
+        return value.layer is other.layer
+    return bool(value == other)
 
 
 def _shown(value: Any) -> Any:

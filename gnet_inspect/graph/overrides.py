@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from gnet_inspect.errors import SpecError, UsageError, nearest, show
+from gnet_inspect.errors import SpecError, UsageError, expect, nearest, show
 from gnet_inspect.ops.arguments import Elements, Kind
 from gnet_inspect.spec.document import Value, plain_value, read_document
 from gnet_inspect.spec.layers import LayerReader, Scope
@@ -42,8 +42,10 @@ def _relabelled(value: Value, path: str) -> Value:
 
 def override_values(overrides: Mapping[str, object] | None) -> dict[str, Value]:
     """Plain Python values (or Values already read from flags) as Values. Raises UsageError."""
+    expect(overrides, (Mapping, type(None)), "overrides as a mapping from paths to values")
     found = {}
     for path, value in (overrides or {}).items():
+        expect(path, str, "the path of an override as text")
         try:
             found[path] = value if isinstance(value, Value) else plain_value(value, path)
         except TypeError as error:
@@ -79,7 +81,7 @@ class Edits:
         result: Argument | None = None
         for element, path, value in sorted(found, key=lambda edit: edit[0] is not None):
             if element is None:
-                result = self._reader().argument(value, kind, Scope(list(self.spec.params)))
+                result = self._reader().argument(value, kind, Scope([], hint="an edit is a plain value"))
             else:
                 base = current if result is None else result.data
                 if not isinstance(base, tuple):
@@ -132,6 +134,8 @@ class Edits:
             inside + name[len(inside) :].partition(".")[0] for name in self.met if name.startswith(inside)
         } - {inside}
         hint = nearest(got, known_names | set(() if call else self.spec.params))
+        if path.partition(".")[0] in {head.name for head in self.spec.heads}:
+            hint = "heads are there in training mode only: --mode train"
         return (
             "expected a parameter of the model or the path of an argument, "
             f"got `{path}`, but `{got}` does not exist. ({hint})"

@@ -17,6 +17,10 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
+class TooLargeError(ValueError):
+    """The right kind of number, but larger than any size in a network."""
+
+
 class Kind(Struct, frozen=True):
     """One kind of argument."""
 
@@ -41,8 +45,8 @@ class Kind(Struct, frozen=True):
         """The kind of one element where a list is allowed, else None."""
         return None
 
-    def _refuse(self) -> ValueError:
-        return ValueError(self.words)
+    def _refuse(self, cause: ValueError | None = None) -> ValueError:
+        return cause if isinstance(cause, TooLargeError) else ValueError(self.words)
 
 
 class Integer(Kind, frozen=True):
@@ -66,6 +70,8 @@ class Integer(Kind, frozen=True):
             low = -LARGEST_INTEGER if self.minimum is None else self.minimum
             if low <= value <= LARGEST_INTEGER and not (self.nonzero and value == 0):
                 return value
+            if value > LARGEST_INTEGER:
+                raise TooLargeError(f"{self.words} of at most {LARGEST_INTEGER:,}")
         raise self._refuse()
 
     def schema(self) -> dict[str, Any]:
@@ -82,25 +88,29 @@ class Pair(Kind, frozen=True):
 
     @property
     def words(self) -> str:
-        return f"{self.each.words} or a pair [height, width] of {self.each.plural}"
+        one = self.each.of if isinstance(self.each, Optional) else self.each
+        return f"{one.words} or a pair [height, width] of {self.each.plural}"
 
     @property
     def plural(self) -> str:
         return f"{self.each.plural} or pairs of them"
 
     def read(self, value: object) -> tuple[Any, Any]:
+        if value is None:
+            raise self._refuse()
         try:
             if isinstance(value, list | tuple):
                 height, width = value
                 return self.each.read(height), self.each.read(width)
             one = self.each.read(value)
-        except ValueError:
-            raise self._refuse() from None
+        except ValueError as error:
+            raise self._refuse(error) from None
         return one, one
 
     def schema(self) -> dict[str, Any]:
         each = self.each.schema()
-        return {"anyOf": [each, {"type": "array", "items": each, "minItems": 2, "maxItems": 2}]}
+        one = self.each.of.schema() if isinstance(self.each, Optional) else each
+        return {"anyOf": [one, {"type": "array", "items": each, "minItems": 2, "maxItems": 2}]}
 
     def element(self) -> Kind:
         return self.each
@@ -124,8 +134,8 @@ class Optional(Kind, frozen=True):
             return None
         try:
             return self.of.read(value)
-        except ValueError:
-            raise self._refuse() from None
+        except ValueError as error:
+            raise self._refuse(error) from None
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [self.of.schema(), {"type": "null"}]}
@@ -152,8 +162,8 @@ class Padding(Kind, frozen=True):
             return str(value)
         try:
             return self.pair.read(value)
-        except ValueError:
-            raise self._refuse() from None
+        except ValueError as error:
+            raise self._refuse(error) from None
 
     def schema(self) -> dict[str, Any]:
         return {"anyOf": [*self.pair.schema()["anyOf"], {"enum": ["same", "valid"]}]}
@@ -165,9 +175,13 @@ class Padding(Kind, frozen=True):
 class Number(Kind, frozen=True):
     low: float | None = None
     high: float | None = None
+    # Whether `low` itself is left out.
+    above: bool = False
 
     @property
     def words(self) -> str:
+        if self.above:
+            return f"a number above {self.low:g}"
         if self.low is not None and self.high is not None:
             return f"a number from {self.low:g} to {self.high:g}"
         return "a number" if self.low is None else f"a number of at least {self.low:g}"
@@ -179,15 +193,15 @@ class Number(Kind, frozen=True):
     def read(self, value: object) -> float:
         if _is_integer(value) or isinstance(value, float):
             number = float(value)  # type: ignore[arg-type]  # an int or a float, by the line above
-            above = self.low is None or number >= self.low
-            if isfinite(number) and above and (self.high is None or number <= self.high):
+            fits = self.low is None or (number > self.low if self.above else number >= self.low)
+            if isfinite(number) and fits and (self.high is None or number <= self.high):
                 return number
         raise self._refuse()
 
     def schema(self) -> dict[str, Any]:
         schema: dict[str, Any] = {"type": "number"}
         if self.low is not None:
-            schema["minimum"] = self.low
+            schema["exclusiveMinimum" if self.above else "minimum"] = self.low
         if self.high is not None:
             schema["maximum"] = self.high
         return schema
@@ -246,8 +260,8 @@ class Numbers(Kind, frozen=True):
         if isinstance(value, list | tuple) and value:
             try:
                 return tuple(Number().read(item) for item in value)
-            except ValueError:
-                pass
+            except ValueError as error:
+                raise self._refuse(error) from None
         raise self._refuse()
 
     def schema(self) -> dict[str, Any]:
@@ -281,8 +295,8 @@ class Elements(Kind, frozen=True):
         if isinstance(value, list | tuple) and len(value) == len(self.kinds):
             try:
                 return tuple(kind.read(item) for kind, item in zip(self.kinds, value, strict=True))
-            except ValueError:
-                pass
+            except ValueError as error:
+                raise self._refuse(error) from None
         raise self._refuse()
 
     def schema(self) -> dict[str, Any]:

@@ -12,13 +12,19 @@ from gnet_inspect.units import dimensions
 class BatchNorm2d(Op, frozen=True):
     """torch.nn.BatchNorm2d; num_features is inferred. Its statistics are buffers: 2 C and one step counter."""
 
-    eps: Annotated[float, Number(0)] = 1e-5
+    eps: Annotated[float, Number(0, above=True)] = 1e-5
     momentum: Annotated[float | None, Optional(Number(0, 1))] = 0.1
     affine: Annotated[bool, Flag()] = True
     track_running_stats: Annotated[bool, Flag()] = True
 
     def output_shape(self, inputs: Shapes) -> Shape:
-        return spatial("BatchNorm2d", inputs)
+        shape = spatial("BatchNorm2d", inputs)
+        if not self.track_running_stats and shape[0] * shape[2] * shape[3] == 1:
+            raise ShapeError(
+                "BatchNorm2d without running statistics expects more than one value per channel, "
+                f"got {dimensions(shape)}"
+            )
+        return shape
 
     def params(self, inputs: Shapes) -> int:
         return 2 * inputs[0][1] if self.affine else 0

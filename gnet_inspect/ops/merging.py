@@ -9,7 +9,7 @@ from gnet_inspect.units import dimensions
 
 
 def _listed(inputs: Shapes) -> str:
-    return ", ".join(map(dimensions, inputs))
+    return ", ".join(map(dimensions, inputs[:8])) + (", ..." if len(inputs) > 8 else "")
 
 
 class Concat(Op, frozen=True):

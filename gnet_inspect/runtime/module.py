@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from gnet_inspect.errors import MissingError, UsageError
+from gnet_inspect.errors import MissingError, UsageError, expect
 from gnet_inspect.graph import Graph
 from gnet_inspect.runtime.layers import build_layer, overwritable
 from gnet_inspect.runtime.plan import Plan, Planner
@@ -88,6 +88,7 @@ def build_module(
     Raises MissingError where the weights would not fit into the memory that is free, with the bytes they take, and
     UsageError for a graph with layers outside the vocabulary.
     """
+    expect(graph, Graph, "a Graph (build_graph gives one)")
     unknown = sorted({node.op.kind for node in graph.nodes if not node.op.counted})
     if unknown:
         raise UsageError(f"expected layers of the vocabulary, got {', '.join(unknown)}: they cannot be built")

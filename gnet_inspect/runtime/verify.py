@@ -5,6 +5,7 @@ The module is this function's own copy: nothing of the user's is touched.
 """
 
 import warnings
+from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
 from math import prod
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gnet_inspect.analysis.verification import CHECKS, Check, compare
+from gnet_inspect.errors import MissingError
 from gnet_inspect.graph import Graph
 from gnet_inspect.ops import Conv2d, Linear
 from gnet_inspect.runtime.module import build_module, check_memory
@@ -33,7 +35,10 @@ def run_checks(graph: Graph, progress: Callable[[str], None] = lambda _: None) -
             checks.append(Check(what, against, None, 0, note=f"{needs} is not installed"))
             continue
         progress(f"{what} against {against}")
-        checks.append(compare(what, against, pairs_of(graph)))
+        try:
+            checks.append(compare(what, against, pairs_of(graph)))
+        except MissingError as error:
+            checks.append(Check(what, against, None, 0, note=str(error)))
     return checks
 
 
@@ -133,10 +138,20 @@ def _fvcore(graph: Graph) -> Pairs:
     return pairs
 
 
+def _convolution_mode(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
+    """aten::_convolution_mode(input, weight, bias, stride, padding, dilation, groups), by fvcore's own formula."""
+    from fvcore.nn.jit_handles import conv_flop_count, get_shape
+
+    count: Any = conv_flop_count
+    return Counter({"conv": count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0]))})
+
+
 def _fvcore_counts(module: nn.Module, x: Tensor) -> dict[str, Any]:
     from fvcore.nn.flop_count import FlopCountAnalysis
 
     analysis = FlopCountAnalysis(module, x)
+    # A padding of "same" or "valid" is an op of its own, which fvcore does not know.
+    analysis.set_op_handle("aten::_convolution_mode", _convolution_mode)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     with torch.no_grad():
         counts: dict[str, Any] = analysis.by_module_and_operator()

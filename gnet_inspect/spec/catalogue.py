@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from gnet_inspect.errors import UsageError, nearest
+from gnet_inspect.errors import UsageError, expect, nearest, show
 from gnet_inspect.spec.document import MAX_BYTES
 from gnet_inspect.spec.model import Spec
 from gnet_inspect.spec.parse import parse_spec
@@ -25,21 +25,23 @@ def catalogue() -> list[str]:
 
 def spec_text(model: str | os.PathLike[str]) -> tuple[bytes, str]:
     """(the YAML text of a built-in name or of a file, the name errors give it)."""
+    expect(model, (str, os.PathLike), "a built-in model's name or a path")
     name = os.fspath(model)
-    builtin = specs_folder() / f"{name}.yaml"
-    if "/" not in name and "\\" not in name and builtin.is_file():
-        return builtin.read_bytes(), f"{name}.yaml"
+    # A file's name may hold bytes that are no text.
+    shown = name.encode("utf-8", "backslashreplace").decode()
+    if name in catalogue():
+        return (specs_folder() / f"{name}.yaml").read_bytes(), f"{name}.yaml"
     path = Path(name)
     try:
         with path.open("rb") as file:
             # One byte more than a spec may have: the reader refuses it by size, whatever the file's length.
-            return file.read(MAX_BYTES + 1), name
+            return file.read(MAX_BYTES + 1), shown
     except IsADirectoryError:
         raise UsageError(f"expected a built-in model or a spec file, got the folder {name!r}") from None
     except (FileNotFoundError, NotADirectoryError, ValueError):
         pass
     except OSError as error:
-        raise UsageError(f"cannot read {name!r}: {error.strerror}") from None
+        raise UsageError(f"cannot read {show(name)}: {error.strerror}") from None
     if name.endswith(ENDINGS) or "/" in name:
         raise UsageError(f"expected a spec file, got {name!r}, which does not exist")
     raise UsageError(f"expected a built-in model or a spec file, got {name!r}: {nearest(name, catalogue())}")

@@ -77,8 +77,12 @@ def _height(value: Value) -> int:
 
 def _decoded(text: bytes | str, file: str) -> str:
     if len(text) > MAX_BYTES:
-        raise SpecError(f"expected at most {MAX_BYTES:,} bytes, got {len(text):,}", file=file)
+        raise SpecError(f"expected at most {MAX_BYTES:,} bytes, got more", file=file)
     if isinstance(text, str):
+        surrogate = re.search("[\ud800-\udfff]", text)
+        if surrogate:
+            line = text[: surrogate.start()].count("\n") + 1
+            raise SpecError(f"expected Unicode text, got the half character {surrogate[0]!r}", file=file, line=line)
         return text
     try:
         return text.decode("utf-8-sig")
@@ -135,7 +139,12 @@ class _Composer:
             fact += f" {error.context}" + (f" that begins on line {opened.line + 1}" if opened else "")  # type: ignore[attr-defined]  # a MarkedYAMLError
         # A mistake at the end of the text is marked on the line after it.
         last = self.text.count("\n") + 1
-        return SpecError(fact, file=self.file, line=min(mark.line + 1, last) if mark else None)
+        hint = (
+            "indent with spaces"
+            if mark and self.text.split("\n")[min(mark.line, last - 1)][: mark.column + 1].endswith("\t")
+            else ""
+        )
+        return SpecError(fact, file=self.file, line=min(mark.line + 1, last) if mark else None, hint=hint)
 
     def _check_bounds(self, event: Any, path: str, depth: int) -> None:
         if self.count > MAX_VALUES:

@@ -30,15 +30,21 @@ from gnet_inspect.spec.reader import Reader
 MAX_LAYER_DEPTH = 48
 MAX_REPEAT = 1_000_000
 
+INFERRED = ("in_channels", "in_features", "num_features")
+# Arguments of torch's layers that change no shape or count here, or make results no network of layers has.
+TORCH_ONLY = ("padding_mode", "device", "dtype", "return_indices")
+
 _REFERENCE = re.compile(r"\$([A-Za-z0-9_]{1,64})(?:\.([0-9]{1,4}))?\Z")
 
 
 class Scope:
     """The parameters visible at a place, and what their uses there demand of them."""
 
-    def __init__(self, names: list[str], outer: "Scope | None" = None) -> None:
+    def __init__(self, names: list[str], outer: "Scope | None" = None, hint: str = "") -> None:
         self.names = names
         self.outer = outer
+        # What to say of a parameter that is not visible here.
+        self.hint = hint
         self.wholes: dict[str, list[Kind]] = {name: [] for name in names}
         self.elements: dict[str, dict[int, list[Kind]]] = {name: {} for name in names}
 
@@ -70,6 +76,7 @@ class LayerReader(Reader):
         if isinstance(value.data, dict):
             for name, item in value.data.items():
                 self._entry_name(item, name)
+                self._check_not_a_call(item, name)
                 entries.append((name, self.layer(item, scope)))
         elif isinstance(value.data, list):
             entries = [(None, self.layer(item, scope, listed=True)) for item in value.data]
@@ -82,6 +89,17 @@ class LayerReader(Reader):
             hint = f"in a mapping the keys are names: write `some_name: {{{name}: ...}}`, or a list"
             raise self.error(item, f"expected a name for the layer, got `{name}`", hint)
         self.name(item, name, "layer")
+
+    def _check_not_a_call(self, item: Value, name: str) -> None:
+        """A block's name over its own parameters is a call that lacks its name."""
+        block = self.definitions.get(name)
+        params = block.data.get("params") if block is not None and isinstance(block.data, dict) else None
+        if params is None or not isinstance(params.data, list) or not isinstance(item.data, dict) or not item.data:
+            return
+        known = {parameter.data for parameter in params.data if isinstance(parameter.data, str)}
+        if set(item.data) <= known and not any(key in VOCABULARY or key in self.definitions for key in item.data):
+            hint = f"in a mapping the keys are names: write `some_name: {{{name}: ...}}`, or a list"
+            raise self.error(item, f"expected a name over a layer, got the block `{name}` over its arguments", hint)
 
     def layer(self, value: Value, scope: Scope, listed: bool = False) -> Layer:
         self._depth += 1
@@ -165,14 +183,19 @@ class LayerReader(Reader):
         for key, item in given.items():
             if key not in kinds:
                 hint = f"{name} takes no arguments" if not kinds else nearest(key, kinds)
-                if key in ("in_channels", "in_features", "num_features"):
+                if key in INFERRED:
                     hint = "the input's size is inferred; leave it out"
+                elif key in TORCH_ONLY:
+                    hint = f"torch has `{key}`, specs do not"
+                elif key == "<<":
+                    hint = "merge keys are YAML 1.1; an alias stands for a whole value"
                 raise self.error(item, f"expected an argument of {name}, got `{key}`", hint)
             read[key] = self.argument(item, kinds[key], scope)
         missing = [key for key in required if key not in read]
         if missing:
             listed = ", ".join(f"`{key}`" for key in missing)
-            raise self.error(value, f"expected {name} with {listed}, got {'no' if not read else 'only some'} arguments")
+            got = "only " + ", ".join(f"`{key}`" for key in read) if read else "no arguments"
+            raise self.error(value, f"expected {name} with {listed}, got {got}")
         is_open = any(argument.open for argument in read.values())
         return Call(name, read, name in self.definitions, line, path, when, is_open)
 
@@ -216,11 +239,13 @@ class LayerReader(Reader):
                     item, f"expected the default of a parameter of `{name}`, got `{key}`", nearest(key, names)
                 )
         parameters = {}
+        outside = Scope([], hint="a default cannot use the block's own parameters")
         for key in names:
             kind = self.demanded(value, scope, key, f"parameter `{key}` of block `{name}`")
             if not scope.wholes[key] and not scope.elements[key]:
                 raise self.error(value, f"expected every parameter of a block to be used, got `{key}`, used nowhere")
-            default = self.argument(given[key], kind, self.model) if key in given else None
+            own = key in given and any(f"${name}" in _references(given[key].plain()) for name in names)
+            default = self.argument(given[key], kind, outside if own else self.model) if key in given else None
             parameters[key] = BlockParameter(key, kind, default)
         return Block(name, parameters, body, value.line)
 
@@ -277,7 +302,7 @@ class LayerReader(Reader):
         name, element = match[1], match[2]
         owner = scope.owner(name)
         if owner is None:
-            hint = nearest(name, scope.visible()) or "declare it under params"
+            hint = scope.hint or nearest(name, scope.visible()) or "declare it under params"
             raise self.error(value, f"expected a parameter, got `${name}`", hint)
         if element is None:
             owner.wholes[name].append(kind)
@@ -286,3 +311,11 @@ class LayerReader(Reader):
             raise self.error(value, f"expected a parameter that holds a layer, got the element `{value.data}`")
         owner.elements[name].setdefault(int(element), []).append(kind)
         return Reference(name, int(element))
+
+
+def _references(data: object) -> set[str]:
+    """The `$name`s in a plain value."""
+    if isinstance(data, str):
+        return {data.partition(".")[0]} if data.startswith("$") else set()
+    items = data.values() if isinstance(data, dict) else data if isinstance(data, list) else ()
+    return {name for item in items for name in _references(item)}

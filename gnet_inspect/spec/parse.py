@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from gnet_inspect.errors import expect
 from gnet_inspect.ops.arguments import LAYER, AnyValue, Integer, Kind, Number
 from gnet_inspect.spec.document import Value, read_document
 from gnet_inspect.spec.layers import LayerReader, Scope
@@ -18,6 +19,7 @@ MAX_INPUT = 1_000_000
 
 def parse_spec(text: bytes | str, file: str = "spec") -> Spec:
     """Read a spec from YAML text. `file` is the name its errors carry. Raises SpecError."""
+    expect(text, (str, bytes), "the text of a spec")
     return _SpecReader(file).spec(read_document(text, file))
 
 
@@ -54,7 +56,7 @@ class _SpecReader(Reader):
         return self.mapping(entries[key], f"{key}, a mapping from names")
 
     def _text(self, entries: Mapping[str, Value], key: str) -> str:
-        return self.text(entries[key], f"the {key}, text,") if key in entries else ""
+        return self.text(entries[key], f"text for the {key}") if key in entries else ""
 
     def _input(self, value: Value) -> tuple[int, int, int]:
         words = "an input [channels, height, width]"
@@ -69,7 +71,7 @@ class _SpecReader(Reader):
     def _paper(self, entries: Mapping[str, Value]) -> dict[str, str]:
         if "paper" not in entries:
             return {}
-        fields = self.fields(entries["paper"], "a paper", [], PAPER_KEYS)
+        fields = self.fields(entries["paper"], "a paper {title: ..., arxiv: ...}", [], PAPER_KEYS)
         paper = {}
         for key, value in fields.items():
             if type(value.data) is not int and not isinstance(value.data, str):
@@ -105,7 +107,7 @@ class _SpecReader(Reader):
 
     def _params(self, entries: Mapping[str, Value], layers: LayerReader, model: Scope) -> dict[str, BlockParameter]:
         parameters = {}
-        nothing = Scope([])
+        nothing = Scope([], hint="the value of a parameter cannot use another one")
         for name, value in entries.items():
             kind: Kind = layers.demanded(value, model, name, f"parameter `{name}`")
             default = self._model_default(value, kind, layers, nothing)

@@ -1,5 +1,6 @@
 """Reading one Value of a document as text, number, list or mapping: the checks every part of a spec shares."""
 
+import re
 from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
@@ -21,6 +22,8 @@ class Reader:
         return SpecError(fact, file=self.file, line=value.line, path=value.path if path is None else path, hint=hint)
 
     def expected(self, value: Value, words: str, hint: str = "") -> SpecError:
+        if not hint and isinstance(value.data, str):
+            hint = _text_hint(value.data)
         return self.error(value, f"expected {words}, got {show(value.plain())}", hint)
 
     def kind(self, value: Value, kind: Kind) -> Any:
@@ -66,3 +69,12 @@ class Reader:
         if fault:
             raise self.error(value, fault[0], fault[1])
         return name
+
+
+def _text_hint(text: str) -> str:
+    """What a text that should be something else was probably meant to be."""
+    if text.strip("+-").replace(".", "", 1).isdecimal():
+        return "a quoted number is text: remove the quotes"
+    if re.match(r"\w+:\S", text):
+        return "YAML wants a space after the colon"
+    return ""

@@ -14,7 +14,7 @@ from gnet_inspect.spec.published import ACCURACY_COUNTS, ACCURACY_NUMBERS, QUANT
 
 REFERENCE = {"type": "string", "pattern": r"^\$[A-Za-z0-9_]{1,64}(\.[0-9]{1,4})?$", "description": "a parameter"}
 TEXT = {"type": "string", "minLength": 1}
-WHEN = {"type": "string", "pattern": r"^\$[A-Za-z0-9_]{1,64}$", "description": "there only where this flag is true"}
+WHEN = REFERENCE | {"description": "there only where this flag is true"}
 
 
 def json_schema() -> dict[str, Any]:

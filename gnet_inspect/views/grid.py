@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from gnet_inspect.views.text import clip, csv_cell, markdown, width
+from gnet_inspect.views.text import clip, csv_cell, markdown, printable, width
 
 GAP = "  "
 NARROWEST_TEXT = 12
@@ -50,9 +50,9 @@ def draw_text(grid: Grid, cells: int | None = None) -> list[tuple[str, str]]:
         grid.columns
     )
     widths = [
-        max(map(width, {column.title, *items}))
+        max(map(width, map(printable, {column.title, *items})))
         if column.number
-        else min(max(map(width, {column.title, *items})), WIDEST_TEXT)
+        else min(max(map(width, map(printable, {column.title, *items}))), WIDEST_TEXT)
         for column, items in zip(grid.columns, texts, strict=True)
     ]
     kept = list(range(len(grid.columns)))
@@ -81,7 +81,7 @@ def _padded(texts: list[str], size: int, number: bool) -> list[str]:
     """One column's texts, clipped and filled to its width; equal texts are worked out once."""
     padded = {}
     for text in dict.fromkeys(texts):
-        shown = clip(text, size)
+        shown = clip(printable(text), size)
         padding = " " * (size - width(shown))
         padded[text] = padding + shown if number else shown + padding
     return [padded[text] for text in texts]
@@ -89,6 +89,7 @@ def _padded(texts: list[str], size: int, number: bool) -> list[str]:
 
 def _wrapped(text: str, cells: int | None) -> str:
     """Prose above and below the table may break at spaces; rows never do."""
+    text = printable(text)
     if cells is None or width(text) <= cells:
         return text
     from textwrap import wrap
@@ -127,11 +128,18 @@ def draw_markdown(grid: Grid) -> str:
     lines.append("|" + "|".join(" ---: " if column.number else " --- " for column in grid.columns) + "|")
     for line in grid.lines:
         bold = "**" if "bold" in line.style else ""
-        cells = [f"{bold}{markdown(cell.strip())}{bold}" if cell.strip() else "" for cell in line.cells]
+        cells = [
+            f"{_indented(cell)}{bold}{markdown(cell.strip())}{bold}" if cell.strip() else "" for cell in line.cells
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     for text in grid.below:
         lines += ["", markdown(text)]
     return "\n".join(lines) + "\n"
+
+
+def _indented(cell: str) -> str:
+    """A cell's indentation, which Markdown would drop."""
+    return "&emsp;" * ((len(cell) - len(cell.lstrip(" "))) // 2)
 
 
 def draw_csv(grid: Grid) -> str:

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gnet_inspect.analysis.summary import LayerSummary, Summary
-from gnet_inspect.errors import UsageError, nearest
+from gnet_inspect.errors import UsageError, nearest, show
 from gnet_inspect.graph import Graph, Group
 from gnet_inspect.units import (
     BYTE_UNITS,
@@ -27,7 +27,7 @@ from gnet_inspect.units import (
     percent,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import printable
+from gnet_inspect.views.text import headline, printable
 
 CONVENTION = "MACs: multiply-accumulates of convolutions and linear layers, biases not counted; 1 MAC = 2 FLOPs"
 DEPTHS = ("stage", "block", "layer")
@@ -38,6 +38,7 @@ COLUMNS = {
         Column("name", "layer"),
         Column("kind", "type", keep=8),
         Column("stage", "stage", keep=1),
+        Column("block", "block", keep=1),
         Column("inputs", "inputs", keep=2),
         Column("input_shapes", "input", keep=3),
         Column("output_shape", "output", keep=9),
@@ -69,6 +70,7 @@ class Sums(Struct):
     flops: int
     activation_bytes: int
     stage: str | None = None
+    block: str | None = None
     inputs: tuple[str, ...] | None = None
     input_shapes: tuple[tuple[int, ...], ...] | None = None
     output_shape: tuple[int, ...] | None = None
@@ -121,16 +123,28 @@ def summary_grid(summary: Summary, graph: Graph, selection: Selection) -> Grid:
 def summary_rows(summary: Summary, graph: Graph, selection: Selection) -> Grid:
     """The same for CSV: exact values of the rows at one depth, without subtotals: every column can be summed."""
     names = _column_names(selection, CSV_COLUMNS)
-    rows = _RowMaker(summary, graph).flat(selection)
+    rows = _RowMaker(summary, graph).selected(selection)[0]
+    for row in rows:
+        row.kind = row.type_name
     columns = [[_written(value, name) for value in _values(name, rows, summary)] for name in names]
     lines = tuple(Line((), values) for values in zip(*columns, strict=True))
     return Grid(tuple(COLUMNS[name] for name in names), lines)
 
 
+def matches(summary: Summary, graph: Graph, selection: Selection) -> bool:
+    """Whether any row is selected."""
+    return bool(_RowMaker(summary, graph).selected(selection)[0])
+
+
 def _column_names(selection: Selection, default: tuple[str, ...]) -> tuple[str, ...]:
-    for name in (*selection.columns, *([selection.sort] if selection.sort else [])):
-        if name not in COLUMNS:
-            raise UsageError(f"expected a column, got {name!r}. ({nearest(name, COLUMNS)})")
+    for flag, names in (("--columns", selection.columns), ("--sort", (selection.sort,) if selection.sort else ())):
+        for name in names:
+            if name not in COLUMNS:
+                known = [*COLUMNS]
+                near = [key for key, column in COLUMNS.items() if column.title.lower() == name.lower()]
+                raise UsageError(
+                    f"{flag}: expected a column, got {show(name)}. ({nearest(near[0] if near else name, known)})"
+                )
     return selection.columns or default
 
 
@@ -155,6 +169,15 @@ class _RowMaker:
         return rows
 
     def flat(self, selection: Selection) -> list[Row]:
+        """The selected rows, and the rest as one: they add up to the total, whatever was selected."""
+        chosen, left = self.selected(selection)
+        if left:
+            sums = _sums([row.numbers for row in left])
+            chosen.append(Row(f"({len(left)} others)", "", sums, style="dim"))
+        return chosen
+
+    def selected(self, selection: Selection) -> tuple[list[Row], list[Row]]:
+        """(the rows that were asked for, in their order; the others)."""
         items: list[Group | int] = []
         for stage in self.stages:
             if selection.depth == "stage":
@@ -173,11 +196,7 @@ class _RowMaker:
             chosen = [row for _, row in keyed]
         chosen = chosen[: selection.top]
         kept = set(map(id, chosen))
-        left = [row.numbers for row in rows if id(row) not in kept]
-        if left:
-            # What is not shown is still in the sums: the rows add up to the total, whatever was selected.
-            chosen.append(Row(f"({len(left)} others)", "", _sums(left), style="dim"))
-        return chosen
+        return chosen, [row for row in rows if id(row) not in kept]
 
     def _add_children(self, rows: list[Row], parent: Group, level: int) -> None:
         for child, is_branch in _shown_children(parent):
@@ -215,6 +234,7 @@ class _RowMaker:
         sums = _sums(layers)
         moved = sum(layer.flops / layer.intensity for layer in layers if layer.intensity)
         sums.stage, sums.inputs, sums.input_shapes = first.stage, first.inputs, first.input_shapes
+        sums.block = first.block if group.role == "block" else None
         sums.output_shape, sums.receptive_field, sums.jump = last.output_shape, last.receptive_field, last.jump
         sums.intensity = sums.flops / moved if moved else 0.0
         return Row(name, _described(group), sums, group.kind, level, "bold" if group.role in ("stage", "head") else "")
@@ -252,7 +272,8 @@ def _described(group: Group) -> str:
 
 
 def _matches(row: Row, pattern: str | None) -> bool:
-    return pattern is None or any(fnmatchcase(text, pattern) for text in (row.name, row.kind, row.type_name))
+    texts = (row.name, row.kind, row.type_name, row.numbers.stage or "")
+    return pattern is None or any(fnmatchcase(text, pattern) for text in texts)
 
 
 def _sort_key(value: Any) -> tuple[bool, Any]:
@@ -328,10 +349,8 @@ def _written(value: Any, name: str) -> object:
 
 
 def _above(summary: Summary) -> tuple[str, ...]:
-    title = printable(summary.title)
-    name = printable(summary.model)
     return (
-        title if title == name else f"{title} - {name}",
+        headline(summary.title, summary.model, summary.overrides),
         f"input {dimensions(summary.input)} (batch {summary.input[0]}), {summary.dtype}, {summary.mode} mode",
         CONVENTION,
     )
@@ -349,7 +368,8 @@ def _below(summary: Summary) -> tuple[str, ...]:
     if totals.receptive_field and totals.receptive_field_clipped:
         field = "x".join(f"{size:g}" for size in totals.receptive_field)
         inside = "x".join(f"{size:g}" for size in totals.receptive_field_clipped)
-        lines.append(f"field        {field} before the spatial axes vanish ({inside} of it inside the input)")
+        where = "of the output" if len(summary.layers[-1].output_shape) == 4 else "before the spatial axes vanish"
+        lines.append(f"field        {field} {where} ({inside} of it inside the input)")
     lines.append(f"coverage     {coverage.counted} of {coverage.nodes} nodes counted" + _unknown(coverage.unknown))
     return tuple(lines)
 

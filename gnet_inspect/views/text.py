@@ -1,6 +1,7 @@
 """Text from strangers, made safe for where it is drawn."""
 
 import unicodedata
+from collections.abc import Sequence
 
 
 def printable(text: str) -> str:
@@ -18,11 +19,6 @@ def _escaped(character: str) -> str:
     if character.isprintable() and unicodedata.category(character) not in ("Cf", "Cc", "Cs", "Zl", "Zp"):
         return character
     return character.encode("unicode_escape").decode("ascii")
-
-
-def printable_lines(text: str) -> str:
-    """The same for text that may have several lines."""
-    return "\n".join(map(printable, text.split("\n")))
 
 
 def markdown(text: str) -> str:
@@ -56,3 +52,13 @@ def clip(text: str, cells: int) -> str:
     while kept and width(kept) > cells - 3:
         kept = kept[:-1]
     return (kept + "...")[:cells]
+
+
+def headline(title: str, model: str, overrides: Sequence[str]) -> str:
+    """The first line above a model's tables: its title, its name and the edits made to it.
+
+    >>> headline("GoogLeNet", "googlenet", ["classes=10"])
+    'GoogLeNet - googlenet classes=10'
+    """
+    name = " ".join([model, *overrides])
+    return printable(name if title == model else f"{title} - {name}")

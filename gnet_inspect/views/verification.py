@@ -5,7 +5,7 @@ from gnet_inspect.errors import show
 from gnet_inspect.graph import Graph
 from gnet_inspect.units import dimensions
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import printable
+from gnet_inspect.views.text import headline, printable
 
 COLUMNS = (
     Column("what", "what"),
@@ -29,7 +29,7 @@ def verification_grid(result: Verification, graph: Graph) -> Grid:
         lines += _check_lines(check)
     lines += [_audit_line(row) for row in result.published]
     above = (
-        f"{printable(graph.title)} - {printable(result.model)}",
+        headline(graph.title, graph.model, graph.overrides),
         f"input {dimensions(graph.input_shape)}, {graph.mode} mode",
         "published figures are those of the unedited model at its own input",
     )
@@ -38,7 +38,13 @@ def verification_grid(result: Verification, graph: Graph) -> Grid:
 
 def verification_rows(result: Verification) -> Grid:
     """The same for CSV, with the notes in a column of their own."""
-    lines = [Line((), (c.what, c.against, c.compared, None, None, _verdict(c), c.note)) for c in result.checks]
+    lines = []
+    for c in result.checks:
+        lines.append(Line((), (c.what, c.against, c.compared, None, None, _verdict(c), c.note)))
+        lines += [
+            Line((), (f"{c.what} of {d.name}", c.against, show(d.got), show(d.expected), None, "differs", ""))
+            for d in c.differences
+        ]
     lines += [
         Line((), (f"{r.what} of {r.row}", r.source, r.published, r.exact, r.deviation, r.verdict, r.note))
         for r in result.published
@@ -55,7 +61,14 @@ def _check_lines(check: Check) -> list[Line]:
     compared = f"{check.compared:,} values" if check.ok is not None else ""
     lines = [Line((check.what, check.against, compared, "", "", verdict), style=STYLES.get(verdict, ""))]
     for item in check.differences[:MOST_DIFFERENCES]:
-        texts = (f"  {item.name}", check.against, show(item.got), show(item.expected), "", "differs")
+        texts = (
+            f"  {item.name}: ours {show(item.expected)}, theirs {show(item.got)}",
+            check.against,
+            "",
+            "",
+            "",
+            "differs",
+        )
         lines.append(Line(texts, style=STYLES["differs"]))
     left = len(check.differences) - MOST_DIFFERENCES
     if left > 0:
@@ -66,7 +79,7 @@ def _check_lines(check: Check) -> list[Line]:
 
 
 def _audit_line(row: AuditRow) -> Line:
-    exact = "" if row.exact is None else f"{row.exact:,}"
+    exact = "" if row.exact is None else f"{row.exact:,}" if isinstance(row.exact, int) else f"{row.exact:,.4g}"
     # "+ 0.0" turns a rounded -0.0 into 0.0.
     deviation = "" if row.deviation is None else f"{round(row.deviation, 1) + 0.0:+.1f} %"
     what = f"{row.what} of {printable(row.row)}"
