@@ -152,6 +152,8 @@ class Reference:
             block = self.blocks[name]
             defaults = {key: (value, self.model) for key, value in (block.get("defaults") or {}).items()}
             given = {key: (value, env) for key, value in arguments.items()}
+            for key in block.get("params") or []:
+                self._check_length(key, elements_used(key, block["layers"]), *{**defaults, **given}[key])
             return self.sequence(block["layers"], path, source, Environment({**defaults, **given}, self.model))
         kinds = {key: parameter.kind for key, parameter in VOCABULARY[name].parameters().items()}
         values = {key: self.value(value, env) for key, value in arguments.items()}
@@ -160,6 +162,11 @@ class Reference:
         except ValueError as error:
             raise Refused(str(error)) from None
         return self._place(path, op, (source,))
+
+    def _check_length(self, name: str, used: set[int], value: Any, env: Environment) -> None:
+        """A parameter used by elements is a list of exactly so many."""
+        if used and (not isinstance(value, list) or len(value) != len(used)):
+            raise Refused(f"{name} has not {len(used)} elements")
 
     def _merge(self, name: str, arguments: Any, path: str, scope: str, source: str, env: Environment) -> str:
         scale, branches = 1.0, arguments
@@ -205,6 +212,15 @@ class Reference:
     def _find(self, reference: str, env: Environment) -> tuple[Any, Environment]:
         name = reference[1:]
         return env.own[name] if name in env.own or env.model is None else env.model.own[name]
+
+
+def elements_used(name: str, written: Any) -> set[int]:
+    """Which elements of a parameter a block uses."""
+    if isinstance(written, str):
+        found, dot, element = written.partition(".")
+        return {int(element)} if found == f"${name}" and dot else set()
+    items = written.values() if isinstance(written, dict) else written if isinstance(written, list) else ()
+    return {element for item in items for element in elements_used(name, item)}
 
 
 # --- what arguments may hold ---
@@ -446,6 +462,7 @@ class Writer:
         style = self.pick(("mapping", "mapping", "list"))
         body, _ = self.sequence(scope, shape, self.pick((2, 1, 3)), depth=1, style=style)
         self.writing_block = False
+        body = self.trimmed(scope, body)
         name = f"block{len(self.document['blocks'])}"
         block: dict[str, Any] = {"layers": body}
         if scope.params:
@@ -455,6 +472,15 @@ class Writer:
                 block["defaults"] = defaults
         self.document["blocks"][name] = block
         self.block_params[name] = scope.params
+
+    def trimmed(self, scope: Scope, body: Any) -> Any:
+        """The body with the elements of `many` numbered anew: those of layers that were drawn again are gone."""
+        words, values = scope.params.pop("many", ([], []))
+        used = sorted(elements_used("many", body))
+        if used:
+            scope.params["many"] = [words[index] for index in used], [values[index] for index in used]
+        numbers = {f"$many.{index}": f"$many.{place}" for place, index in enumerate(used)}
+        return renamed(body, numbers)
 
     def default(self, word: Any, value: Any) -> Any:
         """A default: the value the block was written for, or a parameter of the model."""
@@ -679,6 +705,15 @@ class Writer:
         words, values = scope.params.get("many", ([], []))
         scope.params["many"] = [*words, word], [*values, self.draw(VALUES[word])]
         return f"$many.{len(words)}"
+
+
+def renamed(written: Any, names: dict[str, str]) -> Any:
+    """The same with some texts replaced."""
+    if isinstance(written, str):
+        return names.get(written, written)
+    if isinstance(written, dict):
+        return {key: renamed(item, names) for key, item in written.items()}
+    return [renamed(item, names) for item in written] if isinstance(written, list) else written
 
 
 def kept(before: Shape, after: Shape, keep: str) -> bool:

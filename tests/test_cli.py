@@ -168,7 +168,7 @@ def test_a_spec_may_come_on_standard_input(run: Run) -> None:
     result = run("summary", "-", "--format", "json", stdin=shown.encode())
     assert json.loads(result.out)["totals"]["params"] == 5_977_530
     bad = run("summary", "-", stdin=b"name: x\n")
-    assert (bad.code, bad.err) == (2, "error: <stdin>:1: expected a spec with the key `input`, got none\n")
+    assert (bad.code, bad.err) == (2, "<stdin>:1: expected a spec with the key `input`, got none\n")
 
 
 def test_the_header_states_the_contract(run: Run) -> None:
@@ -206,7 +206,7 @@ def test_list_json_is_the_contract(run: Run) -> None:
     assert list(listing) == ["schema_version", "models"]
     assert {model["model"] for model in listing["models"]} >= {"googlenet", "googlenet_torchvision", "googlenet_d2l"}
     for model in listing["models"]:
-        assert {"model", "input", "totals", "published"} <= set(model)
+        assert {"model", "input", "totals", "published", "stages"} <= set(model)
     googlenet = next(model for model in listing["models"] if model["model"] == "googlenet")
     assert googlenet["totals"]["params"] == 6_998_552
     assert googlenet["published"][0]["top5_error"] == 10.07
@@ -232,7 +232,7 @@ def test_validate_checks_shapes_heads_and_published_nodes(run: Run, write_spec: 
     assert (bad.code, bad.out) == (2, "")
     assert (
         bad.err
-        == f"error: {path}:7: `heads.h.from`: expected a head after a layer or block of the network, got `b`. (known: `a`)\n"
+        == f"{path}:7: `heads.h.from`: expected a head after a layer or block of the network, got `b`. (known: `a`)\n"
     )
 
 

@@ -4,17 +4,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from gnet_inspect.analysis.summary import SCHEMA_VERSION
+from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Totals, summarize
 from gnet_inspect.graph import build_graph
 from gnet_inspect.spec import Spec, catalogue, load_spec
-
-
-class ModelTotals(Struct, frozen=True):
-    """The totals of one model at its own input."""
-
-    params: int
-    macs: int
-    layers: int
 
 
 class PublishedAccuracy(Struct, frozen=True):
@@ -36,8 +28,9 @@ class ListedModel(Struct, frozen=True):
     year: int | None
     family: str
     input: tuple[int, int, int, int]
-    totals: ModelTotals
+    totals: Totals
     published: tuple[PublishedAccuracy, ...]
+    stages: tuple[StageSummary, ...]
 
 
 class Listing(Struct, frozen=True):
@@ -53,12 +46,17 @@ def list_catalogue() -> Listing:
 
 
 def _listed(spec: Spec) -> ListedModel:
-    nodes = build_graph(spec).nodes
-    totals = ModelTotals(sum(node.params for node in nodes), sum(node.macs for node in nodes), len(nodes))
-    accuracies = tuple(
-        _accuracy(published.source, published.accuracy) for published in spec.published if published.accuracy
+    summary = summarize(build_graph(spec))
+    return ListedModel(
+        spec.name,
+        spec.title or spec.name,
+        spec.year,
+        spec.family,
+        (1, *spec.input),
+        summary.totals,
+        tuple(_accuracy(published.source, published.accuracy) for published in spec.published if published.accuracy),
+        summary.stages,
     )
-    return ListedModel(spec.name, spec.title or spec.name, spec.year, spec.family, (1, *spec.input), totals, accuracies)
 
 
 def _accuracy(source: str, figures: Any) -> PublishedAccuracy:

@@ -54,12 +54,16 @@ def _run(debug: bool) -> int:
 
 def _answer(error: Exception, debug: bool) -> int:
     """Say what went wrong, on one line (with --debug where, too); the exit code that goes with it."""
-    from gnet_inspect.errors import GnetError
+    from gnet_inspect.errors import GnetError, SpecError
 
     if debug:
         import traceback
 
         traceback.print_exception(error)
+    if isinstance(error, SpecError):
+        # FILE:LINE first, where editors and terminals look for it.
+        _say(str(error))
+        return error.exit_code
     if isinstance(error, GnetError):
         _say(f"error: {error}")
         return error.exit_code

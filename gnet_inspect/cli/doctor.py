@@ -8,15 +8,10 @@ def doctor(style: options.Format = "table", output: options.Output = None) -> No
 
     Example: gnet-inspect doctor
     """
-    from gnet_inspect.cli.output import FORMATS, emit, emit_grid
+    from gnet_inspect.cli.output import FORMATS, emit_result
     from gnet_inspect.runtime.environment import examine
     from gnet_inspect.views.doctor import doctor_grid
 
     options.one_of("--format", style, FORMATS)
     result = examine()
-    if style == "json":
-        from gnet_inspect.views.json import draw_json
-
-        emit(draw_json(result), output)
-    else:
-        emit_grid(doctor_grid(result), style, output)
+    emit_result(result, style, output, lambda: doctor_grid(result))

@@ -4,6 +4,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from gnet_inspect.errors import UsageError
@@ -23,16 +24,22 @@ def emit(text: str, output: Path | None) -> None:
         write_whole(output, text)
 
 
-def emit_grid(grid: Grid, style: str, output: Path | None, rows: Grid | None = None) -> None:
-    """A table in one of the formats but JSON; `rows` is what CSV prints, where it is not the table itself."""
-    if style == "csv":
-        emit(draw_csv(rows or grid), output)
+def emit_result(
+    result: object, style: str, output: Path | None, grid: Callable[[], Grid], rows: Callable[[], Grid] | None = None
+) -> None:
+    """A result in the format that was asked for: the record as JSON, its table, or (`rows`) what CSV has instead."""
+    if style == "json":
+        from gnet_inspect.views.json import draw_json
+
+        emit(draw_json(result), output)
+    elif style == "csv":
+        emit(draw_csv((rows or grid)()), output)
     elif style == "markdown":
-        emit(draw_markdown(grid), output)
+        emit(draw_markdown(grid()), output)
     elif output is not None and str(output) != "-":
-        emit(_plain(draw_text(grid)), output)
+        emit(_plain(draw_text(grid())), output)
     else:
-        _print_styled(draw_text(grid, terminal_width()))
+        _print_styled(draw_text(grid(), terminal_width()))
 
 
 def say(text: str) -> None:

@@ -49,7 +49,7 @@ def summary(
     Example: gnet-inspect summary googlenet --input 1x3x224x224 --depth layer --sort macs --top 10
     """
     from gnet_inspect.analysis.summary import summarize
-    from gnet_inspect.cli.output import FORMATS, emit, emit_grid, say
+    from gnet_inspect.cli.output import FORMATS, emit_result, say
     from gnet_inspect.graph import MODES, build_graph
     from gnet_inspect.graph.overrides import parse_overrides
     from gnet_inspect.units import DTYPE_BYTES
@@ -70,13 +70,12 @@ def summary(
     shape = options.read_input(spec, input_shape, batch, resize)
     graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
     result = summarize(graph, dtype)
-    if style == "json":
-        from gnet_inspect.views.json import draw_json
-
-        emit(draw_json(result), output)
-    elif style == "csv":
-        emit_grid(summary_rows(result, graph, selection), style, output)
-    else:
-        emit_grid(summary_grid(result, graph, selection), style, output)
+    emit_result(
+        result,
+        style,
+        output,
+        lambda: summary_grid(result, graph, selection),
+        lambda: summary_rows(result, graph, selection),
+    )
     if pattern is not None and not matches(result, graph, selection):
         say(f"--filter: nothing matches {pattern!r}")

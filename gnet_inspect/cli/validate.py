@@ -9,7 +9,7 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
     Example: gnet-inspect validate mine.yaml
     """
     from gnet_inspect.analysis.audit import check_nodes
-    from gnet_inspect.cli.output import FORMATS, emit_grid
+    from gnet_inspect.cli.output import FORMATS, emit_result
     from gnet_inspect.graph import MODES, build_graph
     from gnet_inspect.units import count
     from gnet_inspect.views.grid import Column, Grid, Line
@@ -22,17 +22,11 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
     heads = ", ".join(head.name for head in read.heads) or "no heads"
     facts = f"{len(graphs['eval'].nodes)} layers, {count(params)} params, {count(macs)} MACs, {heads}"
     result = {"schema_version": 1, "file": read.file, "model": read.name, "ok": True}
-    if style == "json":
-        from gnet_inspect.cli.output import emit
-        from gnet_inspect.views.json import draw_json
-
-        emit(draw_json(result), output)
-        return
     columns = (
         Column("file", "file", keep=1),
         Column("model", "model"),
         Column("ok", "ok", keep=2),
         Column("facts", "what it is"),
     )
-    line = Line((read.file, read.name, "yes", facts), (read.file, read.name, "yes", facts))
-    emit_grid(Grid(columns, (line,)), style, output)
+    line = (read.file, read.name, "yes", facts)
+    emit_result(result, style, output, lambda: Grid(columns, (Line(line, line),)))

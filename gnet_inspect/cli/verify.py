@@ -36,7 +36,7 @@ def verify(
     """
     from gnet_inspect.analysis.audit import audit
     from gnet_inspect.analysis.verification import Verification
-    from gnet_inspect.cli.output import FORMATS, emit, emit_grid, say
+    from gnet_inspect.cli.output import FORMATS, emit_result, say
     from gnet_inspect.graph import MODES, build_graph
     from gnet_inspect.graph.overrides import parse_overrides
     from gnet_inspect.views.verification import verification_grid, verification_rows
@@ -51,12 +51,7 @@ def verify(
     checks = [] if published else _checks(graph)
     ok = all(check.ok is not False for check in checks) and all(row.verdict != "disagrees" for row in figures)
     result = Verification(1, graph.model, ok, tuple(checks), figures, graph.overrides)
-    if style == "json":
-        from gnet_inspect.views.json import draw_json
-
-        emit(draw_json(result), output)
-    else:
-        emit_grid(verification_grid(result, graph), style, output, verification_rows(result))
+    emit_result(result, style, output, lambda: verification_grid(result, graph), lambda: verification_rows(result))
     if not ok:
         raise typer.Exit(1)
     missing = sorted({check.note for check in checks if check.ok is None})
