@@ -29,9 +29,10 @@ format: $(VENV)/.developing
 bench: $(VENV)/.developing
 	$(BIN)/python -m benchmarks
 
-## goldens: write the expected outputs of tests/golden anew
+## goldens: write the expected outputs of tests/golden anew, and what the README quotes
 goldens: $(VENV)/.developing
-	$(BIN)/python -m pytest tests/test_goldens.py --overwrite
+	$(BIN)/python -m pytest tests/test_goldens.py tests/test_catalogue.py tests/test_spec_errors.py --overwrite
+	$(BIN)/python -m tests.readme
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
@@ -41,7 +42,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.created
 	$(PIP) --editable .
 	@touch $@
 
-# torchvision has a CPU build on no index: its operators are left out, its models are all the tests need.
+# The tests need torchvision's models only, not its compiled operators and what those pull in.
 $(VENV)/.developing: pyproject.toml constraints.txt | $(VENV)/.created
 	$(PIP) torch==2.13.0
 	$(PIP) --editable ".[dev]"

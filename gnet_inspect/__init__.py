@@ -10,6 +10,7 @@ Importing the package imports neither torch nor the command line; `build_module`
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -64,13 +65,22 @@ __all__ = [*_HOMES]  # noqa: PLE0604  # the table above is the one list of publi
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if _HOMES[name].startswith("runtime"):
-        from gnet_inspect.errors import require
-
-        require("torch", name, "torch")
+    if _HOMES[name].startswith("runtime") and find_spec("torch") is None:
+        return _without_torch(name)
     value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     globals()[name] = value
     return value
+
+
+def _without_torch(name: str) -> Any:
+    """What stands for a name that needs torch where torch is missing: it can be imported, and says so when used."""
+
+    def missing(*_: object, **__: object) -> Any:
+        from gnet_inspect.errors import INSTALL_TORCH, MissingError
+
+        raise MissingError(f"{name} needs torch, which is not installed. Install it with: {INSTALL_TORCH}")
+
+    return missing
 
 
 def __dir__() -> list[str]:

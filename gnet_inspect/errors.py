@@ -50,14 +50,8 @@ class MissingError(GnetError):
     exit_code = 3
 
 
-def require(module: str, purpose: str, extra: str) -> None:
-    """Raise MissingError unless `module` can be imported (it is looked up, not imported)."""
-    from importlib.util import find_spec
-
-    if find_spec(module) is None:
-        raise MissingError(
-            f"{purpose} needs {module}, which is not installed. Install it with: pip install 'gnet-inspect[{extra}]'"
-        )
+# What modules and verification need; the extra `torch` is the same list.
+INSTALL_TORCH = "pip install torch torchinfo fvcore psutil"
 
 
 def expect(value: object, kind: type | tuple[type, ...], words: str) -> None:

@@ -129,3 +129,21 @@ def test_a_layer_nobody_can_count_is_named_never_zero_in_silence() -> None:
     unknown = replace(graph.nodes[1], op=Opaque("GroupNorm", graph.nodes[1].output_shape))
     coverage = summarize(replace(graph, nodes=(graph.nodes[0], unknown))).coverage
     assert (coverage.nodes, coverage.counted, coverage.unknown) == (2, 1, ("b",))
+
+
+def test_the_models_field_is_the_largest_however_the_branches_stand() -> None:
+    """Branches that are flattened before they meet: the order in which they are written decides nothing."""
+    branches = [
+        "{a: {AdaptiveAvgPool2d: {output_size: 1}}, b: Flatten}",
+        "{c: {MaxPool2d: {kernel_size: 2}}, d: Flatten}",
+    ]
+    for order in (branches, branches[::-1]):
+        totals = summarize(graph_of(f"stages: {{s: {{x: {{concat: [{', '.join(order)}]}}}}}}")).totals
+        assert totals.receptive_field == (32, 32)
+
+
+def test_a_field_beyond_exact_numbers_is_refused() -> None:
+    """Not an integer of ten thousand digits, nor a float that overflows."""
+    pool = "{MaxPool2d: {kernel_size: 1, stride: 2000000000}}"
+    with pytest.raises(UsageError, match=r"layer `x.1`: expected a receptive field that can be counted exactly"):
+        summarize(graph_of(f"stages: {{s: {{x: [{{repeat: {{times: 600, layer: {pool}}}}}]}}}}"))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import os
 import pty
 import re
@@ -122,6 +123,17 @@ def test_sorting_filtering_and_the_top(run: Run) -> None:
     assert [row["name"] for row in csv.DictReader(io.StringIO(kinds))] == ["norm1", "norm2"]
     names = run("summary", "googlenet", "--sort", "name", "--format", "csv", "--columns", "name").out.split()
     assert names[1:] == sorted(names[1:])
+
+
+def test_a_blocks_intensity_is_its_flops_over_all_its_bytes(run: Run) -> None:
+    """Layers without MACs move bytes too."""
+    arguments = ("summary", "googlenet", "--format", "csv", "--filter", "inception3a*")
+    (block,) = csv.DictReader(io.StringIO(run(*arguments).out))
+    layers = json.loads(run("summary", "googlenet", "--format", "json").out)["layers"]
+    elements = 0
+    for layer in (layer for layer in layers if layer["block"] == "inception3a"):
+        elements += layer["params"] + sum(math.prod(shape) for shape in [layer["output_shape"], *layer["input_shapes"]])
+    assert float(block["intensity"]) == pytest.approx(2 * 128_049_152 / (4 * elements))
 
 
 def test_markdown_is_a_table(run: Run) -> None:
@@ -264,7 +276,7 @@ def test_verify_without_torch_prints_the_audit_and_exits_3(run: Run, monkeypatch
     assert result.code == 3
     assert result.out.count("not run") >= 5
     assert "params of conv1" in result.out
-    assert "pip install 'gnet-inspect[torch]'" in result.err
+    assert "pip install torch torchinfo fvcore psutil" in result.err
 
 
 def test_doctor_says_what_is_there_and_how_to_get_the_rest(run: Run) -> None:
@@ -315,6 +327,7 @@ def test_version_and_help(run: Run) -> None:
         (["summary", "googlenet", "--input", "1x224x224"], "--input 1x224x224 is 1 channels of 224x224, expected 3 channels"),
         (["summary", "googlenet", "--set", "aux1.conv.out=3"], "heads are there in training mode only: --mode train"),
         (["summary", "x" * 300], "cannot read 'xxxxx"),
+        (["summary", "googlenet", "--format", "json", "--sort", "foo"], "--sort: expected a column, got 'foo'"),
         (["summary", "googlenet", "--top", "0"], "--top: expected a positive integer, got 0"),
         (["summary", "googlenet", "--set", "x"], "--set: expected PATH=VALUE, got 'x'"),
         (["summary", "googlenet", "--inptu", "1"], "No such option: --inptu"),

@@ -282,3 +282,53 @@ def test_layers_are_initialised_as_torchs() -> None:
     assert torch.equal(net.get_parameter("a.weight"), expected.weight)
     assert torch.equal(net.get_parameter("a.bias"), expected.bias)
     assert type(net.a) is torch.nn.Conv2d
+
+
+def test_in_place_layers_leave_the_backward_pass_and_the_caller_alone() -> None:
+    """A layer that keeps its output for the backward pass is not overwritten, nor is what a block is called with."""
+    conv = "{Conv2d: {out_channels: 4, kernel_size: 1}}"
+    makers = (
+        "Sigmoid",
+        "Tanh",
+        "Softmax",
+        "ReLU",
+        "ReLU6",
+        "SiLU",
+        "GELU",
+        "BatchNorm2d",
+        "{MaxPool2d: {kernel_size: 2}}",
+    )
+    for maker in makers:
+        for layer in ("ReLU", "ReLU6", "SiLU"):
+            net = build_module(graph_of(f"stages: {{s: {{a: {conv}, m: {maker}, x: {{{layer}: {{inplace: true}}}}}}}}"))
+            net(torch.randn(2, 3, 8, 8)).sum().backward()
+    block: Any = build_module(
+        graph_of(f"blocks: {{b: {{layers: {{r: {{ReLU: {{inplace: true}}}}}}}}}}\nstages: {{s: {{a: {conv}, b: b}}}}")
+    )
+    x = torch.randn(1, 4, 8, 8)
+    kept = x.clone()
+    block.b(x)
+    assert torch.equal(x, kept)
+
+
+def test_local_response_norm_works_under_autocast() -> None:
+    """There torch computes it in single precision."""
+    net = build_module(
+        graph_of("stages: {s: {c: {Conv2d: {out_channels: 8, kernel_size: 1}}, n: {LocalResponseNorm: {size: 5}}}}")
+    )
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        assert torch.isfinite(net(torch.randn(1, 3, 8, 8))).all()
+
+
+def test_a_device_that_is_not_there_is_said_to_be_missing() -> None:
+    """Not an assertion of torch's."""
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(MissingError, match="expected a GPU for the device cuda, got none"):
+        build_module(graph_of(SMALL), device="cuda")
+
+
+def test_memory_is_not_guarded_where_nobody_can_tell_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without psutil a module is built all the same."""
+    monkeypatch.setattr("gnet_inspect.runtime.module.find_spec", lambda _: None)
+    assert build_module(graph_of(SMALL)).training

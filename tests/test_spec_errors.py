@@ -121,6 +121,7 @@ MISTAKES = (
     HEADER
     + "blocks: {b: {params: [n, m], defaults: {m: $n}, layers: {a: {Conv2d: {out_channels: $n, kernel_size: $m}}}}}\nstages: {s: {a: ReLU}}",
     HEADER + "stages: {s: {a: ReLU}}\nheads: {g: {from: a, layers: [ReLU]}, h: {from: g, layers: [ReLU]}}",
+    HEADER + "stages: {s: {a: ReLU}}\npublished: [{source: x, units: {kilo: 1000}}]",
     HEADER + "stages: {s: {p: {AdaptiveAvgPool2d: {output_size: 1}}, b: {BatchNorm2d: {track_running_stats: false}}}}",
     HEADER + "stages: {s: {p: {AdaptiveAvgPool2d: {output_size: null}}}}",
     HEADER + "stages: {s: {b: {BatchNorm2d: {eps: 0}}}}",

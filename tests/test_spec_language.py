@@ -261,3 +261,16 @@ def test_only_a_stages_own_list_may_come_again() -> None:
     for stages in ("a: {x: $p}, b: {x: [ReLU]}", "a: {x: [ReLU]}, b: {x: $p}"):
         with pytest.raises(SpecError, match="expected names that differ, got `x` twice"):
             graph_of(f"params: {{p: [ReLU]}}\nstages: {{{stages}}}")
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [f"{{add: [{', '.join(['{}'] * 500)}]}}", "b"],
+    ids=["identity branches", "absent layers"],
+)
+def test_work_that_leaves_no_layers_is_bounded(layer: str) -> None:
+    """Branches and absent layers cost time, so they count as steps."""
+    absent = ", ".join(f"a{i}: {{ReLU: , when: $off}}" for i in range(500))
+    text = f"params: {{off: false}}\nblocks: {{b: {{layers: {{{absent}}}}}}}\n"
+    with pytest.raises(SpecError, match="at most 500,000 steps"):
+        graph_of(text + f"stages: {{s: {{r: ReLU, x: [{{repeat: {{times: 10000, layer: {layer}}}}}]}}}}")

@@ -6,6 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from gnet_inspect.analysis.audit import audit, verdict_of
+from gnet_inspect.errors import SpecError
 from gnet_inspect.graph import Graph, Node, build_graph
 from gnet_inspect.spec import load_spec, parse_spec
 from gnet_inspect.spec.model import Figure
@@ -67,7 +68,7 @@ def test_the_four_verdicts(value: float, rounding: float, exact: float, erratum:
 
 def test_googlenets_table_1_is_judged_row_by_row() -> None:
     """K is 1024 and weights are meant; 4c and 5a hold errata; the ops column agrees nearly everywhere."""
-    rows = {(row.row, row.what): row for row in audit(load_spec("googlenet"), build_graph(load_spec("googlenet")))}
+    rows = {(row.row, row.what): row for row in audit(load_spec("googlenet"))}
     assert rows["conv2, conv3", "params"].exact == 114_688
     assert rows["conv2, conv3", "params"].deviation == 0
     assert rows["conv1", "params"].verdict == "erratum"
@@ -100,17 +101,17 @@ def test_claims_between_models_of_the_catalogue() -> None:
     claim = "published: [{source: s, claims: [{ratio: params, of: googlenet, to: googlenet_d2l, value: %s}]}]\n"
     for value, verdict in (("1.17", "agrees"), ("1.2", "agrees"), ("1.18", "close"), ("2.0", "disagrees")):
         spec = parse_spec(HEADER + SMALL + "\n" + claim % value)
-        (row,) = audit(spec, build_graph(spec))
+        (row,) = audit(spec)
         assert (row.verdict, round(row.exact or 0, 3)) == (verdict, 1.171)
 
 
 def test_a_figure_of_what_is_exactly_nothing() -> None:
     """0 is no base for a percentage: such a figure agrees or it does not."""
     none = "stages: {s: {a: ReLU}}\npublished: [{source: s, rows: [{nodes: [a], params: 5K}], totals: {macs: 0}}]\n"
-    rows = audit(parse_spec(HEADER + none), graph_of(none))
+    rows = audit(parse_spec(HEADER + none))
     assert [(row.verdict, row.deviation) for row in rows] == [("disagrees", None), ("agrees", None)]
     claim = none.replace("totals: {macs: 0}", "claims: [{ratio: params, of: googlenet, to: test, value: 12}]")
-    assert audit(parse_spec(HEADER + claim), graph_of(none))[-1].note == "test has no params"
+    assert audit(parse_spec(HEADER + claim))[-1].note == "test has no params"
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -130,3 +131,50 @@ def test_a_check_that_does_not_fit_into_memory_is_not_run(run: Run) -> None:
     assert result.code == 3
     assert result.out.count("equal") == 4
     assert "tracing googlenet for fvcore takes" in result.err
+
+
+def test_rows_are_judged_in_execution_order_and_each_layer_once() -> None:
+    """The order of `nodes` decides nothing, and naming a layer twice is a mistake."""
+    conv = "{Conv2d: {out_channels: 4, kernel_size: 3}}"
+    text = f"stages: {{s: {{a: {conv}, b: {conv}}}}}\n"
+    text += "published: [{source: s, rows: [{nodes: [%s], depth: 2}]}]\n"
+    for nodes in ("a, b", "b, a"):
+        assert [row.verdict for row in audit(parse_spec(HEADER + text % nodes))] == ["agrees"]
+    with pytest.raises(SpecError, match=r"spec:4: `published.0.rows.0.nodes`: expected each layer once .* `a` again"):
+        audit(parse_spec(HEADER + text % "a, a"))
+
+
+def test_figures_keep_the_digits_they_are_written_with() -> None:
+    """1.50 is printed to the hundredth, quoted or not."""
+    text = (
+        SMALL
+        + "\npublished: [{source: s, totals: {macs: %s}, claims: [{ratio: macs, of: test, to: test, value: %s}]}]\n"
+    )
+    figures = parse_spec(HEADER + text % ("1.50", "9.80")).published[0]
+    assert figures.totals is not None
+    assert (figures.totals.figures["macs"].printed, figures.totals.figures["macs"].rounding) == ("1.50", 0.005)
+    assert (figures.claims[0].value.printed, round(figures.claims[0].value.rounding, 9)) == ("9.80", 0.005)
+
+
+def test_rows_may_name_the_layers_of_heads(run: Run, write_spec: Callable[[str], str]) -> None:
+    """What `validate` takes, `verify` judges."""
+    head = "{from: a, layers: {f: Flatten, l: {Linear: {out_features: 1}}}}"
+    text = f"{HEADER}stages: {{s: {{a: ReLU, f: Flatten}}}}\nheads: {{h: {head}}}\n"
+    path = write_spec(text + "published: [{source: s, rows: [{nodes: [h], params: 3073}]}]\n")
+    assert run("validate", path).code == 0
+    assert run("verify", path, "--published").code == 0
+
+
+def test_torch_refusing_the_module_is_a_difference_a_peer_failing_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first says that we are wrong, the second says nothing."""
+    pytest.importorskip("fvcore")
+    from gnet_inspect.runtime import verify
+
+    def fail(_: Graph) -> verify.Pairs:
+        raise ValueError("no such thing")
+
+    failing = (("torch", fail), ("torch", verify._parameters), ("torch", fail), ("fvcore", fail), ("torchinfo", fail))
+    monkeypatch.setattr(verify, "_RUNNERS", failing)
+    checks = verify.run_checks(graph_of(SMALL))
+    assert [check.ok for check in checks] == [False, True, False, None, None]
+    assert checks[3].note == "fvcore failed: ValueError: no such thing"

@@ -5,7 +5,6 @@ Four verdicts: "agrees" (within the printed rounding), "close" (within 5 %), "er
 """
 
 from collections.abc import Callable
-from decimal import Decimal
 
 from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.verification import AuditRow
@@ -18,12 +17,18 @@ from gnet_inspect.spec.model import Claim, Figure, Published, Row
 CLOSE_PERCENT = 5.0
 
 
-def audit(spec: Spec, graph: Graph) -> tuple[AuditRow, ...]:
-    """Every published row, total and claim of the spec, judged on the graph. Raises SpecError for unknown nodes."""
+def audit(spec: Spec) -> tuple[AuditRow, ...]:
+    """Every published row, total and claim of the spec, judged on it as it is, at its own input.
+
+    Rows may name the layers of heads too; totals and claims are about the network without them. Raises SpecError for
+    rows that name what is not there.
+    """
+    graph = build_graph(spec)
+    whole = build_graph(spec, mode="train") if spec.heads else graph
     rows: list[AuditRow] = []
     for published in spec.published:
         for row in published.rows:
-            nodes = _nodes_of(spec, graph, row)
+            nodes = _nodes_of(spec, whole, row)
             rows += _judge_row(published, row, ", ".join(row.nodes), nodes, lambda nodes=nodes: _depth(nodes))  # type: ignore[misc]  # bound now
         if published.totals:
             rows += _judge_row(published, published.totals, "total", list(graph.nodes), lambda: weight_layers(graph))
@@ -54,20 +59,23 @@ def _deviation(published: float, exact: float) -> float | None:
 
 
 def _nodes_of(spec: Spec, graph: Graph, row: Row) -> list[Node]:
-    found: list[Node] = []
+    """The nodes a row covers, in execution order."""
+    chosen: set[str] = set()
     for name in row.nodes:
-        nodes = [node for node in graph.nodes if node.name == name or node.name.startswith(f"{name}.")]
-        if not nodes:
+        names = {node.name for node in graph.nodes if node.name == name or node.name.startswith(f"{name}.")}
+        if not names:
             known = {node.name.partition(".")[0] for node in graph.nodes}
-            raise SpecError(
-                f"expected the name of a layer or block in `nodes`, got `{name}`",
-                file=spec.file,
-                line=row.line,
-                path=f"{row.path}.nodes",
-                hint=nearest(name, known),
+            raise _row_error(
+                spec, row, f"expected the name of a layer or block in `nodes`, got `{name}`", nearest(name, known)
             )
-        found += nodes
-    return found
+        if names & chosen:
+            raise _row_error(spec, row, f"expected each layer once in `nodes`, got those of `{name}` again")
+        chosen |= names
+    return [node for node in graph.nodes if node.name in chosen]
+
+
+def _row_error(spec: Spec, row: Row, fact: str, hint: str = "") -> SpecError:
+    return SpecError(fact, file=spec.file, line=row.line, path=f"{row.path}.nodes", hint=hint)
 
 
 def _judge_row(
@@ -116,7 +124,7 @@ def _judge_claim(spec: Spec, graph: Graph, published: Published, claim: Claim) -
     """ "12 x fewer parameters than AlexNet": a ratio between two models of the catalogue."""
     sizes = [_total(spec, graph, name, claim.ratio) for name in (claim.of, claim.to)]
     label, what = f"{claim.of} / {claim.to}", f"{claim.ratio} ratio"
-    printed = f"{claim.value:g}"
+    printed = claim.value.printed
     of, to = sizes
     if of is None or to is None:
         reason = f"no model {claim.of if of is None else claim.to} in the catalogue"
@@ -125,10 +133,7 @@ def _judge_claim(spec: Spec, graph: Graph, published: Published, claim: Claim) -
         return AuditRow(
             published.source, label, what, printed, None, None, "disagrees", f"{claim.to} has no {claim.ratio}"
         )
-    # "12 x" is printed to the unit, "9.8 x" to the tenth.
-    exponent = Decimal(printed).as_tuple().exponent
-    figure = Figure(printed, claim.value, 0.5 * 10.0 ** min(int(exponent), 0))
-    return _judged(published, label, what, figure, of / to, claim.erratum, claim.note)
+    return _judged(published, label, what, claim.value, of / to, claim.erratum, claim.note)
 
 
 def _total(spec: Spec, graph: Graph, name: str, what: str) -> int | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
+from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import INPUT, Graph
 from gnet_inspect.ops.base import POINT
 
@@ -23,6 +24,8 @@ class Field(Struct, frozen=True):
     jump: tuple[float, float]
 
 
+# JSON numbers are exact up to here.
+LARGEST_EXACT = 2**53
 START = Field((1, 1), (1, 1))
 
 
@@ -36,17 +39,21 @@ def receptive_fields(graph: Graph) -> dict[str, Field | None]:
         inputs = node.inputs
         before = fields[inputs[0]] if len(inputs) == 1 else _largest(fields[name] for name in inputs)
         window = node.op.window(node.input_shapes)
-        fields[node.name] = before if window is POINT or before is None else _through(before, window)
+        field = before if window is POINT or before is None else _through(before, window)
+        if field is not None and max(*field.size, *field.jump) > LARGEST_EXACT:
+            raise UsageError(
+                f"layer `{node.name}`: expected a receptive field that can be counted exactly, got one above 2^53"
+            )
+        fields[node.name] = field
     return fields
 
 
 def model_field(graph: Graph, fields: dict[str, Field | None]) -> Field | None:
-    """The field of the last node before the spatial axes vanish, on the way to the output."""
-    sources = {node.name: node.inputs for node in graph.nodes}
-    name = graph.output
-    while fields[name] is None:
-        name = sources[name][0]
-    return fields[name]
+    """The field of the last node before the spatial axes vanish, the largest over all ways to the output."""
+    last: dict[str, Field | None] = {INPUT: START}
+    for node in graph.nodes:
+        last[node.name] = fields[node.name] or _largest(last[name] for name in node.inputs)
+    return last[graph.output]
 
 
 def _largest(fields: Iterable[Field | None]) -> Field | None:

@@ -117,6 +117,12 @@ def summarize(graph: Graph, dtype: str = "fp32") -> Summary:
     )
 
 
+def bytes_moved(layer: LayerSummary, dtype: str) -> int:
+    """Parameters, inputs and output of a layer, each once, in bytes."""
+    elements = layer.params + prod(layer.output_shape) + sum(map(prod, layer.input_shapes))
+    return elements * DTYPE_BYTES[dtype]
+
+
 def _layers(graph: Graph, width: int, fields: dict[str, Field | None]) -> list[LayerSummary]:
     layers = []
     for node in graph.nodes:

@@ -51,10 +51,10 @@ class Verification(Struct, frozen=True, omit_defaults=True):
     overrides: tuple[str, ...] = ()
 
 
-def compare(what: str, against: str, pairs: list[tuple[str, object, object]], note: str = "") -> Check:
+def compare(what: str, against: str, pairs: list[tuple[str, object, object]]) -> Check:
     """A check from (name, ours, theirs): every pair is compared, and a check that compared nothing has failed."""
     differences = tuple(Difference(name, ours, theirs) for name, ours, theirs in pairs if ours != theirs)
-    return Check(what, against, bool(pairs) and not differences, len(pairs), differences, note)
+    return Check(what, against, bool(pairs) and not differences, len(pairs), differences)
 
 
 # What `verify` compares, and against whom: one row for each check that runtime.verify runs.

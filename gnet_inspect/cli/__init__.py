@@ -12,8 +12,9 @@ _interrupts: list[int] = []
 
 def main() -> None:
     """The entry point of `gnet-inspect`."""
-    debug = "--debug" in sys.argv[1:]
-    sys.argv[1:] = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    debug = "--debug" in sys.argv[1:end]
+    sys.argv[1:end] = [argument for argument in sys.argv[1:end] if argument != "--debug"]
     code = _run(debug)
     _finish_output()
     sys.exit(INTERRUPTED if _interrupts else code)

@@ -12,8 +12,6 @@ from gnet_inspect.views.grid import Grid, draw_csv, draw_markdown, draw_text
 from gnet_inspect.views.text import printable
 
 FORMATS = ("table", "json", "csv", "markdown")
-# A pipe has no width: every column is kept there, unless COLUMNS asks for less.
-UNBOUNDED = None
 
 
 def emit(text: str, output: Path | None) -> None:
@@ -51,10 +49,10 @@ def say(text: str) -> None:
 
 
 def terminal_width() -> int | None:
-    """The width to keep to; None where nothing bounds it."""
+    """The width to keep to; None where nothing bounds it: a pipe has no width, unless COLUMNS asks for one."""
     if (sys.stdout is not None and sys.stdout.isatty()) or os.environ.get("COLUMNS", "").isdecimal():
         return max(shutil.get_terminal_size().columns, 20)
-    return UNBOUNDED
+    return None
 
 
 def _plain(lines: list[tuple[str, str]]) -> str:

@@ -53,7 +53,7 @@ def summary(
     from gnet_inspect.graph import MODES, build_graph
     from gnet_inspect.graph.overrides import parse_overrides
     from gnet_inspect.units import DTYPE_BYTES
-    from gnet_inspect.views.summary import DEPTHS, Selection, matches, summary_grid, summary_rows
+    from gnet_inspect.views.summary import DEPTHS, Selection, check_columns, matches, summary_grid, summary_rows
 
     options.one_of("--format", style, FORMATS)
     options.one_of("--mode", mode, MODES)
@@ -66,6 +66,7 @@ def summary(
         pattern=pattern,
         top=top,
     )
+    check_columns(selection)
     spec = options.read_model(model)
     shape = options.read_input(spec, input_shape, batch, resize)
     graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gnet_inspect.cli import check_interrupted, options
+from gnet_inspect.errors import INSTALL_TORCH
 
 if TYPE_CHECKING:
     from gnet_inspect.analysis.verification import Check
@@ -46,8 +47,7 @@ def verify(
     spec = options.read_model(model)
     shape = options.read_input(spec, input_shape, batch, resize)
     graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
-    # What is published is about the model as it is: unedited, at its own input, without its heads.
-    figures = audit(spec, build_graph(spec))
+    figures = audit(spec)
     checks = [] if published else _checks(graph)
     ok = all(check.ok is not False for check in checks) and all(row.verdict != "disagrees" for row in figures)
     result = Verification(1, graph.model, ok, tuple(checks), figures, graph.overrides)
@@ -56,7 +56,7 @@ def verify(
         raise typer.Exit(1)
     missing = sorted({check.note for check in checks if check.ok is None})
     if missing:
-        mend = "Install what they need with: pip install 'gnet-inspect[torch]'"
+        mend = f"Install what they need with: {INSTALL_TORCH}"
         say(
             f"not all checks were run: {'; '.join(missing)}. {mend if 'not installed' in str(missing) else ''}".rstrip()
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from gnet_inspect.errors import UsageError, expect, show
+from gnet_inspect.errors import SpecError, UsageError, expect, show
 from gnet_inspect.graph.expand import Expander
 from gnet_inspect.graph.nodes import INPUT as INPUT
 from gnet_inspect.graph.nodes import BlockArgument as BlockArgument
@@ -13,6 +13,7 @@ from gnet_inspect.graph.nodes import Node as Node
 from gnet_inspect.graph.overrides import Edits, override_values
 from gnet_inspect.ops import Shape
 from gnet_inspect.spec import Spec
+from gnet_inspect.spec.document import Value
 from gnet_inspect.spec.parse import MAX_INPUT
 from gnet_inspect.units import dimensions
 
@@ -55,9 +56,17 @@ def build_graph(
     expansion = Expander(spec, shape, Edits(spec, values), mode)
     graph = expansion.graph()
     if shape[1:] != own[1:] and not resize:
-        reference = Expander(spec, own, Edits(spec, values), mode).graph()
+        reference = _own_graph(spec, own, values, mode)
         _check_same_weights(graph, reference, expansion)
     return _with_overrides(graph, values)
+
+
+def _own_graph(spec: Spec, own: Shape, values: dict[str, Value], mode: str) -> Graph:
+    try:
+        return Expander(spec, own, Edits(spec, values), mode).graph()
+    except SpecError as error:
+        fact = f"at the model's own input {dimensions(own)}: {error.fact}"
+        raise SpecError(fact, file=error.file, line=error.line, path=error.path, hint=error.hint) from None
 
 
 def _checked(shape: tuple[int, ...]) -> Shape:
@@ -87,8 +96,6 @@ def _with_overrides(graph: Graph, values: Mapping[str, object]) -> Graph:
     if not values:
         return graph
     from msgspec.structs import replace
-
-    from gnet_inspect.spec.document import Value
 
     edits = tuple(f"{path}={_yaml(value.plain())}" for path, value in values.items() if isinstance(value, Value))
     return replace(graph, overrides=edits)

@@ -173,6 +173,8 @@ class Expander:
             if self._is_there(layer, environment):
                 path = f"{scope}.{name}" if scope else str(name)
                 value = self._named(layer, path, scope, value, environment)
+            else:
+                self._step(layer)
         return value
 
     def _members(
@@ -239,6 +241,8 @@ class Expander:
         return value
 
     def _parallel(self, layer: Parallel, path: str, scope: str, value: int, environment: Environment) -> int:
+        # Branches cost a value each, layers or not.
+        self.steps += len(layer.branches)
         ends = []
         for index, branch in enumerate(layer.branches):
             outer = self._open()
@@ -449,16 +453,14 @@ class Expander:
 
     def _check_heads(self) -> None:
         for source, heads in self.waiting.items():
-            names = {head.name for head in self.spec.heads}
-            outside = [name for name in self.taken if name.partition(".")[0] not in names]
+            heads_names = {head.name for head in self.spec.heads}
+            outside = [name for name in self.taken if name.partition(".")[0] not in heads_names]
             raise SpecError(
                 f"expected a head after a layer or block of the network, got `{source}`",
                 file=self.spec.file,
                 line=heads[0].line,
                 path=heads[0].path,
-                hint="a head cannot start from a head"
-                if source.partition(".")[0] in names
-                else nearest(source, outside),
+                hint=nearest(source, outside),
             )
 
     def error_at(self, name: str, fact: str, hint: str = "") -> SpecError:

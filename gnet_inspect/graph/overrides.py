@@ -120,6 +120,12 @@ class Edits:
             name, arguments = self.met[path]
             known = ", ".join(f"`{path}.{argument}`" for argument in arguments) or "it has none"
             return f"expected the path of an argument, got that of a layer ({name}). (its arguments: {known})"
+        members = sorted(
+            {f"{path}.{name[len(path) + 1 :].partition('.')[0]}" for name in self.met if name.startswith(f"{path}.")}
+        )
+        if members:
+            shown = ", ".join(f"`{member}`" for member in members[:8]) + (", ..." if len(members) > 8 else "")
+            return f"expected the path of an argument, got that of a list. (its members: {shown})"
         call, _, argument = path.rpartition(".")
         if call in self.met and call:
             name, arguments = self.met[call]

@@ -39,7 +39,7 @@ class Conv2d(Op, frozen=True):
 
     def _along(self, axis: str, index: int, size: int) -> int:
         reach = self.dilation[index] * (self.kernel_size[index] - 1)
-        padded = size + self.total_padding(index)
+        padded = size + self._total_padding(index)
         if padded <= reach:
             raise ShapeError(
                 f"Conv2d kernel {sized(self.kernel_size)} covers {reach + 1} along {axis}, "
@@ -47,7 +47,7 @@ class Conv2d(Op, frozen=True):
             )
         return (padded - reach - 1) // self.stride[index] + 1
 
-    def total_padding(self, index: int) -> int:
+    def _total_padding(self, index: int) -> int:
         """Padding before and after together, along height (0) or width (1)."""
         if self.padding == "valid":
             return 0

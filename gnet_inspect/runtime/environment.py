@@ -6,8 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from gnet_inspect.analysis.environment import Examination, Part
-
-TORCH = "pip install 'gnet-inspect[torch]'"
+from gnet_inspect.errors import INSTALL_TORCH
 
 
 def examine() -> Examination:
@@ -20,10 +19,10 @@ def examine() -> Examination:
             for name in ("typer", "rich", "msgspec")
         ),
         _yaml(),
-        _package("torch", "modules, verification, latency", TORCH),
+        _package("torch", "modules, verification, latency", INSTALL_TORCH),
         _cuda(),
-        *(_package(name, "verification", TORCH) for name in ("torchinfo", "fvcore")),
-        _package("psutil", "refusing modules too large for memory", TORCH),
+        *(_package(name, "verification", INSTALL_TORCH) for name in ("torchinfo", "fvcore")),
+        _package("psutil", "refusing modules too large for memory", INSTALL_TORCH),
         _package("graphviz", "diagrams: the DOT source", "pip install graphviz"),
         _package("pygraphviz", "diagrams: svg, png, pdf", "pip install pygraphviz"),
         Part("dot", shutil.which("dot"), "diagrams, where pygraphviz is missing", "apt-get install graphviz"),

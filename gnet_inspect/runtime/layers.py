@@ -54,12 +54,11 @@ class LocalResponseNorm(nn.LocalResponseNorm):
     """torch.nn's, with a clear error where torch has no kernel."""
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch.nn's own parameter name
-        if input.device.type == "cpu" and input.dtype in (torch.float16, torch.bfloat16):
-            raise RuntimeError(
-                f"LocalResponseNorm has no {str(input.dtype).removeprefix('torch.')} kernel on the CPU. "
-                "(use float32 there, or a GPU)"
-            )
-        return super().forward(input)
+        try:
+            return super().forward(input)
+        except NotImplementedError as error:
+            where = f"{str(input.dtype).removeprefix('torch.')} kernel on the {input.device.type.upper()}"
+            raise RuntimeError(f"LocalResponseNorm has no {where}. (use float32 there, or a GPU)") from error
 
 
 _OWN: dict[str, type[nn.Module]] = {"ChannelAffine": ChannelAffine, "LocalResponseNorm": LocalResponseNorm}
@@ -81,19 +80,33 @@ def build_layer(op: Op, inputs: Shapes, may_overwrite: bool) -> nn.Module:
     return layer
 
 
-def overwritable(graph: Graph) -> set[str]:
-    """Names of the nodes that may overwrite their input: nothing else reads it, under this name or as a view of it."""
-    from gnet_inspect.graph import INPUT
+# What these return they keep for the backward pass: nobody may overwrite it.
+_KEEP_THEIR_OUTPUT = ("ReLU", "ReLU6", "Sigmoid", "Tanh", "Softmax")
 
+
+def overwritable(graph: Graph) -> set[str]:
+    """Names of the nodes that may overwrite their input.
+
+    Nothing else reads it, under this name or as a view of it; the layer that made it does not need it for the backward
+    pass; and it was made in the same scope, so that calling a block by itself changes no tensor of the caller's.
+    """
     readers: dict[str, int] = {}
     for node in graph.nodes:
         for name in node.inputs:
             readers[name] = readers.get(name, 0) + 1
-    kept = {INPUT, graph.output, *(head.output for head in graph.heads)}
-    views = {node.name for node in graph.nodes if node.op.is_view(training=False)}
+    makers = {node.name: node.op for node in graph.nodes}
+    kept = {graph.output, *(head.output for head in graph.heads)}
 
     def free(node: Node) -> bool:
-        (name,) = node.inputs[:1]
-        return readers[name] == 1 and name not in kept and name not in views
+        name = node.inputs[0]
+        maker = makers.get(name)
+        return (
+            maker is not None
+            and readers[name] == 1
+            and name not in kept
+            and name.rpartition(".")[0] == node.name.rpartition(".")[0]
+            and maker.kind not in _KEEP_THEIR_OUTPUT
+            and not maker.is_view(training=False)
+        )
 
     return {node.name for node in graph.nodes if free(node)}

@@ -3,6 +3,9 @@
 A plan is plain data (tuples), so modules pickle, deep-copy, compile and export like any other.
 """
 
+import sys
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -93,7 +96,12 @@ def build_module(
     if unknown:
         raise UsageError(f"expected layers of the vocabulary, got {', '.join(unknown)}: they cannot be built")
     target = torch.device(device) if device is not None else torch.get_default_device()
-    width = torch.empty((), dtype=dtype, device="meta").element_size()
+    if target.type == "cuda" and not torch.cuda.is_available():
+        raise MissingError(
+            f"expected a GPU for the device {target}, got none that torch can use: build on the cpu or meta"
+        )
+    # Layers are made in torch's default dtype and converted one by one.
+    width = max(torch.empty((), dtype=kind, device="meta").element_size() for kind in (dtype, None))
     check_memory(graph.variant, sum(node.params + node.buffers for node in graph.nodes) * width, target)
     planner = Planner(graph)
     free = overwritable(graph)
@@ -132,10 +140,21 @@ def check_memory(what: str, needed: int, device: torch.device) -> None:
 
 def free_memory(device: torch.device) -> int | None:
     """Bytes free on a device; None where that is unknown or does not matter."""
-    if device.type == "cpu":
-        import psutil
-
-        return int(psutil.virtual_memory().available)
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return None
+        # What torch's allocator holds and does not use is free too.
+        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return int(torch.cuda.mem_get_info(device)[0]) + cached
+    if device.type != "cpu" or find_spec("psutil") is None:
+        return None
+    import psutil
+
+    return min(int(psutil.virtual_memory().available), _container_limit())
+
+
+def _container_limit() -> int:
+    """What a Linux control group still allows, where one does."""
+    try:
+        folder = Path("/sys/fs/cgroup")
+        return int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text())
+    except (OSError, ValueError):  # no such file; or "max", which is no limit
+        return sys.maxsize

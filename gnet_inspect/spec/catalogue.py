@@ -42,7 +42,7 @@ def spec_text(model: str | os.PathLike[str]) -> tuple[bytes, str]:
         pass
     except OSError as error:
         raise UsageError(f"cannot read {show(name)}: {error.strerror}") from None
-    if name.endswith(ENDINGS) or "/" in name:
+    if name.endswith(ENDINGS) or os.path.dirname(name):
         raise UsageError(f"expected a spec file, got {name!r}, which does not exist")
     raise UsageError(f"expected a built-in model or a spec file, got {name!r}: {nearest(name, catalogue())}")
 

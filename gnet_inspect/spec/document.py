@@ -37,6 +37,8 @@ class Value(Struct):
     data: Any
     line: int | None
     path: str = ""
+    # A scalar as it is written: "1.50" for 1.5.
+    text: str = ""
 
     def plain(self) -> Any:
         """The value without its lines."""
@@ -67,14 +69,6 @@ def plain_value(data: object, path: str, depth: int = 0) -> Value:
     raise TypeError(f"a {type(data).__name__} is no number, list, flag or layer")
 
 
-def _height(value: Value) -> int:
-    """How many levels lie below a value."""
-    if isinstance(value.data, dict | list):
-        inner = value.data.values() if isinstance(value.data, dict) else value.data
-        return 1 + max(map(_height, inner), default=0)
-    return 0
-
-
 def _decoded(text: bytes | str, file: str) -> str:
     if len(text) > MAX_BYTES:
         raise SpecError(f"expected at most {MAX_BYTES:,} bytes, got more", file=file)
@@ -103,6 +97,8 @@ class _Composer:
         self.count = 0
         self.anchors: dict[str, tuple[Value, int, int]] = {}
         self.open_anchors: set[str] = set()
+        # The deepest level reached since it was last reset: what an anchor's value is high.
+        self.deepest = 0
         loader = yaml.CLoader if yaml.__with_libyaml__ else yaml.Loader
         self.events: Iterator[Any] = yaml.parse(text, Loader=loader)
 
@@ -151,6 +147,7 @@ class _Composer:
             raise self._error(event, path, f"expected at most {MAX_VALUES:,} values in a document")
         if depth > MAX_DEPTH:
             raise self._error(event, "", f"expected at most {MAX_DEPTH} levels of nesting")
+        self.deepest = max(self.deepest, depth)
 
     def _value(self, event: Any, path: str, depth: int) -> Value:
         self.count += 1
@@ -161,18 +158,20 @@ class _Composer:
             raise self._error(
                 event, path, f"expected plain data, got the tag {event.tag!r}", "tags are not used in specs"
             )
-        before = self.count
+        before, deepest = self.count, self.deepest
+        self.deepest = depth
         if event.anchor is not None:
             self.open_anchors.add(event.anchor)
         if isinstance(event, yaml.ScalarEvent):
-            value = Value(self._scalar(event, path), _line(event), path)
+            value = Value(self._scalar(event, path), _line(event), path, event.value)
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self._list(event, path, depth)
         else:
             value = self._mapping(event, path, depth)
         if event.anchor is not None:
             self.open_anchors.discard(event.anchor)
-            self.anchors[event.anchor] = value, self.count - before + 1, _height(value)
+            self.anchors[event.anchor] = value, self.count - before + 1, self.deepest - depth
+        self.deepest = max(self.deepest, deepest)
         return value
 
     def _alias(self, event: Any, path: str, depth: int) -> Value:
@@ -202,7 +201,7 @@ class _Composer:
                     key_event, inner, f"expected each key once, got `{key}` again (first on line {entries[key].line})"
                 )
             value = self._value(self._next(), inner, depth + 1)
-            entries[key] = Value(value.data, line, inner)
+            entries[key] = Value(value.data, line, inner, value.text)
         return Value(entries, _line(event), path)
 
     def _key(self, event: Any, path: str) -> str:

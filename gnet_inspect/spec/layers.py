@@ -239,12 +239,13 @@ class LayerReader(Reader):
                     item, f"expected the default of a parameter of `{name}`, got `{key}`", nearest(key, names)
                 )
         parameters = {}
+        own_names = {f"${name}" for name in names}
         outside = Scope([], hint="a default cannot use the block's own parameters")
         for key in names:
             kind = self.demanded(value, scope, key, f"parameter `{key}` of block `{name}`")
             if not scope.wholes[key] and not scope.elements[key]:
                 raise self.error(value, f"expected every parameter of a block to be used, got `{key}`, used nowhere")
-            own = key in given and any(f"${name}" in _references(given[key].plain()) for name in names)
+            own = key in given and not own_names.isdisjoint(_references(given[key].plain()))
             default = self.argument(given[key], kind, outside if own else self.model) if key in given else None
             parameters[key] = BlockParameter(key, kind, default)
         return Block(name, parameters, body, value.line)

@@ -155,10 +155,9 @@ class Claim(Struct, frozen=True):
     ratio: str
     of: str
     to: str
-    value: float
+    value: Figure
     erratum: str = ""
     note: str = ""
-    line: int | None = None
 
 
 class Published(Struct, frozen=True):

@@ -2,8 +2,6 @@
 
 import re
 
-from gnet_inspect.spec.document import Value
-
 NAME = re.compile(r"[A-Za-z0-9_]{1,64}\Z")
 NAME_PATTERN = "^[A-Za-z0-9_]{1,64}$"
 
@@ -46,11 +44,4 @@ def name_fault(name: str, what: str) -> tuple[str, str] | None:
         return f"expected a name that is free for the {what}, got `{name}`, an attribute of torch.nn.Module", hint
     if name in OWN_WORDS or (what == "block" and name in GRAMMAR_WORDS):
         return f"expected a name that is free for the {what}, got the reserved word `{name}`", "rename it"
-    return None
-
-
-def free_text(value: Value, limit: int = 10_000) -> str | None:
-    """The text of a name, title or note as one string; None where it is no text (or too long)."""
-    if isinstance(value.data, str) and len(value.data) <= limit:
-        return value.data
     return None

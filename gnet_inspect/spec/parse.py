@@ -102,6 +102,8 @@ class _SpecReader(Reader):
                 fields["layers"], model, "the layers of a head: a mapping from names to layers, or a list"
             )
             source = self.text(fields["from"], "the name of a layer or block")
+            if source.partition(".")[0] in entries:
+                raise self.error(fields["from"], f"expected a head after a layer or block, got `{source}`, in a head")
             heads.append(Head(name, source, weight, body, fields["from"].line, fields["from"].path))
         return tuple(heads)
 

@@ -30,6 +30,8 @@ class PublishedReader(Reader):
         units = dict(DEFAULT_UNITS)
         if "units" in entries:
             for letter, item in self.mapping(entries["units"], "units, a mapping from letters to numbers").items():
+                if not re.match(r"[A-Za-z]\Z", letter):
+                    raise self.error(item, f"expected one letter for a unit, got `{letter}`", "as in 2.7K")
                 units[letter] = self.kind(item, Integer(1))
         params_are = "parameters"
         if "params_are" in entries:
@@ -41,7 +43,7 @@ class PublishedReader(Reader):
             params_are=params_are,
             rows=self._several(entries, "rows", lambda item: self._row(item, units, ["nodes"])),
             totals=self._row(entries["totals"], units, []) if "totals" in entries else None,
-            claims=self._several(entries, "claims", self._claim),
+            claims=self._several(entries, "claims", lambda item: self._claim(item, units)),
             accuracy=self._accuracy(entries["accuracy"]) if "accuracy" in entries else None,
             note=self._optional_text(entries, "note"),
         )
@@ -65,7 +67,7 @@ class PublishedReader(Reader):
 
     def _figure(self, value: Value, units: dict[str, int]) -> Figure:
         """ "2.7K" with K = 1024 is 2,764.8, and everything within half of its last digit prints alike."""
-        printed = str(value.data)
+        printed = value.text or str(value.data)
         match = _FIGURE.match(printed) if not isinstance(value.data, bool) else None
         if not match or (match[2] and match[2] not in units):
             letters = ", ".join(units)
@@ -76,7 +78,7 @@ class PublishedReader(Reader):
         unit = units.get(match[2], 1)
         return Figure(printed, float(number) * unit, float(Decimal(5).scaleb(exponent - 1)) * unit)
 
-    def _claim(self, value: Value) -> Claim:
+    def _claim(self, value: Value, units: dict[str, int]) -> Claim:
         entries = self.fields(value, "a claim", ["ratio", "of", "to", "value"], ["erratum", "note"])
         ratio = self.text(entries["ratio"])
         if ratio not in ("params", "macs"):
@@ -85,10 +87,9 @@ class PublishedReader(Reader):
             ratio,
             self.text(entries["of"], "a model's name"),
             self.text(entries["to"], "a model's name"),
-            self.kind(entries["value"], Number(0)),
+            self._figure(entries["value"], units),
             self._optional_text(entries, "erratum"),
             self._optional_text(entries, "note"),
-            value.line,
         )
 
     def _accuracy(self, value: Value) -> dict[str, Any]:

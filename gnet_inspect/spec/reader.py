@@ -18,8 +18,8 @@ class Reader:
     def __init__(self, file: str) -> None:
         self.file = file
 
-    def error(self, value: Value, fact: str, hint: str = "", path: str | None = None) -> SpecError:
-        return SpecError(fact, file=self.file, line=value.line, path=value.path if path is None else path, hint=hint)
+    def error(self, value: Value, fact: str, hint: str = "") -> SpecError:
+        return SpecError(fact, file=self.file, line=value.line, path=value.path, hint=hint)
 
     def expected(self, value: Value, words: str, hint: str = "") -> SpecError:
         if not hint and isinstance(value.data, str):

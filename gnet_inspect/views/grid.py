@@ -143,7 +143,7 @@ def _indented(cell: str) -> str:
 
 
 def draw_csv(grid: Grid) -> str:
-    """RFC 4180 but for the line ends, which are the system's: exact values, one header row, nothing else."""
+    """RFC 4180 but for the line ends, plain newlines: exact values, one header row, nothing else."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([column.exact for column in grid.columns])

@@ -13,7 +13,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gnet_inspect.analysis.summary import LayerSummary, Summary
+from gnet_inspect.analysis.summary import LayerSummary, Summary, bytes_moved
 from gnet_inspect.errors import UsageError, nearest, show
 from gnet_inspect.graph import Graph, Group
 from gnet_inspect.units import (
@@ -108,7 +108,7 @@ class Selection(Struct, frozen=True):
 
 def summary_grid(summary: Summary, graph: Graph, selection: Selection) -> Grid:
     """The table for a terminal or for Markdown."""
-    names = _column_names(selection, LAYER_COLUMNS if selection.depth == "layer" else TABLE_COLUMNS)
+    names = selection.columns or (LAYER_COLUMNS if selection.depth == "layer" else TABLE_COLUMNS)
     if selection.flat and not selection.columns and selection.depth != "stage":
         names = (names[0], "stage", *names[1:])
     maker = _RowMaker(summary, graph)
@@ -122,7 +122,7 @@ def summary_grid(summary: Summary, graph: Graph, selection: Selection) -> Grid:
 
 def summary_rows(summary: Summary, graph: Graph, selection: Selection) -> Grid:
     """The same for CSV: exact values of the rows at one depth, without subtotals: every column can be summed."""
-    names = _column_names(selection, CSV_COLUMNS)
+    names = selection.columns or CSV_COLUMNS
     rows = _RowMaker(summary, graph).selected(selection)[0]
     for row in rows:
         row.kind = row.type_name
@@ -136,7 +136,8 @@ def matches(summary: Summary, graph: Graph, selection: Selection) -> bool:
     return bool(_RowMaker(summary, graph).selected(selection)[0])
 
 
-def _column_names(selection: Selection, default: tuple[str, ...]) -> tuple[str, ...]:
+def check_columns(selection: Selection) -> None:
+    """Raise UsageError for a column there is not."""
     for flag, names in (("--columns", selection.columns), ("--sort", (selection.sort,) if selection.sort else ())):
         for name in names:
             if name not in COLUMNS:
@@ -145,7 +146,6 @@ def _column_names(selection: Selection, default: tuple[str, ...]) -> tuple[str, 
                 raise UsageError(
                     f"{flag}: expected a column, got {show(name)}. ({nearest(near[0] if near else name, known)})"
                 )
-    return selection.columns or default
 
 
 # --- rows ---
@@ -199,19 +199,17 @@ class _RowMaker:
         return chosen, [row for row in rows if id(row) not in kept]
 
     def _add_children(self, rows: list[Row], parent: Group, level: int) -> None:
+        whole = sum(self.layers[index].macs for index in parent.nodes())
         for child, is_branch in _shown_children(parent):
             if isinstance(child, int):
-                rows.append(self._layer(child, level, _label(self.layers[child].name, parent)))
-                continue
-            row = self._group(child, level, _label(child.name, parent))
+                row = self._layer(child, level, _label(self.layers[child].name, parent))
+            else:
+                row = self._group(child, level, _label(child.name, parent))
             if is_branch:
-                row.kind = f"{row.kind} ({self._share(child, parent)} % of MACs)"
+                row.kind = f"{row.kind} ({percent(row.numbers.macs, whole)} % of MACs)"
             rows.append(row)
-            self._add_children(rows, child, level + 1)
-
-    def _share(self, child: Group, parent: Group) -> str:
-        part, whole = (sum(self.layers[index].macs for index in group.nodes()) for group in (child, parent))
-        return percent(part, whole)
+            if isinstance(child, Group):
+                self._add_children(rows, child, level + 1)
 
     def _item(self, item: Group | int, level: int) -> Row:
         if isinstance(item, int):
@@ -232,11 +230,10 @@ class _RowMaker:
         layers = [self.layers[index] for index in group.nodes()]
         first, last = layers[0], layers[-1]
         sums = _sums(layers)
-        moved = sum(layer.flops / layer.intensity for layer in layers if layer.intensity)
         sums.stage, sums.inputs, sums.input_shapes = first.stage, first.inputs, first.input_shapes
         sums.block = first.block if group.role == "block" else None
         sums.output_shape, sums.receptive_field, sums.jump = last.output_shape, last.receptive_field, last.jump
-        sums.intensity = sums.flops / moved if moved else 0.0
+        sums.intensity = sums.flops / sum(bytes_moved(layer, self.summary.dtype) for layer in layers)
         return Row(name, _described(group), sums, group.kind, level, "bold" if group.role in ("stage", "head") else "")
 
 
@@ -358,12 +355,12 @@ def _above(summary: Summary) -> tuple[str, ...]:
 
 def _below(summary: Summary) -> tuple[str, ...]:
     totals, coverage = summary.totals, summary.coverage
-    peak = byte_count(totals.peak_activation_bytes)
+    peak = f"{byte_count(totals.peak_activation_bytes)} alive at the peak of a forward pass, at {totals.peak_node}"
     lines = [
         f"params       {totals.params:,} ({byte_count(totals.param_bytes)})"
         + (f", and {totals.buffers:,} in buffers" if totals.buffers else ""),
         f"MACs         {totals.macs:,} ({count(totals.macs)}), {count(totals.flops)} FLOPs",
-        f"activations  {byte_count(totals.activation_bytes)} in all, {peak} alive at the peak, at {totals.peak_node}",
+        f"activations  {byte_count(totals.activation_bytes)} in all, {peak}",
     ]
     if totals.receptive_field and totals.receptive_field_clipped:
         field = "x".join(f"{size:g}" for size in totals.receptive_field)

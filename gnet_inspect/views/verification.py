@@ -60,6 +60,8 @@ def _check_lines(check: Check) -> list[Line]:
     verdict = _verdict(check)
     compared = f"{check.compared:,} values" if check.ok is not None else ""
     lines = [Line((check.what, check.against, compared, "", "", verdict), style=STYLES.get(verdict, ""))]
+    if check.ok is False and check.note:
+        lines.append(Line((f"  {check.note}", "", "", "", "", verdict), style=STYLES["differs"]))
     for item in check.differences[:MOST_DIFFERENCES]:
         texts = (
             f"  {item.name}: ours {show(item.expected)}, theirs {show(item.got)}",
