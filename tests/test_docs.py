@@ -21,12 +21,9 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 
 def test_readme_quotes_what_is_printed() -> None:
-    """Its tables are the golden files and the last saved run of the benchmarks, to the letter; `make goldens` sees to it."""
-    assert list(quoted(README)) == [
-        "tests/golden/summary_googlenet_block.txt",
-        "tests/golden/list.txt",
-        "benchmarks/results.txt",
-    ]
+    """Golden files and the last saved run of the benchmarks, to the letter; `make goldens` sees to it."""
+    files = ["tests/golden/summary_googlenet_block.txt", "tests/golden/list.txt", "benchmarks/results.txt"]
+    assert list(quoted(README)) == files
     assert refreshed(README) == README
 
 

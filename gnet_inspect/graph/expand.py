@@ -10,21 +10,20 @@ from typing import Any
 
 from msgspec import Struct
 
-from gnet_inspect.errors import ShapeError, SpecError, nearest, show
-from gnet_inspect.graph.nodes import INPUT, BlockArgument, Graph, Group, HeadOutput, Node
+from gnet_inspect.errors import ShapeError, SpecError, nearest
+from gnet_inspect.graph.binding import Binder, Closure, Environment
+from gnet_inspect.graph.nodes import INPUT, Graph, Group, HeadOutput, Node
 from gnet_inspect.graph.overrides import LABEL, Edits
-from gnet_inspect.ops import VOCABULARY, Add, Concat, Op, Shape, Shapes
-from gnet_inspect.ops.arguments import LAYER, Integer, Kind
+from gnet_inspect.ops import Op, Shape, Shapes
+from gnet_inspect.ops.arguments import Integer
 from gnet_inspect.spec.layers import MAX_LAYER_DEPTH
 from gnet_inspect.spec.model import (
-    Argument,
     Call,
     Head,
     Hole,
     Layer,
     Nested,
     Parallel,
-    Reference,
     Repeat,
     Sequence,
     Spec,
@@ -41,27 +40,6 @@ TIMES = Integer(0)
 _SOURCE = -1  # the network's input, where other values are indices of nodes
 
 
-class Environment(Struct, eq=False):
-    """The values of the parameters visible at a place."""
-
-    values: dict[str, Any]
-    outer: "Environment | None" = None
-    # A block's arguments, for display.
-    arguments: tuple[BlockArgument, ...] = ()
-
-    def find(self, reference: Reference) -> Any:
-        found = self.values if reference.name in self.values or self.outer is None else self.outer.values
-        value = found[reference.name]
-        return value if reference.element is None else value[reference.element]
-
-
-class Closure(Struct, eq=False):
-    """A layer given as an argument, with the environment it was written in."""
-
-    layer: Layer
-    environment: Environment
-
-
 class _Facts(Struct):
     output_shape: Shape
     params: int
@@ -74,6 +52,7 @@ class Expander:
 
     def __init__(self, spec: Spec, input_shape: Shape, edits: Edits, mode: str) -> None:
         self.spec, self.input_shape, self.edits, self.mode = spec, input_shape, edits, mode
+        self.binder = Binder(spec, edits)
         self.nodes: list[Node] = []
         self.taken: dict[str, tuple[int | None, str]] = {}
         self.list_counts: dict[str, int] = {}
@@ -87,18 +66,13 @@ class Expander:
         self.block: str | None = None
         self.depth = self.steps = 0
         self.totals = [0, 0, 0]
-        self.bound: dict[tuple[int, int], Any] = {}
+        # By the id of an op, which the binder keeps alive, and the shapes of its inputs.
         self.facts: dict[tuple[int, Shapes], _Facts] = {}
-        self.adds: dict[float, Add] = {}
-        self.concat = Concat()
-        # Keys above are ids of layers and environments: these keep every such object alive.
-        self.kept: list[object] = []
 
     # --- the network ---
 
     def graph(self) -> Graph:
-        model = Environment({})
-        self._set_model_values(model)
+        model = self.binder.model()
         if self.mode == "train":
             for head in self.spec.heads:
                 self.waiting.setdefault(head.source, []).append(head)
@@ -127,19 +101,6 @@ class Expander:
             heads=tuple(self.heads[head.name] for head in self.spec.heads if head.name in self.heads),
         )
 
-    def _set_model_values(self, model: Environment) -> None:
-        """The model's parameters; a layer among them is expanded where all of them are known."""
-        kinds = {name: parameter.kind for name, parameter in self.spec.params.items()}
-        edits = self.edits.at("", "the model", kinds) if self.edits else {}
-        values = model.values
-        for name, parameter in self.spec.params.items():
-            assert parameter.default is not None
-            values[name] = self._value(parameter.default, parameter.kind, model)
-            if name in edits:
-                edited = self.edits.apply(edits[name], parameter.kind, values[name])
-                if edited is not None:
-                    values[name] = self._value(edited, parameter.kind, model)
-
     def _top(self, body: Sequence, value: int, environment: Environment) -> int:
         """The layers of a stage. A list that comes again goes on numbering; so does a stage that is a list."""
         if body.entries and body.entries[0][0] is None:
@@ -147,7 +108,7 @@ class Expander:
             return value
         for name, layer in body.entries:
             assert name is not None
-            if not self._is_there(layer, environment):
+            if not self.binder.is_there(layer, environment):
                 continue
             if isinstance(layer, Nested) and name in self.continued:
                 if any(head.source == name for head in self.spec.heads):
@@ -170,7 +131,7 @@ class Expander:
         if body.entries and body.entries[0][0] is None:
             return self._members(body, scope, value, environment, 0)[0]
         for name, layer in body.entries:
-            if self._is_there(layer, environment):
+            if self.binder.is_there(layer, environment):
                 path = f"{scope}.{name}" if scope else str(name)
                 value = self._named(layer, path, scope, value, environment)
             else:
@@ -189,46 +150,42 @@ class Expander:
 
     def _repeated(self, layer: Layer, environment: Environment) -> Iterator[Layer]:
         """The members of a list that a layer stands for: itself, none, or a repeat's."""
-        if not self._is_there(layer, environment):
+        if not self.binder.is_there(layer, environment):
             self._step(layer)
         elif not isinstance(layer, Repeat):
             yield layer
         elif isinstance(layer.layer, Repeat):
-            for _ in range(self._value(layer.times, TIMES, environment)):
+            for _ in range(self.binder.value(layer.times, TIMES, environment)):
                 self._step(layer)
                 yield from self._repeated(layer.layer, environment)
-        elif self._is_there(layer.layer, environment):
-            yield from repeat(layer.layer, self._value(layer.times, TIMES, environment))
+        elif self.binder.is_there(layer.layer, environment):
+            yield from repeat(layer.layer, self.binder.value(layer.times, TIMES, environment))
 
     def _named(self, layer: Layer, path: str, scope: str, value: int, environment: Environment) -> int:
         self._claim(path, layer)
         value = self._layer(layer, path, scope, value, environment)
         return self._attach_heads(path, value, environment) if self.waiting else value
 
-    def _is_there(self, layer: Layer, environment: Environment) -> bool:
-        if isinstance(layer, Hole):
-            closure: Closure = environment.find(layer.reference)
-            return self._is_there(closure.layer, closure.environment)
-        return layer.when is None or bool(environment.find(layer.when))
-
     # --- layers ---
 
     def _layer(self, layer: Layer, path: str, scope: str, value: int, environment: Environment) -> int:
         self._step(layer)
-        if isinstance(layer, Call):
-            return self._call(layer, path, value, environment)
+        if isinstance(layer, Call) and not layer.is_block:
+            return self._place(self.binder.bind(layer, path, environment), path, (value,), layer)
         self.depth += 1
         if self.depth > MAX_LAYER_DEPTH:
             raise self._error(layer, f"expected layers nested at most {MAX_LAYER_DEPTH} deep, blocks included")
-        try:
-            if isinstance(layer, Nested):
-                return self._list(layer, path, value, environment, 0)
-            if isinstance(layer, Parallel):
-                return self._parallel(layer, path, scope, value, environment)
+        if isinstance(layer, Call):
+            value = self._block(layer, path, value, environment)
+        elif isinstance(layer, Nested):
+            value = self._list(layer, path, value, environment, 0)
+        elif isinstance(layer, Parallel):
+            value = self._parallel(layer, path, scope, value, environment)
+        else:
             assert isinstance(layer, Hole), "a repeat is a member of a list"
-            return self._hole(layer, path, scope, value, environment)
-        finally:
-            self.depth -= 1
+            value = self._hole(layer, path, scope, value, environment)
+        self.depth -= 1
+        return value
 
     def _hole(self, layer: Hole, path: str, scope: str, value: int, environment: Environment) -> int:
         closure: Closure = environment.find(layer.reference)
@@ -248,104 +205,17 @@ class Expander:
             outer = self._open()
             ends.append(self._sequence(branch, scope, value, environment))
             self._append(self._close(outer, "branch", _branch_label(branch, index)))
-        return self._place(self._merge(layer, path, environment), path, tuple(ends), layer)
+        return self._place(self.binder.merge(layer, path, environment), path, tuple(ends), layer)
 
-    def _merge(self, layer: Parallel, path: str, environment: Environment) -> Op:
-        if layer.name == "concat":
-            return self.concat
-        kind = Add.parameters()["scale"].kind
-        scale = 1.0 if layer.scale is None else self._value(layer.scale, kind, environment)
-        if self.edits:
-            edited = self.edits.apply(self.edits.at(path, "add", {"scale": kind}).get("scale", []), kind, scale)
-            scale = scale if edited is None else self._value(edited, kind, environment)
-        return self.adds.setdefault(kind.read(scale), Add(kind.read(scale)))
-
-    def _call(self, layer: Call, path: str, value: int, environment: Environment) -> int:
-        if not layer.is_block:
-            return self._place(self._bind(layer, path, environment), path, (value,), layer)
-        self.depth += 1
-        if self.depth > MAX_LAYER_DEPTH:
-            raise self._error(layer, f"expected layers nested at most {MAX_LAYER_DEPTH} deep, blocks included")
-        inner: Environment = self._bind(layer, path, environment)
+    def _block(self, layer: Call, path: str, value: int, environment: Environment) -> int:
+        inner: Environment = self.binder.bind(layer, path, environment)
         outermost = self.block
         self.block = outermost or path
         outer = self._open()
         value = self._sequence(self.spec.blocks[layer.name].body, path, value, inner)
         self._append(self._close(outer, "block", path, layer.name, inner.arguments))
         self.block = outermost
-        self.depth -= 1
         return value
-
-    # --- binding arguments ---
-
-    def _bind(self, layer: Call, path: str, environment: Environment) -> Any:
-        """The Op of a class, or the Environment of a block: once for each call and environment, unless edited."""
-        if self.edits:
-            kinds = self._kinds(layer)
-            edits = self.edits.at(path, layer.name, kinds)
-            if edits:
-                return self._kept(self._bound(layer, environment, edits))
-        # What depends on no parameter is bound once for all places.
-        key = id(layer), id(environment) if layer.open else 0
-        if key not in self.bound:
-            self.bound[key] = self._kept(self._bound(layer, environment, {}))
-        return self.bound[key]
-
-    def _kinds(self, layer: Call) -> dict[str, Kind]:
-        if layer.is_block:
-            return {name: parameter.kind for name, parameter in self.spec.blocks[layer.name].parameters.items()}
-        return {name: parameter.kind for name, parameter in VOCABULARY[layer.name].parameters().items()}
-
-    def _bound(self, layer: Call, environment: Environment, edits: dict[str, Any]) -> Op | Environment:
-        model = environment.outer or environment
-        values: dict[str, Any] = {}
-        defaults: dict[str, Any] = {}
-        if layer.is_block:
-            for name, parameter in self.spec.blocks[layer.name].parameters.items():
-                if parameter.default is not None:
-                    values[name] = self._value(parameter.default, parameter.kind, model)
-        else:
-            defaults = {name: parameter.default for name, parameter in VOCABULARY[layer.name].parameters().items()}
-        kinds = self._kinds(layer)
-        for name, argument in layer.arguments.items():
-            values[name] = self._value(argument, kinds[name], environment)
-        for name, found in edits.items():
-            edited = self.edits.apply(found, kinds[name], values.get(name, defaults.get(name)))
-            if edited is not None:
-                values[name] = self._value(edited, kinds[name], environment)
-        if layer.is_block:
-            return self._block_environment(layer.name, values, model)
-        return VOCABULARY[layer.name](**{name: kinds[name].read(value) for name, value in values.items()})
-
-    def _block_environment(self, name: str, values: dict[str, Any], model: Environment) -> Environment:
-        arguments = []
-        for key, parameter in self.spec.blocks[name].parameters.items():
-            default = parameter.default
-            unchanged = default is not None and _same(values[key], self._value(default, parameter.kind, model))
-            arguments.append(BlockArgument(key, _shown(values[key]), default is None, unchanged))
-        return Environment(values, model, tuple(arguments))
-
-    def _kept(self, value: Any) -> Any:
-        self.kept.append(value)
-        return value
-
-    def _value(self, argument: Argument, kind: Kind, environment: Environment) -> Any:
-        """An argument with its references replaced. What was open when the spec was read is checked here."""
-        if not argument.open:
-            return argument.data
-        if kind == LAYER:
-            layer = argument.data
-            if isinstance(layer, Hole):
-                return environment.find(layer.reference)
-            return Closure(layer, environment)
-        data = _resolved(argument.data, environment)
-        try:
-            kind.read(data)
-        except ValueError as error:
-            file = self.spec.file if argument.line is not None else LABEL
-            fact = f"expected {error}, got {show(data)}"
-            raise SpecError(fact, file=file, line=argument.line, path=argument.path) from None
-        return data
 
     # --- nodes, names, groups and heads ---
 
@@ -471,29 +341,6 @@ class Expander:
     def _error(self, layer: Layer, fact: str, hint: str = "") -> SpecError:
         file = self.spec.file if layer.line is not None else LABEL
         return SpecError(fact, file=file, line=layer.line, path=layer.path, hint=hint)
-
-
-def _resolved(data: Any, environment: Environment) -> Any:
-    if isinstance(data, Reference):
-        return environment.find(data)
-    if isinstance(data, tuple):
-        return tuple(_resolved(item, environment) for item in data)
-    return data
-
-
-def _same(value: Any, other: Any) -> bool:
-    """Whether two arguments are equal; layers are where they are the same place of the spec."""
-    if isinstance(value, Closure) and isinstance(other, Closure):
-        return value.layer is other.layer
-    return bool(value == other)
-
-
-def _shown(value: Any) -> Any:
-    """A block's argument as plain data: a layer by its name."""
-    if isinstance(value, Closure):
-        layer = value.layer
-        return layer.name if isinstance(layer, Call | Parallel) else "layers"
-    return value
 
 
 def _branch_label(branch: Sequence, index: int) -> str:
