@@ -6,10 +6,12 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
+# Specs with torchvision's own names, and the model each is there.
+TORCHVISION = {"googlenet_torchvision": "googlenet", "vgg16": "vgg16"}
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -85,6 +87,13 @@ def torchvision() -> ModuleType:
 
     module: ModuleType = torchvision
     return module
+
+
+def torchvision_model(torchvision: ModuleType, spec: str, heads: bool, **options: object) -> Any:
+    """torchvision's own model of a spec, its weights as torch's layers make them."""
+    if spec == "googlenet_torchvision":
+        options |= {"aux_logits": heads}
+    return getattr(torchvision.models, TORCHVISION[spec])(weights=None, init_weights=False, **options)
 
 
 @pytest.fixture

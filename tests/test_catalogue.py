@@ -1,7 +1,7 @@
 """Every model of the catalogue, by being in it."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +13,7 @@ from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.graph import Graph, build_graph
 from gnet_inspect.spec import catalogue, load_spec
 from gnet_inspect.spec.catalogue import specs_folder
+from tests.conftest import TORCHVISION, torchvision_model
 
 ORACLE = Path(__file__).parent / "oracle"
 MODELS = catalogue()
@@ -106,36 +107,40 @@ def test_floor_mode_pools_lose_nine_and_a_half_percent_of_the_macs_at_equal_para
     assert (summary.totals.params, summary.totals.macs) == (6_998_552, 1_431_556_352)
 
 
-def leaves(graph: Graph) -> list[list[Any]]:
-    """The layers torchvision has modules for: no activations, concats or flattens, no pool of its heads."""
-    functional = ("ReLU", "concat", "Flatten")
+def leaves(graph: Graph, names: Collection[str]) -> list[list[Any]]:
+    """Our nodes of those names, as a trace records modules; what a library computes by functions has none."""
     return [
         [node.name, node.op.kind, list(node.input_shapes[0]), list(node.output_shape), node.params, node.macs]
         for node in graph.nodes
-        if node.op.kind not in functional and node.name not in ("aux1.pool", "aux2.pool")
+        if node.name in names
     ]
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in ORACLE.glob("*.json")))
 def test_every_leaf_equals_the_recorded_trace(name: str) -> None:
-    """Name, class, shapes, parameters, MACs and order, as traced on torchvision's own module."""
+    """Name, class, shapes, parameters, MACs and order, as traced on torchvision's own modules."""
     record = json.loads((ORACLE / f"{name}.json").read_text())
-    graph = build_graph(load_spec("googlenet_torchvision"), tuple(record["input"]), mode=record["mode"])
-    assert leaves(graph) == record["layers"]
+    model = name.partition("_eval")[0].partition("_train")[0]
+    graph = build_graph(load_spec(model), tuple(record["input"]), mode=record["mode"])
+    assert leaves(graph, {layer[0] for layer in record["layers"]}) == record["layers"]
     totals = summarize(graph).totals
     assert {key: getattr(totals, key) for key in record["totals"]} == record["totals"]
 
 
+@pytest.mark.torchvision
 @pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("shape", [(1, 3, 224, 224), (1, 3, 320, 256), (8, 3, 97, 131), (3, 3, 63, 200)])
-def test_every_leaf_equals_torchvisions_module(torchvision: ModuleType, shape: tuple[int, ...], mode: str) -> None:
+@pytest.mark.parametrize("model", sorted(TORCHVISION))
+def test_every_leaf_equals_torchvisions_module(
+    torchvision: ModuleType, model: str, shape: tuple[int, ...], mode: str
+) -> None:
     """The same at other sizes and batches, against the live module on the meta device."""
     import torch
 
     from gnet_inspect.runtime.verify import prepared
 
     with torch.device("meta"):
-        theirs = torchvision.models.googlenet(weights=None, aux_logits=mode == "train", init_weights=False)
+        theirs = torchvision_model(torchvision, model, heads=mode == "train")
     calls: list[list[Any]] = []
     for name, layer in theirs.named_modules():
         if not list(layer.children()):
@@ -146,5 +151,5 @@ def test_every_leaf_equals_torchvisions_module(torchvision: ModuleType, shape: t
 
             layer.register_forward_hook(hook)
     prepared(theirs, mode)(torch.empty(shape, device="meta"))
-    graph = build_graph(load_spec("googlenet_torchvision"), shape, mode=mode)
-    assert [leaf[:5] for leaf in leaves(graph)] == calls
+    graph = build_graph(load_spec(model), shape, mode=mode)
+    assert [leaf[:5] for leaf in leaves(graph, {call[0] for call in calls})] == calls

@@ -12,6 +12,7 @@ from gnet_inspect.errors import MissingError, UsageError
 from gnet_inspect.graph import Graph, build_graph
 from gnet_inspect.ops import Opaque
 from gnet_inspect.spec import load_spec
+from tests.conftest import TORCHVISION, torchvision_model
 from tests.specs import graph_of
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -48,16 +49,17 @@ def image(graph: Graph, seed: int = 0) -> Any:
     return torch.randn(graph.input_shape, generator=torch.Generator().manual_seed(seed))
 
 
-@pytest.mark.parametrize("transform_input", [False, True])
+@pytest.mark.torchvision
+@pytest.mark.parametrize(
+    ("spec", "options"),
+    [*((spec, {}) for spec in TORCHVISION), ("googlenet_torchvision", {"transform_input": True})],
+)
 def test_torchvisions_state_dict_loads_and_outputs_are_equal_to_the_bit(
-    torchvision: ModuleType, transform_input: bool
+    torchvision: ModuleType, spec: str, options: dict[str, object]
 ) -> None:
     """Without heads, on random weights and input."""
-    spec = load_spec("googlenet_torchvision")
-    graph = build_graph(spec, (2, 3, 224, 224), overrides={"transform_input": transform_input})
-    theirs = torchvision.models.googlenet(
-        weights=None, aux_logits=False, transform_input=transform_input, init_weights=False
-    ).eval()
+    graph = build_graph(load_spec(spec), (2, 3, 96, 128), overrides=options)
+    theirs = torchvision_model(torchvision, spec, heads=False, **options).eval()
     ours = build_module(graph).eval()
     ours.load_state_dict(theirs.state_dict(), strict=True)
     assert list(ours.state_dict()) == list(theirs.state_dict())
@@ -65,6 +67,7 @@ def test_torchvisions_state_dict_loads_and_outputs_are_equal_to_the_bit(
         assert torch.equal(ours(image(graph)), theirs(image(graph)))
 
 
+@pytest.mark.torchvision
 @pytest.mark.parametrize("training", [False, True])
 def test_torchvisions_heads_are_equal_to_the_bit(torchvision: ModuleType, training: bool) -> None:
     """With heads: in training mode (dropout off, BatchNorm in eval) all three outputs, in eval mode the logits."""
