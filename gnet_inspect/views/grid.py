@@ -4,8 +4,6 @@ The terminal drawing is laid out here: rows never wrap, columns are dropped in t
 terminal is narrow, and a hundred thousand rows take a second. Rich styles the lines where colour is wanted.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 
 from msgspec import Struct
@@ -144,6 +142,9 @@ def _indented(cell: str) -> str:
 
 def draw_csv(grid: Grid) -> str:
     """RFC 4180 but for the line ends, plain newlines: exact values, one header row, nothing else."""
+    import csv
+    import io
+
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow([column.exact for column in grid.columns])

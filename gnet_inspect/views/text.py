@@ -1,6 +1,5 @@
 """Text from strangers, made safe for where it is drawn."""
 
-import unicodedata
 from collections.abc import Sequence
 
 
@@ -16,6 +15,8 @@ def printable(text: str) -> str:
 
 
 def _escaped(character: str) -> str:
+    import unicodedata
+
     if character.isprintable() and unicodedata.category(character) not in ("Cf", "Cc", "Cs", "Zl", "Zp"):
         return character
     return character.encode("unicode_escape").decode("ascii")
