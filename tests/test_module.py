@@ -335,3 +335,16 @@ def test_memory_is_not_guarded_where_nobody_can_tell_it(monkeypatch: pytest.Monk
     """Without psutil a module is built all the same."""
     monkeypatch.setattr("gnet_inspect.runtime.module.find_spec", lambda _: None)
     assert build_module(graph_of(SMALL)).training
+
+
+def test_a_head_may_read_what_the_network_returns() -> None:
+    """The logits stay, also where a head reads them last, and in place."""
+    text = """
+stages: {s: {f: Flatten, fc: {Linear: {out_features: 4}}}}
+heads: {h: {from: fc, layers: [{ReLU: {inplace: true}}]}}
+"""
+    net = build_module(graph_of(text, mode="train"))
+    x = torch.randn(2, 3, 32, 32)
+    output = net(x)
+    assert torch.equal(output.logits, net.eval()(x))
+    assert torch.equal(output.heads["h"], torch.relu(output.logits))
