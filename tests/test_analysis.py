@@ -147,3 +147,18 @@ def test_a_field_beyond_exact_numbers_is_refused() -> None:
     pool = "{MaxPool2d: {kernel_size: 1, stride: 2000000000}}"
     with pytest.raises(UsageError, match=r"layer `x.1`: expected a receptive field that can be counted exactly"):
         summarize(graph_of(f"stages: {{s: {{x: [{{repeat: {{times: 600, layer: {pool}}}}}]}}}}"))
+
+
+def test_a_table_shows_what_nobody_can_count_as_unknown() -> None:
+    """A question mark, and its name under the table; never a zero."""
+    from gnet_inspect.views.grid import draw_text
+    from gnet_inspect.views.summary import Selection, summary_grid
+
+    graph = graph_of("stages: {s: {a: {Conv2d: {out_channels: 3, kernel_size: 1}}, b: ReLU}}")
+    opaque = replace(graph.nodes[1], op=Opaque("GroupNorm", graph.nodes[1].output_shape))
+    graph = replace(graph, nodes=(graph.nodes[0], opaque))
+    lines = [line for line, _ in draw_text(summary_grid(summarize(graph), graph, Selection("layer")))]
+    row = next(line.split() for line in lines if line.startswith("  b "))
+    assert row[:3] == ["b", "GroupNorm", "a"]
+    assert row.count("?") == 4
+    assert lines[-1].endswith("1 of 2 nodes counted; nobody can count b")

@@ -97,10 +97,8 @@ def _read_parameters(cls: type[Op]) -> dict[str, Parameter]:
     annotations: dict[str, Any] = {}
     for base in reversed(cls.__mro__):
         annotations.update(get_annotations(base))
-    return {
-        name: Parameter(name, next(item for item in get_args(annotations[name]) if isinstance(item, Kind)), default)
-        for name, default in defaults.items()
-    }
+    kinds = {name: [item for item in get_args(annotations[name]) if isinstance(item, Kind)] for name in defaults}
+    return {name: Parameter(name, kinds[name][0], default) for name, default in defaults.items() if kinds[name]}
 
 
 def spatial(kind: str, inputs: Shapes) -> Shape:

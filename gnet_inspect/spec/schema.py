@@ -171,7 +171,11 @@ def _published() -> dict[str, Any]:
     return _object(
         {
             "source": TEXT,
-            "units": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+            "units": {
+                "type": "object",
+                "propertyNames": {"pattern": "^[A-Za-z]$"},
+                "additionalProperties": {"type": "integer", "minimum": 1},
+            },
             "params_are": {"enum": ["weights", "parameters"]},
             "rows": {"type": "array", "items": _object({"nodes": nodes, **figures, **said}, ["nodes"])},
             "totals": _object({**figures, **said}, []),

@@ -55,6 +55,8 @@ COLUMNS = {
     )
 }
 COUNTED = ("params", "buffers", "macs", "flops", "activation_bytes")
+# What is not known of a layer outside the vocabulary.
+COSTS = ("params", "params_percent", "buffers", "macs", "macs_percent", "flops", "intensity")
 SHARES = {"params_percent": "params", "macs_percent": "macs"}
 TABLE_COLUMNS = ("name", "kind", "output_shape", "params", "params_percent", "macs", "macs_percent", "activation_bytes")
 LAYER_COLUMNS = ("name", "kind", "inputs", *TABLE_COLUMNS[2:], "receptive_field")
@@ -90,6 +92,8 @@ class Row(Struct):
     level: int = 0
     style: str = ""
     rule_above: bool = False
+    # A layer nobody can count: what it costs is not known, which is not nothing.
+    unknown: bool = False
 
 
 class Selection(Struct, frozen=True):
@@ -224,7 +228,8 @@ class _RowMaker:
             described = f"concat {'+'.join(str(shape[1]) for shape in layer.input_shapes)}={layer.output_shape[1]}"
         else:
             described = self.nodes[index].op.describe()
-        return Row(name, described, layer, layer.kind, level, "dim" if level > 1 and not layer.params else "")
+        style = "dim" if level > 1 and not layer.params else ""
+        return Row(name, described, layer, layer.kind, level, style, unknown=not self.nodes[index].op.counted)
 
     def _group(self, group: Group, level: int, name: str) -> Row:
         layers = [self.layers[index] for index in group.nodes()]
@@ -318,7 +323,10 @@ def _drawn_column(name: str, rows: list[Row], summary: Summary) -> tuple[Column,
     else:
         draw = partial(_text, name=name)
     texts = {value: draw(value) for value in dict.fromkeys(values)}
-    return column, [texts[value] for value in values]
+    drawn = [texts[value] for value in values]
+    if name in COSTS:
+        drawn = ["?" if row.unknown else text for row, text in zip(rows, drawn, strict=True)]
+    return column, drawn
 
 
 def _text(value: Any, name: str) -> str:
