@@ -164,3 +164,16 @@ def test_a_branch_without_layers_reads_the_same_tensor() -> None:
     """An identity branch is no node: concat and add read the block's input."""
     graph = graph_of("stages: {s: {a: {concat: [{}, {b: ReLU}]}}}")
     assert graph.nodes[-1].inputs == ("input", "b")
+
+
+def test_a_misspelt_edit_is_named_where_the_spec_fails_without_it() -> None:
+    """Who edits to mend a shape, and misses, is told so."""
+    text = """
+stages:
+  s:
+    a: {Conv2d: {out_channels: 8, kernel_size: 3}}
+    b: {add: [{}, {c: {Conv2d: {out_channels: 4, kernel_size: 1}}}]}
+"""
+    assert shape(edited("c.out_channels=8", text=text), "b") == (1, 8, 30, 30)
+    with pytest.raises(SpecError, match=r"equal shape.*\(up to here nothing had the edited path `b.c.out_channels`\)"):
+        edited("b.c.out_channels=8", text=text)

@@ -72,6 +72,19 @@ class Expander:
     # --- the network ---
 
     def graph(self) -> Graph:
+        """Expand the whole spec. Raises SpecError, and UsageError for edits that met nothing."""
+        try:
+            return self._graph()
+        except SpecError as error:
+            if not self.edits.unused or error.path in self.edits.unused:
+                raise
+            # The edit that was to mend it may have been misspelt.
+            unmet = ", ".join(f"`{path}`" for path in self.edits.unused)
+            hint = f"{error.hint}; " if error.hint else ""
+            hint += f"up to here nothing had the edited path {unmet}"
+            raise SpecError(error.fact, file=error.file, line=error.line, path=error.path, hint=hint) from None
+
+    def _graph(self) -> Graph:
         model = self.binder.model()
         if self.mode == "train":
             for head in self.spec.heads:
