@@ -11,6 +11,9 @@ BYTE_UNITS = (("B", 1), ("kB", 10**3), ("MB", 10**6), ("GB", 10**9), ("TB", 10**
 
 Unit = tuple[str, int]
 
+# JSON numbers are exact up to here; no network comes near it.
+LARGEST_EXACT = 2**53
+
 DTYPE_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "fp64": 8, "int8": 1}
 
 

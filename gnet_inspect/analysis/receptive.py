@@ -12,6 +12,7 @@ from msgspec import Struct
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import INPUT, Graph
 from gnet_inspect.ops.base import POINT
+from gnet_inspect.units import LARGEST_EXACT
 
 
 class Field(Struct, frozen=True):
@@ -24,8 +25,6 @@ class Field(Struct, frozen=True):
     jump: tuple[float, float]
 
 
-# JSON numbers are exact up to here.
-LARGEST_EXACT = 2**53
 START = Field((1, 1), (1, 1))
 
 

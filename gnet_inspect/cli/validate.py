@@ -9,6 +9,7 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
     Example: gnet-inspect validate mine.yaml
     """
     from gnet_inspect.analysis.audit import check_nodes
+    from gnet_inspect.analysis.summary import SCHEMA_VERSION
     from gnet_inspect.cli.output import FORMATS, emit_result
     from gnet_inspect.graph import MODES, build_graph
     from gnet_inspect.units import count
@@ -21,7 +22,7 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
     params, macs = (sum(getattr(node, name) for node in graphs["eval"].nodes) for name in ("params", "macs"))
     heads = ", ".join(head.name for head in read.heads) or "no heads"
     facts = f"{len(graphs['eval'].nodes)} layers, {count(params)} params, {count(macs)} MACs, {heads}"
-    result = {"schema_version": 1, "file": read.file, "model": read.name, "ok": True}
+    result = {"schema_version": SCHEMA_VERSION, "file": read.file, "model": read.name, "ok": True}
     columns = (
         Column("file", "file", keep=1),
         Column("model", "model"),

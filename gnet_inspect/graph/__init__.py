@@ -92,12 +92,12 @@ def _check_same_weights(graph: Graph, reference: Graph, expansion: Expander) -> 
             raise expansion.error_at(node.name, fact, "--resize accepts the new network")
 
 
-def _with_overrides(graph: Graph, values: Mapping[str, object]) -> Graph:
+def _with_overrides(graph: Graph, values: Mapping[str, Value]) -> Graph:
     if not values:
         return graph
     from msgspec.structs import replace
 
-    edits = tuple(f"{path}={_yaml(value.plain())}" for path, value in values.items() if isinstance(value, Value))
+    edits = tuple(f"{path}={_yaml(value.plain())}" for path, value in values.items())
     return replace(graph, overrides=edits)
 
 

@@ -6,6 +6,7 @@ thousand equal blocks costs ten thousand names and nodes, and little else.
 
 from collections.abc import Iterator
 from itertools import repeat
+from math import prod
 from typing import Any
 
 from msgspec import Struct
@@ -28,13 +29,11 @@ from gnet_inspect.spec.model import (
     Sequence,
     Spec,
 )
-from gnet_inspect.units import dimensions
+from gnet_inspect.units import LARGEST_EXACT, dimensions
 
 MAX_NODES = 200_000
 # Members of repeats that leave nothing behind still take time: they are bounded too.
 MAX_STEPS = 500_000
-# JSON numbers are exact up to here; no network comes near it.
-LARGEST_TOTAL = 2**53
 TIMES = Integer(0)
 
 _SOURCE = -1  # the network's input, where other values are indices of nodes
@@ -45,6 +44,7 @@ class _Facts(Struct):
     params: int
     buffers: int
     macs: int
+    elements: int
 
 
 class Expander:
@@ -245,7 +245,9 @@ class Expander:
                     for source, shape in zip(sources[:8], shapes, strict=False)
                 ) + (", ..." if len(sources) > 8 else "")
                 raise self._error(layer, f"layer `{path}` cannot take its input from {read}: {error}") from None
-            facts = self.facts[key] = _Facts(output, op.params(shapes), op.buffers(shapes), op.macs(shapes, output))
+            facts = self.facts[key] = _Facts(
+                output, op.params(shapes), op.buffers(shapes), op.macs(shapes, output), prod(output)
+            )
         index = len(self.nodes)
         if index >= MAX_NODES:
             raise self._error(layer, f"expected a network of at most {MAX_NODES:,} layers, got more")
@@ -260,15 +262,12 @@ class Expander:
         return index
 
     def _count(self, facts: _Facts, layer: Layer, path: str) -> None:
-        elements = 1
-        for size in facts.output_shape:
-            elements *= size
         totals = self.totals
         # In the units that are shown: bytes in the widest dtype, FLOPs.
         totals[0] += 8 * (facts.params + facts.buffers)
         totals[1] += 2 * facts.macs
-        totals[2] += 8 * elements
-        if max(totals) > LARGEST_TOTAL:
+        totals[2] += 8 * facts.elements
+        if max(totals) > LARGEST_EXACT:
             raise self._error(
                 layer, f"expected a network that can be counted exactly, got totals above 2^53 at layer `{path}`"
             )

@@ -13,10 +13,6 @@ from msgspec import Struct
 LARGEST_INTEGER = 2**31 - 1
 
 
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
 class TooLargeError(ValueError):
     """The right kind of number, but larger than any size in a network."""
 
@@ -38,7 +34,7 @@ class Kind(Struct, frozen=True):
         raise NotImplementedError
 
     def schema(self) -> dict[str, Any]:
-        """What JSON Schema says of it."""
+        """What JSON Schema says of it: every kind that an argument of the vocabulary has."""
         raise NotImplementedError
 
     def element(self) -> "Kind | None":
@@ -191,8 +187,8 @@ class Number(Kind, frozen=True):
         return self.words.replace("a number", "numbers", 1)
 
     def read(self, value: object) -> float:
-        if _is_integer(value) or isinstance(value, float):
-            number = float(value)  # type: ignore[arg-type]  # an int or a float, by the line above
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            number = float(value)
             fits = self.low is None or (number > self.low if self.above else number >= self.low)
             if isfinite(number) and fits and (self.high is None or number <= self.high):
                 return number
@@ -299,10 +295,6 @@ class Elements(Kind, frozen=True):
                 raise self._refuse(error) from None
         raise self._refuse()
 
-    def schema(self) -> dict[str, Any]:
-        number = len(self.kinds)
-        return {"type": "array", "items": [k.schema() for k in self.kinds], "minItems": number, "maxItems": number}
-
     def element(self) -> Kind:
         return self.kinds[0]
 
@@ -323,9 +315,6 @@ class Every(Kind, frozen=True):
     def read(self, value: object) -> Any:
         forms = [kind.read(value) for kind in self.kinds]
         return forms[0]
-
-    def schema(self) -> dict[str, Any]:
-        return {"allOf": [kind.schema() for kind in self.kinds]}
 
     def element(self) -> Kind | None:
         return self.kinds[0].element()
@@ -353,9 +342,6 @@ class AnyValue(Kind, frozen=True):
     def read(self, value: object) -> Any:
         return tuple(value) if isinstance(value, list) else value
 
-    def schema(self) -> dict[str, Any]:
-        return {}
-
 
 class LayerKind(Kind, frozen=True):
     """A parameter that holds a layer."""
@@ -370,9 +356,6 @@ class LayerKind(Kind, frozen=True):
 
     def read(self, value: object) -> Any:
         return value
-
-    def schema(self) -> dict[str, Any]:
-        return {"$ref": "#/definitions/layer"}
 
 
 LAYER = LayerKind()

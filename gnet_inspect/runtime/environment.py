@@ -6,6 +6,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
 from gnet_inspect.analysis.environment import Examination, Part
+from gnet_inspect.analysis.summary import SCHEMA_VERSION
 from gnet_inspect.errors import INSTALL_TORCH
 
 
@@ -27,9 +28,8 @@ def examine() -> Examination:
         _package("pygraphviz", "diagrams: svg, png, pdf", "pip install pygraphviz"),
         Part("dot", shutil.which("dot"), "diagrams, where pygraphviz is missing", "apt-get install graphviz"),
     ]
-    return Examination(
-        1, tuple(Part(part.name, part.found, part.purpose, "" if part.found else part.remedy) for part in parts)
-    )
+    mended = (Part(part.name, part.found, part.purpose, "" if part.found else part.remedy) for part in parts)
+    return Examination(SCHEMA_VERSION, tuple(mended))
 
 
 def version_of(package: str) -> str | None:

@@ -86,8 +86,7 @@ class LayerReader(Reader):
 
     def _entry_name(self, item: Value, name: str) -> None:
         if name in VOCABULARY or name in ("concat", "add", "repeat"):
-            hint = f"in a mapping the keys are names: write `some_name: {{{name}: ...}}`, or a list"
-            raise self.error(item, f"expected a name for the layer, got `{name}`", hint)
+            raise self.error(item, f"expected a name for the layer, got `{name}`", _unnamed(name))
         self.name(item, name, "layer")
 
     def _check_not_a_call(self, item: Value, name: str) -> None:
@@ -98,8 +97,8 @@ class LayerReader(Reader):
             return
         known = {parameter.data for parameter in params.data if isinstance(parameter.data, str)}
         if set(item.data) <= known and not any(key in VOCABULARY or key in self.definitions for key in item.data):
-            hint = f"in a mapping the keys are names: write `some_name: {{{name}: ...}}`, or a list"
-            raise self.error(item, f"expected a name over a layer, got the block `{name}` over its arguments", hint)
+            fact = f"expected a name over a layer, got the block `{name}` over its arguments"
+            raise self.error(item, fact, _unnamed(name))
 
     def layer(self, value: Value, scope: Scope, listed: bool = False) -> Layer:
         self._depth += 1
@@ -312,6 +311,11 @@ class LayerReader(Reader):
             raise self.error(value, f"expected a parameter that holds a layer, got the element `{value.data}`")
         owner.elements[name].setdefault(int(element), []).append(kind)
         return Reference(name, int(element))
+
+
+def _unnamed(name: str) -> str:
+    """How to mend a call that stands where a name should."""
+    return f"in a mapping the keys are names: write `some_name: {{{name}: ...}}`, or a list"
 
 
 def _references(data: object) -> set[str]:

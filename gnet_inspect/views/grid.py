@@ -25,7 +25,10 @@ class Column(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """One row: a text for each column, the exact values for CSV, and how it is styled ("" or a rich style)."""
+    """One row: a text for each column, the exact values for CSV, and how it is styled ("" or a rich style).
+
+    Texts are as they came: each drawing escapes them for where it is drawn.
+    """
 
     cells: tuple[str, ...]
     exact: tuple[object, ...] = ()

@@ -3,7 +3,6 @@
 from gnet_inspect.analysis.listing import ListedModel, Listing, PublishedAccuracy
 from gnet_inspect.units import column_unit, dimensions, in_unit
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import printable
 
 
 def listing_grid(listing: Listing) -> Grid:
@@ -31,15 +30,15 @@ def listing_grid(listing: Listing) -> Grid:
         lines.append(
             Line(
                 (
-                    printable(model.model),
-                    printable(model.title),
+                    model.model,
+                    model.title,
                     str(model.year or ""),
                     dimensions(model.input),
                     in_unit(totals.params, params),
                     in_unit(totals.macs, macs),
                     "" if top1 is None else f"{top1:.2f}",
                     "" if top5 is None else f"{top5:.2f}",
-                    printable(source),
+                    source,
                 ),
                 (
                     model.model,

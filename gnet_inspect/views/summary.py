@@ -27,7 +27,7 @@ from gnet_inspect.units import (
     percent,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import headline, printable
+from gnet_inspect.views.text import headline
 
 CONVENTION = "MACs: multiply-accumulates of convolutions and linear layers, biases not counted; 1 MAC = 2 FLOPs"
 DEPTHS = ("stage", "block", "layer")
@@ -309,7 +309,7 @@ def _drawn_column(name: str, rows: list[Row], summary: Summary) -> tuple[Column,
     """One column with its texts; every distinct value is written once, for large networks repeat themselves."""
     column = COLUMNS[name]
     if name == "name":
-        return column, ["  " * row.level + printable(row.name) for row in rows]
+        return column, ["  " * row.level + row.name for row in rows]
     values = _values(SHARES.get(name, name), rows, summary)
     draw: Callable[[Any], str]
     if name in SHARES:
@@ -334,7 +334,7 @@ def _text(value: Any, name: str) -> str:
         return ""
     if name == "intensity":
         return f"{value:.2f}"
-    return printable(str(_written(value, name)))
+    return str(_written(value, name))
 
 
 def _written(value: Any, name: str) -> object:
@@ -382,4 +382,4 @@ def _below(summary: Summary) -> tuple[str, ...]:
 def _unknown(names: tuple[str, ...]) -> str:
     if not names:
         return ""
-    return f"; nobody can count {', '.join(map(printable, names[:8]))}" + (", ..." if len(names) > 8 else "")
+    return f"; nobody can count {', '.join(names[:8])}" + (", ..." if len(names) > 8 else "")

@@ -62,4 +62,4 @@ def headline(title: str, model: str, overrides: Sequence[str]) -> str:
     'GoogLeNet - googlenet classes=10'
     """
     name = " ".join([model, *overrides])
-    return printable(name if title == model else f"{title} - {name}")
+    return name if title == model else f"{title} - {name}"

@@ -5,7 +5,7 @@ from gnet_inspect.errors import show
 from gnet_inspect.graph import Graph
 from gnet_inspect.units import dimensions
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import headline, printable
+from gnet_inspect.views.text import headline
 
 COLUMNS = (
     Column("what", "what"),
@@ -84,8 +84,8 @@ def _audit_line(row: AuditRow) -> Line:
     exact = "" if row.exact is None else f"{row.exact:,}" if isinstance(row.exact, int) else f"{row.exact:,.4g}"
     # "+ 0.0" turns a rounded -0.0 into 0.0.
     deviation = "" if row.deviation is None else f"{round(row.deviation, 1) + 0.0:+.1f} %"
-    what = f"{row.what} of {printable(row.row)}"
-    texts = (what, printable(row.source), row.published, exact, deviation, row.verdict)
+    what = f"{row.what} of {row.row}"
+    texts = (what, row.source, row.published, exact, deviation, row.verdict)
     return Line(texts, style=STYLES.get(row.verdict, ""))
 
 
@@ -95,7 +95,7 @@ def _explanations(result: Verification) -> list[str]:
     for row in result.published:
         if row.note:
             said.setdefault((row.row, row.note), []).append(row.verdict)
-    return [f"{verdicts[0]}: {printable(row)}: {printable(note)}" for (row, note), verdicts in said.items()]
+    return [f"{verdicts[0]}: {row}: {note}" for (row, note), verdicts in said.items()]
 
 
 def _conclusion(result: Verification) -> str:
