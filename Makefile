@@ -42,11 +42,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/.created
 	$(PIP) --editable .
 	@touch $@
 
-# The tests need torchvision's models only, not its compiled operators and what those pull in.
+# The tests need the models of torchvision and timm only, not compiled operators and what else those pull in.
 $(VENV)/.developing: pyproject.toml constraints.txt | $(VENV)/.created
 	$(PIP) torch==2.13.0
 	$(PIP) --editable ".[dev]"
-	$(PIP) --no-deps torchvision==0.28.0 || echo "torchvision is not to be had here: its tests will be skipped"
+	$(PIP) --no-deps torchvision==0.28.0 timm==1.0.31 || echo "no torchvision or timm to be had here: their tests will be skipped"
 	@touch $@ $(VENV)/.installed
 
 clean:
