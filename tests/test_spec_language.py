@@ -150,6 +150,14 @@ stages:
     assert names(graph_of(text, overrides={"on": True}))[:5] == ["gone", "x", "y.0", "y.1", "y.2"]
 
 
+def test_a_layer_may_be_called_repeat() -> None:
+    """Over times and layer it is the grammar's word, over anything else a name."""
+    graph = graph_of("stages: {s: {repeat: [{repeat: {times: 2, layer: ReLU}}]}}")
+    assert [node.name for node in graph.nodes] == ["repeat.0", "repeat.1"]
+    with pytest.raises(SpecError, match="expected a name for the layer, got `repeat`"):
+        graph_of("stages: {s: {repeat: {times: 2, layer: ReLU}}}")
+
+
 def test_repeat_stands_for_n_layers_in_a_list() -> None:
     """Members of a repeat are members of the list; zero of them are none; a repeat may repeat."""
     text = """

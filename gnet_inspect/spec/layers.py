@@ -85,7 +85,9 @@ class LayerReader(Reader):
         return Sequence(tuple(entries), value.line, value.path)
 
     def _entry_name(self, item: Value, name: str) -> None:
-        if name in VOCABULARY or name in ("concat", "add", "repeat"):
+        # As a layer `repeat` stands over times and layer; over anything else it can only be a name (timm has such).
+        named = name == "repeat" and not (isinstance(item.data, dict) and item.data.keys() & {"times", "layer"})
+        if name in VOCABULARY or (name in ("concat", "add", "repeat") and not named):
             raise self.error(item, f"expected a name for the layer, got `{name}`", _unnamed(name))
         self.name(item, name, "layer")
 
