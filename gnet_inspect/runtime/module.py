@@ -107,10 +107,14 @@ def build_module(
     free = overwritable(graph)
     with target:
         network = _empty_network(graph, planner)
-        for path in planner.scopes:
-            plan = planner.scope(path)
-            _add(network, path, Members() if plan is None else Block(plan))
+        made: set[str] = set()
         for node in graph.nodes:
+            # A scope comes right before its first layer, so that the state dict is in execution order.
+            for path in planner.scopes_of(node.name):
+                if path not in made:
+                    made.add(path)
+                    plan = planner.scope(path)
+                    _add(network, path, Members() if plan is None else Block(plan))
             _add(network, node.name, build_layer(node.op, node.input_shapes, node.name in free))
     return network if dtype is None else network.to(dtype)
 

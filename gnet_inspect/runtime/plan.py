@@ -44,9 +44,8 @@ class Planner:
         # Outer scopes first, each with its nodes.
         self.scopes: dict[str, list[Node]] = {}
         for node in graph.nodes:
-            parts = node.name.split(".")[:-1]
-            for length in range(1, len(parts) + 1):
-                self.scopes.setdefault(".".join(parts[:length]), []).append(node)
+            for path in self.scopes_of(node.name):
+                self.scopes.setdefault(path, []).append(node)
         self._place = {node.name: index for index, node in enumerate(graph.nodes)}
         self._readers: dict[str, list[str]] = {}
         for node in graph.nodes:
@@ -54,6 +53,12 @@ class Planner:
                 self._readers.setdefault(name, []).append(node.name)
         self._kept = {graph.output, *(head.output for head in graph.heads)}
         self._sources = {path: self._source(path, nodes) for path, nodes in self.scopes.items()}
+
+    @staticmethod
+    def scopes_of(name: str) -> list[str]:
+        """The paths of the scopes a layer lies in, outermost first."""
+        parts = name.split(".")[:-1]
+        return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
     def network(self, heads: bool) -> Plan:
         """The plan of the whole network, with its heads or without; the main output comes first."""
