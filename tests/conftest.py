@@ -10,8 +10,23 @@ from typing import Any, NamedTuple
 
 import pytest
 
-# Specs with torchvision's own names, and the model each is there.
-TORCHVISION = {"googlenet_torchvision": "googlenet", "vgg16": "vgg16"}
+# Specs with another library's own names, and the (library, model) each is there.
+TWINS = {
+    "googlenet_torchvision": ("torchvision", "googlenet"),
+    **{
+        name: ("torchvision", name)
+        for name in (
+            "alexnet",
+            "inception_v3",
+            *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
+            *(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")),
+        )
+    },
+    "inception_v4": ("timm", "inception_v4"),
+    "inception_resnet_v2": ("timm", "inception_resnet_v2"),
+}
+# What torchvision calls the heads of a model in the order of ours.
+AUXILIARIES = {"googlenet_torchvision": ("aux_logits1", "aux_logits2"), "inception_v3": ("aux_logits",)}
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -89,11 +104,21 @@ def torchvision() -> ModuleType:
     return module
 
 
-def torchvision_model(torchvision: ModuleType, spec: str, heads: bool, **options: object) -> Any:
-    """torchvision's own model of a spec, its weights as torch's layers make them."""
-    if spec == "googlenet_torchvision":
-        options |= {"aux_logits": heads}
-    return getattr(torchvision.models, TORCHVISION[spec])(weights=None, init_weights=False, **options)
+def twin(libraries: ModuleType, spec: str, heads: bool = False, **options: object) -> Any:  # noqa: ARG001
+    """The other library's own model of a spec, its weights as torch's layers make them.
+
+    `libraries` is the torchvision fixture: timm needs it, too, to be imported.
+    """
+    library, name = TWINS[spec]
+    if library == "timm":
+        return pytest.importorskip("timm").create_model(name, pretrained=False, **options)
+    import torchvision
+
+    if spec in AUXILIARIES:
+        options |= {"aux_logits": heads, "init_weights": False}
+    elif spec.startswith("vgg"):
+        options |= {"init_weights": False}
+    return getattr(torchvision.models, name)(weights=None, **options)
 
 
 @pytest.fixture

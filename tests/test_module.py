@@ -12,7 +12,7 @@ from gnet_inspect.errors import MissingError, UsageError
 from gnet_inspect.graph import Graph, build_graph
 from gnet_inspect.ops import Opaque
 from gnet_inspect.spec import load_spec
-from tests.conftest import TORCHVISION, torchvision_model
+from tests.conftest import AUXILIARIES, TWINS, twin
 from tests.specs import graph_of
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -52,14 +52,14 @@ def image(graph: Graph, seed: int = 0) -> Any:
 @pytest.mark.torchvision
 @pytest.mark.parametrize(
     ("spec", "options"),
-    [*((spec, {}) for spec in TORCHVISION), ("googlenet_torchvision", {"transform_input": True})],
+    [*((spec, {}) for spec in TWINS), *((spec, {"transform_input": True}) for spec in AUXILIARIES)],
 )
-def test_torchvisions_state_dict_loads_and_outputs_are_equal_to_the_bit(
+def test_the_other_librarys_state_dict_loads_and_outputs_are_equal_to_the_bit(
     torchvision: ModuleType, spec: str, options: dict[str, object]
 ) -> None:
-    """Without heads, on random weights and input."""
+    """Without heads, on random weights and input: torchvision's and timm's models of the catalogue."""
     graph = build_graph(load_spec(spec), (2, 3, 96, 128), overrides=options)
-    theirs = torchvision_model(torchvision, spec, heads=False, **options).eval()
+    theirs = twin(torchvision, spec, **options).eval()
     ours = build_module(graph).eval()
     ours.load_state_dict(theirs.state_dict(), strict=True)
     assert list(ours.state_dict()) == list(theirs.state_dict())
@@ -69,10 +69,12 @@ def test_torchvisions_state_dict_loads_and_outputs_are_equal_to_the_bit(
 
 @pytest.mark.torchvision
 @pytest.mark.parametrize("training", [False, True])
-def test_torchvisions_heads_are_equal_to_the_bit(torchvision: ModuleType, training: bool) -> None:
-    """With heads: in training mode (dropout off, BatchNorm in eval) all three outputs, in eval mode the logits."""
-    graph = build_graph(load_spec("googlenet_torchvision"), (2, 3, 224, 224), mode="train")
-    theirs = torchvision.models.googlenet(weights=None, aux_logits=True, init_weights=False)
+@pytest.mark.parametrize("spec", AUXILIARIES)
+def test_torchvisions_heads_are_equal_to_the_bit(torchvision: ModuleType, spec: str, training: bool) -> None:
+    """With heads: in training mode (dropout off, BatchNorm in eval) all outputs, in eval mode the logits."""
+    loaded = load_spec(spec)
+    graph = build_graph(loaded, (2, *loaded.input), mode="train")
+    theirs = twin(torchvision, spec, heads=True)
     ours = build_module(graph)
     ours.load_state_dict(theirs.state_dict(), strict=True)
     for network in (ours, theirs):
@@ -86,9 +88,9 @@ def test_torchvisions_heads_are_equal_to_the_bit(torchvision: ModuleType, traini
         assert torch.equal(mine, other)
         return
     assert torch.equal(mine.logits, other.logits)
-    assert list(mine.heads) == ["aux1", "aux2"]
-    assert torch.equal(mine.heads["aux1"], other.aux_logits1)
-    assert torch.equal(mine.heads["aux2"], other.aux_logits2)
+    assert list(mine.heads) == [head.name for head in loaded.heads]
+    for name, theirs_name in zip(mine.heads, AUXILIARIES[spec], strict=True):
+        assert torch.equal(mine.heads[name], getattr(other, theirs_name))
 
 
 def test_the_module_of_an_eval_graph_returns_logits_in_either_mode() -> None:
