@@ -104,19 +104,14 @@ def torchvision() -> ModuleType:
     return module
 
 
-def twin(libraries: ModuleType, spec: str, heads: bool = False, **options: object) -> Any:  # noqa: ARG001
-    """The other library's own model of a spec, its weights as torch's layers make them.
-
-    `libraries` is the torchvision fixture: timm needs it, too, to be imported.
-    """
+def twin(torchvision: ModuleType, spec: str, *, heads: bool = False, **options: Any) -> Any:
+    """The other library's own model of a spec, its weights as torch's layers make them (timm imports torchvision)."""
     library, name = TWINS[spec]
     if library == "timm":
         return pytest.importorskip("timm").create_model(name, pretrained=False, **options)
-    import torchvision
-
     if spec in AUXILIARIES:
-        options |= {"aux_logits": heads, "init_weights": False}
-    elif spec.startswith("vgg"):
+        options |= {"aux_logits": heads}
+    if spec in AUXILIARIES or spec.startswith("vgg"):
         options |= {"init_weights": False}
     return getattr(torchvision.models, name)(weights=None, **options)
 

@@ -55,7 +55,7 @@ def image(graph: Graph, seed: int = 0) -> Any:
     [*((spec, {}) for spec in TWINS), *((spec, {"transform_input": True}) for spec in AUXILIARIES)],
 )
 def test_the_other_librarys_state_dict_loads_and_outputs_are_equal_to_the_bit(
-    torchvision: ModuleType, spec: str, options: dict[str, object]
+    torchvision: ModuleType, spec: str, options: dict[str, Any]
 ) -> None:
     """Without heads, on random weights and input: torchvision's and timm's models of the catalogue."""
     graph = build_graph(load_spec(spec), (2, 3, 96, 128), overrides=options)

@@ -7,7 +7,7 @@ Four verdicts: "agrees" (within the printed rounding), "close" (within 5 %), "er
 from collections.abc import Callable
 
 from gnet_inspect.analysis.depth import weight_layers
-from gnet_inspect.analysis.verification import AuditRow
+from gnet_inspect.analysis.verification import AuditRow, AuditSource
 from gnet_inspect.errors import SpecError, nearest
 from gnet_inspect.graph import Graph, Node, build_graph
 from gnet_inspect.ops import Conv2d, Linear
@@ -34,6 +34,15 @@ def audit(spec: Spec) -> tuple[AuditRow, ...]:
             rows += _judge_row(published, published.totals, "total", list(graph.nodes), lambda: weight_layers(graph))
         rows += [_judge_claim(spec, graph, published, claim) for claim in published.claims]
     return tuple(rows)
+
+
+def audited_sources(spec: Spec) -> tuple[AuditSource, ...]:
+    """The sources whose figures are to be read in a way of their own, and how."""
+    return tuple(
+        AuditSource(item.source, item.params_are, dict(item.units), item.note)
+        for item in spec.published
+        if item.units or item.note or (item.params_are == "weights" and (item.rows or item.totals))
+    )
 
 
 def check_nodes(spec: Spec, graph: Graph) -> None:
@@ -121,26 +130,28 @@ def _depth(nodes: list[Node]) -> int:
 
 
 def _judge_claim(spec: Spec, graph: Graph, published: Published, claim: Claim) -> AuditRow:
-    """ "12 x fewer parameters than AlexNet": a ratio between two models of the catalogue."""
-    sizes = [_total(spec, graph, name, claim.ratio) for name in (claim.of, claim.to)]
-    label, what = f"{claim.of} / {claim.to}", f"{claim.ratio} ratio"
+    """ "12 x fewer parameters than AlexNet": a ratio between two models, or between two networks written out."""
+    names = [side if isinstance(side, str) else side.name for side in (claim.of, claim.to)]
+    of, to = (_total(spec, graph, side, claim.ratio) for side in (claim.of, claim.to))
+    label, what = " / ".join(names), f"{claim.ratio} ratio"
     printed = claim.value.printed
-    of, to = sizes
     if of is None or to is None:
-        reason = f"no model {claim.of if of is None else claim.to} in the catalogue"
+        reason = f"no model {names[0] if of is None else names[1]} in the catalogue"
         return AuditRow(published.source, label, what, printed, None, None, "not run", reason)
     if to == 0:
         return AuditRow(
-            published.source, label, what, printed, None, None, "disagrees", f"{claim.to} has no {claim.ratio}"
+            published.source, label, what, printed, None, None, "disagrees", f"{names[1]} has no {claim.ratio}"
         )
     return _judged(published, label, what, claim.value, of / to, claim.erratum, claim.note)
 
 
-def _total(spec: Spec, graph: Graph, name: str, what: str) -> int | None:
-    if name == spec.name:
+def _total(spec: Spec, graph: Graph, side: str | Spec, what: str) -> int | None:
+    if isinstance(side, Spec):
+        nodes = build_graph(side).nodes
+    elif side == spec.name:
         nodes = graph.nodes
-    elif name in catalogue():
-        nodes = build_graph(load_spec(name)).nodes
+    elif side in catalogue():
+        nodes = build_graph(load_spec(side)).nodes
     else:
         return None
     return sum(node.params if what == "params" else node.macs for node in nodes)

@@ -1,33 +1,47 @@
-"""The catalogue with its totals. The fields are the JSON contract."""
+"""The catalogue with its totals. The fields are the JSON contract.
 
+Totals of the built-in models are kept in specs/catalogue.json, each under the digest of its spec, so that listing
+the whole family costs little more than reading it. A spec whose digest differs is computed anew, and a test computes
+every record anew: what is kept is never stale.
+"""
+
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from typing import Any
 
+import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Totals, summarize
 from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import Spec, catalogue, load_spec
+from gnet_inspect.spec import Spec, catalogue, parse_spec, spec_text
+from gnet_inspect.spec.catalogue import specs_folder
+
+# The kept totals lie beside the specs.
+KEPT = "catalogue.json"
 
 
 class PublishedAccuracy(Struct, frozen=True):
-    """A published accuracy: errors in percent, accuracies turned into errors."""
+    """A published accuracy: errors in percent, accuracies turned into errors. `crops` is None where the source does not
+    average crops but slides over whole images, or does not say."""
 
     source: str
     dataset: str
     top1_error: float | None
     top5_error: float | None
     models: int
-    crops: int
+    crops: int | None
 
 
 class ListedModel(Struct, frozen=True):
-    """One model of the catalogue."""
+    """One model of the catalogue, at its own input."""
 
     model: str
     title: str
     year: int | None
     family: str
-    input: tuple[int, int, int, int]
+    input: tuple[int, ...]
     totals: Totals
     published: tuple[PublishedAccuracy, ...]
     stages: tuple[StageSummary, ...]
@@ -40,9 +54,84 @@ class Listing(Struct, frozen=True):
     models: tuple[ListedModel, ...]
 
 
+class KeptModel(Struct, frozen=True):
+    """A record of specs/catalogue.json: the digest of the spec's text, and what was listed of it."""
+
+    digest: str
+    listed: ListedModel
+
+
 def list_catalogue() -> Listing:
     """Every built-in model, by name, with its totals at its own input and what its sources say of its accuracy."""
-    return Listing(SCHEMA_VERSION, tuple(_listed(load_spec(name)) for name in catalogue()))
+    kept = _kept()
+    return Listing(SCHEMA_VERSION, tuple(_known(name, kept) for name in catalogue()))
+
+
+def select_models(listing: Listing, families: tuple[str, ...] = (), pattern: str | None = None) -> Listing:
+    """The models of some families (all, if none is named) whose name or title matches a glob pattern."""
+    return replace(
+        listing,
+        models=tuple(
+            model
+            for model in listing.models
+            if (not families or model.family in families)
+            and (pattern is None or fnmatchcase(model.model, pattern) or fnmatchcase(model.title, pattern))
+        ),
+    )
+
+
+def keep_catalogue() -> str:
+    """The text of specs/catalogue.json, computed anew."""
+    records = {}
+    for name in catalogue():
+        text, file = spec_text(name)
+        records[name] = KeptModel(_digest(text), _listed(parse_spec(text, file)))
+    lines = (
+        f"{msgspec.json.encode(name).decode()}: {msgspec.json.encode(record).decode()}"
+        for name, record in records.items()
+    )
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def accuracies(spec: Spec) -> tuple[PublishedAccuracy, ...]:
+    """What the sources of a spec say of its accuracy, in their order."""
+    return tuple(_accuracy(published.source, published.accuracy) for published in spec.published if published.accuracy)
+
+
+def best_accuracy(published: Iterable[PublishedAccuracy]) -> PublishedAccuracy | None:
+    """The one to show: of one model on one crop of each image, with both errors and on whole ImageNet if there is such;
+    of these the lowest top-5 error."""
+    single = [item for item in published if item.models == item.crops == 1]
+    return min(single, key=_rank, default=None)
+
+
+def _rank(item: PublishedAccuracy) -> tuple[bool, bool, float]:
+    incomplete = item.top1_error is None or item.top5_error is None
+    error = item.top5_error if item.top5_error is not None else item.top1_error
+    return incomplete, item.dataset != "ImageNet", 100.0 if error is None else error
+
+
+def _kept() -> dict[str, KeptModel]:
+    """The kept records; none where the file is missing or was written by another version of the records."""
+    try:
+        return msgspec.json.decode((specs_folder() / KEPT).read_bytes(), type=dict[str, KeptModel])
+    except (OSError, msgspec.DecodeError):
+        return {}
+
+
+def _known(name: str, kept: dict[str, KeptModel]) -> ListedModel:
+    text, file = spec_text(name)
+    record = kept.get(name)
+    if record is not None and record.digest == _digest(text):
+        return record.listed
+    return _listed(parse_spec(text, file))
+
+
+def _digest(text: bytes) -> str:
+    from hashlib import sha256
+
+    # Line ends are the checkout's business.
+    return sha256(text.replace(b"\r\n", b"\n")).hexdigest()
 
 
 def _listed(spec: Spec) -> ListedModel:
@@ -54,7 +143,7 @@ def _listed(spec: Spec) -> ListedModel:
         spec.family,
         (1, *spec.input),
         summary.totals,
-        tuple(_accuracy(published.source, published.accuracy) for published in spec.published if published.accuracy),
+        accuracies(spec),
         summary.stages,
     )
 
@@ -66,7 +155,7 @@ def _accuracy(source: str, figures: Any) -> PublishedAccuracy:
         _error(figures, "top1"),
         _error(figures, "top5"),
         figures.get("models", 1),
-        figures.get("crops", 1),
+        figures.get("crops"),
     )
 
 

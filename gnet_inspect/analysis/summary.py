@@ -4,6 +4,7 @@ from math import ceil, prod
 
 from msgspec import Struct
 
+from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.memory import peak_activation_bytes
 from gnet_inspect.analysis.receptive import Field, model_field, receptive_fields
 from gnet_inspect.errors import UsageError, expect
@@ -48,7 +49,8 @@ class StageSummary(Struct, frozen=True):
 
 class Totals(Struct, frozen=True):
     """The whole network. `peak_activation_bytes` is reached at `peak_node`; `receptive_field` is that of the last node
-    before the spatial axes vanish, unclipped and clipped to the input."""
+    before the spatial axes vanish, unclipped and clipped to the input; `depth` counts the convolutions and linear
+    layers on the longest path to the output."""
 
     params: int
     buffers: int
@@ -60,6 +62,7 @@ class Totals(Struct, frozen=True):
     peak_node: str
     receptive_field: Size | None
     receptive_field_clipped: Size | None
+    depth: int
 
 
 class Coverage(Struct, frozen=True):
@@ -169,6 +172,7 @@ def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: F
         peak_node=where,
         receptive_field=field.size if field else None,
         receptive_field_clipped=clipped,  # type: ignore[arg-type]  # two sizes in, two out
+        depth=weight_layers(graph),
     )
 
 

@@ -39,6 +39,16 @@ class AuditRow(Struct, frozen=True):
     note: str = ""
 
 
+class AuditSource(Struct, frozen=True):
+    """How a source's figures are to be read: "weights" are parameters without biases and BatchNorm, `units` what its
+    letters mean."""
+
+    source: str
+    params_are: str
+    units: dict[str, int]
+    note: str = ""
+
+
 class Verification(Struct, frozen=True, omit_defaults=True):
     """What `verify --format json` prints. `ok` is False where a check differs or a figure disagrees."""
 
@@ -49,6 +59,8 @@ class Verification(Struct, frozen=True, omit_defaults=True):
     published: tuple[AuditRow, ...]
     # The edits made to the model; JSON has the key where there are any.
     overrides: tuple[str, ...] = ()
+    # How the sources' figures are to be read; JSON has the key where one of them needs it.
+    sources: tuple[AuditSource, ...] = ()
 
 
 def compare(what: str, against: str, pairs: list[tuple[str, object, object]]) -> Check:

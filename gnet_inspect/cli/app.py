@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from gnet_inspect.cli.compare import compare
 from gnet_inspect.cli.doctor import doctor
 from gnet_inspect.cli.list import list_models
 from gnet_inspect.cli.schema import schema
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 
 app.command()(summary)
+app.command()(compare)
 app.command("list")(list_models)
 app.command()(show)
 app.command()(validate)

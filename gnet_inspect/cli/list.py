@@ -1,17 +1,54 @@
 """`gnet-inspect list`: the catalogue."""
 
+from typing import Annotated
+
+import typer
+
 from gnet_inspect.cli import options
 
 
-def list_models(style: options.Format = "table", output: options.Output = None) -> None:
-    """The built-in models: params, MACs, year, accuracy.
+def list_models(
+    family: Annotated[
+        str | None,
+        typer.Option("--family", metavar="A,B,...", help="Models of these families only.", show_default=False),
+    ] = None,
+    pattern: Annotated[
+        str | None,
+        typer.Option(
+            "--filter",
+            metavar="GLOB",
+            help="Models whose name or title matches, such as 'vgg*_bn'.",
+            show_default=False,
+        ),
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option(
+            "--sort", metavar="COLUMN", help="model, title, year, family, params, macs, depth, top1_error, top5_error."
+        ),
+    ] = "model",
+    style: options.Format = "table",
+    output: options.Output = None,
+) -> None:
+    """The built-in models: params, MACs, depth, year, published errors.
 
-    Example: gnet-inspect list --format markdown
+    Example: gnet-inspect list --family inception,vgg --sort macs
     """
-    from gnet_inspect.analysis.listing import list_catalogue
-    from gnet_inspect.cli.output import FORMATS, emit_result
-    from gnet_inspect.views.listing import listing_grid
+    from gnet_inspect.analysis.listing import list_catalogue, select_models
+    from gnet_inspect.cli.output import FORMATS, emit_result, say
+    from gnet_inspect.views.listing import SORTS, listing_grid, sorted_listing
 
     options.one_of("--format", style, FORMATS)
-    result = list_catalogue()
+    options.one_of("--sort", sort, SORTS)
+    listing = list_catalogue()
+    families = options.listed(family)
+    for name in families:
+        options.one_of("--family", name, tuple(sorted({model.family for model in listing.models})))
+    result = sorted_listing(select_models(listing, families, pattern), sort)
     emit_result(result, style, output, lambda: listing_grid(result))
+    if not result.models:
+        say(
+            "list: no model is both of these families and matches the filter"
+            if families
+            else f"--filter: nothing matches {pattern!r}"
+        )

@@ -22,21 +22,39 @@ def emit(text: str, output: Path | None) -> None:
 
 
 def emit_result(
-    result: object, style: str, output: Path | None, grid: Callable[[], Grid], rows: Callable[[], Grid] | None = None
+    result: object,
+    style: str,
+    output: Path | None,
+    grid: Callable[[], Grid | list[Grid]],
+    rows: Callable[[], Grid] | None = None,
 ) -> None:
-    """A result in the format that was asked for: the record as JSON, its table, or (`rows`) what CSV has instead."""
+    """A result in the format that was asked for: the record as JSON, its tables, or (`rows`) what CSV has instead."""
     if style == "json":
         from gnet_inspect.views.json import draw_json
 
         emit(draw_json(result), output)
     elif style == "csv":
-        emit(draw_csv((rows or grid)()), output)
+        (table,) = _tables((rows or grid)())
+        emit(draw_csv(table), output)
     elif style == "markdown":
-        emit(draw_markdown(grid()), output)
+        emit("\n".join(map(draw_markdown, _tables(grid()))), output)
     elif output is not None and str(output) != "-":
-        emit(_plain(draw_text(grid())), output)
+        emit(_plain(_drawn(grid(), None)), output)
     else:
-        _print_styled(draw_text(grid(), terminal_width()))
+        _print_styled(_drawn(grid(), terminal_width()))
+
+
+def _tables(grid: Grid | list[Grid]) -> list[Grid]:
+    return grid if isinstance(grid, list) else [grid]
+
+
+def _drawn(grid: Grid | list[Grid], cells: int | None) -> list[tuple[str, str]]:
+    """The tables one below the other."""
+    lines: list[tuple[str, str]] = []
+    for table in _tables(grid):
+        lines += [("", "")] if lines else []
+        lines += draw_text(table, cells)
+    return lines
 
 
 def say(text: str) -> None:

@@ -35,7 +35,7 @@ def verify(
 
     Example: gnet-inspect verify googlenet --mode train
     """
-    from gnet_inspect.analysis.audit import audit
+    from gnet_inspect.analysis.audit import audit, audited_sources
     from gnet_inspect.analysis.summary import SCHEMA_VERSION
     from gnet_inspect.analysis.verification import Verification
     from gnet_inspect.cli.output import FORMATS, emit_result, say
@@ -51,7 +51,9 @@ def verify(
     figures = audit(spec)
     checks = [] if published else _checks(graph)
     ok = all(check.ok is not False for check in checks) and all(row.verdict != "disagrees" for row in figures)
-    result = Verification(SCHEMA_VERSION, graph.model, ok, tuple(checks), figures, graph.overrides)
+    result = Verification(
+        SCHEMA_VERSION, graph.model, ok, tuple(checks), figures, graph.overrides, audited_sources(spec)
+    )
     emit_result(result, style, output, lambda: verification_grid(result, graph), lambda: verification_rows(result))
     if not ok:
         raise typer.Exit(1)

@@ -150,20 +150,22 @@ class Row(Struct, frozen=True):
 
 
 class Claim(Struct, frozen=True):
-    """A published ratio between two models: `of` has `value` times the `ratio` quantity of `to`."""
+    """A published ratio: `of` has `value` times the `ratio` quantity of `to`. Each of the two is a model of the
+    catalogue by its name, or a small network that the claim itself writes out."""
 
     ratio: str
-    of: str
-    to: str
+    of: "str | Spec"
+    to: "str | Spec"
     value: Figure
     erratum: str = ""
     note: str = ""
 
 
 class Published(Struct, frozen=True):
-    """What one source says of the model."""
+    """What one source says of the model. `units` are those of its letters that it names itself."""
 
     source: str
+    units: Mapping[str, int] = {}
     params_are: str = "parameters"
     rows: tuple[Row, ...] = ()
     totals: Row | None = None

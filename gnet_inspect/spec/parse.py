@@ -50,6 +50,14 @@ class _SpecReader(Reader):
             file=self.file,
         )
 
+    def _claimed(self, value: Value) -> Spec:
+        """A small network in a claim: layers in a row, without blocks or parameters."""
+        entries = self.fields(value, "a network {name: ..., input: ..., layers: ...}", ("name", "input", "layers"), ())
+        name = self.text(entries["name"], "a name", 200)
+        layers = LayerReader(self.file, {}, nothing := Scope([], hint="a network in a claim has no parameters"))
+        body = layers.sequence(entries["layers"], nothing, "layers: a mapping from names to layers, or a list")
+        return Spec(name, self._input(entries["input"]), (Stage("layers", body),), file=self.file)
+
     def _mapping_of(self, entries: Mapping[str, Value], key: str) -> dict[str, Value]:
         if key not in entries or entries[key].data is None:
             return {}
@@ -125,5 +133,5 @@ class _SpecReader(Reader):
     def _published(self, entries: Mapping[str, Value]) -> tuple[Published, ...]:
         if "published" not in entries or entries["published"].data is None:
             return ()
-        reader = PublishedReader(self.file)
+        reader = PublishedReader(self.file, self._claimed)
         return self.items(entries["published"], "published, a list of sources", reader.entry)

@@ -1,12 +1,13 @@
 """The `published` part of a spec: figures as their sources print them, so that the tool can audit itself."""
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
 from gnet_inspect.ops.arguments import Integer, Number
 from gnet_inspect.spec.document import Value
-from gnet_inspect.spec.model import Claim, Figure, Published, Row
+from gnet_inspect.spec.model import Claim, Figure, Published, Row, Spec
 from gnet_inspect.spec.reader import Reader
 
 QUANTITIES = ("params", "macs", "depth")
@@ -18,7 +19,11 @@ _FIGURE = re.compile(r"([0-9][0-9,]*(?:\.[0-9]+)?)\s*([A-Za-z]?)\Z")
 
 
 class PublishedReader(Reader):
-    """Reads one entry of `published` after the other."""
+    """Reads one entry of `published` after the other; `network` reads the small networks that claims write out."""
+
+    def __init__(self, file: str, network: Callable[[Value], Spec]) -> None:
+        super().__init__(file)
+        self._network = network
 
     def entry(self, value: Value) -> Published:
         entries = self.fields(
@@ -27,12 +32,13 @@ class PublishedReader(Reader):
             ["source"],
             ["units", "params_are", "rows", "totals", "claims", "accuracy", "note"],
         )
-        units = dict(DEFAULT_UNITS)
+        named: dict[str, int] = {}
         if "units" in entries:
             for letter, item in self.mapping(entries["units"], "units, a mapping from letters to numbers").items():
                 if not re.match(r"[A-Za-z]\Z", letter):
                     raise self.error(item, f"expected one letter for a unit, got `{letter}`", "as in 2.7K")
-                units[letter] = self.kind(item, Integer(1))
+                named[letter] = self.kind(item, Integer(1))
+        units = DEFAULT_UNITS | named
         params_are = "parameters"
         if "params_are" in entries:
             params_are = self.text(entries["params_are"])
@@ -40,6 +46,7 @@ class PublishedReader(Reader):
                 raise self.expected(entries["params_are"], '"weights" or "parameters" (with biases)')
         return Published(
             source=self.text(entries["source"], "the source, as one would cite it"),
+            units=named,
             params_are=params_are,
             rows=self._several(entries, "rows", lambda item: self._row(item, units, ["nodes"])),
             totals=self._row(entries["totals"], units, []) if "totals" in entries else None,
@@ -85,12 +92,17 @@ class PublishedReader(Reader):
             raise self.expected(entries["ratio"], '"params" or "macs"')
         return Claim(
             ratio,
-            self.text(entries["of"], "a model's name"),
-            self.text(entries["to"], "a model's name"),
+            self._side(entries["of"]),
+            self._side(entries["to"]),
             self._figure(entries["value"], units),
             self._optional_text(entries, "erratum"),
             self._optional_text(entries, "note"),
         )
+
+    def _side(self, value: Value) -> str | Spec:
+        if isinstance(value.data, dict):
+            return self._network(value)
+        return self.text(value, "a model's name, or a network {name: ..., input: ..., layers: ...}")
 
     def _accuracy(self, value: Value) -> dict[str, Any]:
         entries = self.fields(value, "an accuracy", ["dataset"], [*ACCURACY_NUMBERS, *ACCURACY_COUNTS])

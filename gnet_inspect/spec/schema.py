@@ -14,6 +14,13 @@ from gnet_inspect.spec.published import ACCURACY_COUNTS, ACCURACY_NUMBERS, QUANT
 
 REFERENCE = {"type": "string", "pattern": r"^\$[A-Za-z0-9_]{1,64}(\.[0-9]{1,4})?$", "description": "a parameter"}
 TEXT = {"type": "string", "minLength": 1}
+INPUT: dict[str, Any] = {
+    "type": "array",
+    "items": {"type": "integer", "minimum": 1, "maximum": MAX_INPUT},
+    "minItems": 3,
+    "maxItems": 3,
+    "description": "[channels, height, width]; the batch comes from --input",
+}
 WHEN = REFERENCE | {"description": "there only where this flag is true"}
 
 
@@ -52,7 +59,6 @@ def _ref(name: str) -> dict[str, Any]:
 
 
 def _top() -> dict[str, Any]:
-    size = {"type": "integer", "minimum": 1, "maximum": MAX_INPUT}
     return {
         "name": TEXT | {"description": "the model's name"},
         "title": TEXT | {"description": "the name as people write it"},
@@ -60,13 +66,7 @@ def _top() -> dict[str, Any]:
         "family": TEXT | {"description": "the family `list` groups it in"},
         "paper": _object({key: {"type": ["string", "integer"]} for key in PAPER_KEYS}, [], "where it was published"),
         "notes": TEXT | {"description": "what a reader should know"},
-        "input": {
-            "type": "array",
-            "items": size,
-            "minItems": 3,
-            "maxItems": 3,
-            "description": "[channels, height, width]; the batch comes from --input",
-        },
+        "input": INPUT,
         "params": _named({}, "parameters of the model and their values: $classes"),
         "blocks": _named(_ref("block"), "templates, used like a layer class"),
         "stages": {
@@ -164,7 +164,11 @@ def _published() -> dict[str, Any]:
     figures = dict.fromkeys(QUANTITIES, figure)
     said = {"erratum": TEXT | {"description": "why the printed figure is wrong"}, "note": TEXT}
     nodes = {"type": "array", "items": TEXT, "minItems": 1, "description": "layers or blocks the row covers"}
-    claim = {"ratio": {"enum": ["params", "macs"]}, "of": TEXT, "to": TEXT, "value": {"type": "number", "minimum": 0}}
+    network = _object(
+        {"name": TEXT, "input": INPUT, "layers": _ref("sequence")}, ["name", "input", "layers"], "written out"
+    )
+    side = {"anyOf": [TEXT, network], "description": "a model of the catalogue, or a small network"}
+    claim = {"ratio": {"enum": ["params", "macs"]}, "of": side, "to": side, "value": {"type": "number", "minimum": 0}}
     accuracy: dict[str, Any] = {"dataset": TEXT}
     accuracy |= {key: {"type": "number", "minimum": 0, "maximum": 100} for key in ACCURACY_NUMBERS}
     accuracy |= {key: {"type": "integer", "minimum": 1} for key in ACCURACY_COUNTS}

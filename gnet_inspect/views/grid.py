@@ -16,12 +16,14 @@ WIDEST_TEXT = 60
 
 
 class Column(Struct, frozen=True):
-    """One column. `keep` is its rank when columns are dropped: the lowest goes first; `exact` heads its CSV column."""
+    """One column. `keep` is its rank when columns are dropped: the lowest goes first; `exact` heads its CSV column;
+    texts longer than `widest` cells are clipped even where there is room."""
 
     exact: str
     title: str
     number: bool = False
     keep: int = 0
+    widest: int = WIDEST_TEXT
 
 
 class Line(Struct, frozen=True):
@@ -53,7 +55,7 @@ def draw_text(grid: Grid, cells: int | None = None) -> list[tuple[str, str]]:
     widths = [
         max(map(width, map(printable, {column.title, *items})))
         if column.number
-        else min(max(map(width, map(printable, {column.title, *items}))), WIDEST_TEXT)
+        else min(max(map(width, map(printable, {column.title, *items}))), column.widest)
         for column, items in zip(grid.columns, texts, strict=True)
     ]
     kept = list(range(len(grid.columns)))

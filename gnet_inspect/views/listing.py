@@ -1,61 +1,93 @@
 """The catalogue as a table."""
 
-from gnet_inspect.analysis.listing import ListedModel, Listing, PublishedAccuracy
-from gnet_inspect.units import column_unit, dimensions, in_unit
+from collections.abc import Callable
+from typing import Any
+
+from msgspec.structs import replace
+
+from gnet_inspect.analysis.listing import ListedModel, Listing, PublishedAccuracy, best_accuracy
+from gnet_inspect.units import count, dimensions
 from gnet_inspect.views.grid import Column, Grid, Line
+
+COLUMNS = (
+    Column("model", "model"),
+    Column("title", "title", keep=3),
+    Column("year", "year", number=True, keep=6),
+    Column("family", "family", keep=2),
+    Column("input", "input", keep=5),
+    Column("params", "params", number=True, keep=10),
+    Column("macs", "MACs", number=True, keep=9),
+    Column("depth", "depth", number=True, keep=4),
+    Column("top1_error", "top-1 err %", number=True, keep=7),
+    Column("top5_error", "top-5 err %", number=True, keep=8),
+    Column("source", "source of the errors", keep=1),
+)
+SORTS = ("model", "title", "year", "family", "params", "macs", "depth", "top1_error", "top5_error")
+# Large networks and late years first, small errors first.
+FALLING = ("year", "params", "macs", "depth")
+
+
+def sorted_listing(listing: Listing, column: str) -> Listing:
+    """The models in the order of one column; those without a value come last."""
+
+    def key(model: ListedModel) -> tuple[bool, Any]:
+        value = _exact(model)[column]
+        missing = value is None
+        return missing, 0 if missing else -value if column in FALLING else value  # type: ignore[operator]  # numbers
+
+    return replace(listing, models=tuple(sorted(listing.models, key=key)))
 
 
 def listing_grid(listing: Listing) -> Grid:
-    """One row for each model; the accuracy is the best single-crop one that is published."""
-    units = [
-        column_unit(values) for values in zip(*((m.totals.params, m.totals.macs) for m in listing.models), strict=True)
-    ]
-    params, macs = units or [("", 1), ("", 1)]
-    columns = (
-        Column("model", "model"),
-        Column("title", "title", keep=3),
-        Column("year", "year", number=True, keep=6),
-        Column("input", "input", keep=5),
-        Column("params", f"params ({params[0]})" if params[0] else "params", number=True, keep=9),
-        Column("macs", f"MACs ({macs[0]})" if macs[0] else "MACs", number=True, keep=9),
-        Column("top1_error", "top-1 err %", number=True, keep=4),
-        Column("top5_error", "top-5 err %", number=True, keep=8),
-        Column("source", "source of the accuracy", keep=1),
+    """One row for each model."""
+    return Grid(
+        COLUMNS, tuple(Line(_texts(model), tuple(_exact(model).values())) for model in listing.models), below=NOTES
     )
-    lines = []
-    for model in listing.models:
-        best = _best(model)
-        top1, top5, source = (best.top1_error, best.top5_error, best.source) if best else (None, None, "")
-        totals = model.totals
-        lines.append(
-            Line(
-                (
-                    model.model,
-                    model.title,
-                    str(model.year or ""),
-                    dimensions(model.input),
-                    in_unit(totals.params, params),
-                    in_unit(totals.macs, macs),
-                    "" if top1 is None else f"{top1:.2f}",
-                    "" if top5 is None else f"{top5:.2f}",
-                    source,
-                ),
-                (
-                    model.model,
-                    model.title,
-                    model.year,
-                    dimensions(model.input),
-                    totals.params,
-                    totals.macs,
-                    top1,
-                    top5,
-                    source,
-                ),
-            )
-        )
-    return Grid(columns, tuple(lines))
 
 
-def _best(model: ListedModel) -> PublishedAccuracy | None:
-    single = [item for item in model.published if item.models == item.crops == 1]
-    return min(single, key=lambda item: item.top5_error or 100.0, default=None)
+NOTES = (
+    "MACs of convolutions and linear layers at each model's own input; depth: those layers on the longest path.",
+    "Errors: the lowest published ones of one model on one crop; `--format json` has all.",
+)
+
+
+def error_texts(best: PublishedAccuracy | None) -> tuple[str, str, str]:
+    """(top-1, top-5, source) of a published accuracy as tables show them."""
+    if best is None:
+        return "", "", ""
+    errors = ("" if error is None else f"{error:.2f}" for error in (best.top1_error, best.top5_error))
+    source = best.source if best.dataset == "ImageNet" else f"{best.source} ({best.dataset})"
+    return *errors, source  # type: ignore[return-value]  # two errors
+
+
+def _texts(model: ListedModel) -> tuple[str, ...]:
+    totals = model.totals
+    return (
+        model.model,
+        model.title,
+        str(model.year or ""),
+        model.family,
+        dimensions(model.input),
+        count(totals.params),
+        count(totals.macs),
+        str(totals.depth),
+        *error_texts(best_accuracy(model.published)),
+    )
+
+
+def _exact(model: ListedModel) -> dict[str, object]:
+    best = best_accuracy(model.published)
+    of_best: Callable[[str], object] = lambda name: getattr(best, name, None)  # noqa: E731  # three uses below
+    return {
+        "model": model.model,
+        "title": model.title,
+        "year": model.year,
+        "family": model.family,
+        "input": dimensions(model.input),
+        "params": model.totals.params,
+        "macs": model.totals.macs,
+        "depth": model.totals.depth,
+        "top1_error": of_best("top1_error"),
+        "top5_error": of_best("top5_error"),
+        "source": of_best("source"),
+    }

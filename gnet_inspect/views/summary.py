@@ -375,6 +375,7 @@ def _below(summary: Summary) -> tuple[str, ...]:
         inside = "x".join(f"{size:g}" for size in totals.receptive_field_clipped)
         where = "of the output" if len(summary.layers[-1].output_shape) == 4 else "before the spatial axes vanish"
         lines.append(f"field        {field} {where} ({inside} of it inside the input)")
+    lines.append(f"depth        {totals.depth} convolutions and linear layers on the longest path")
     lines.append(f"coverage     {coverage.counted} of {coverage.nodes} nodes counted" + _unknown(coverage.unknown))
     return tuple(lines)
 

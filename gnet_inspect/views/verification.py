@@ -33,7 +33,7 @@ def verification_grid(result: Verification, graph: Graph) -> Grid:
         f"input {dimensions(graph.input_shape)}, {graph.mode} mode",
         "published figures are those of the unedited model at its own input",
     )
-    return Grid(COLUMNS, tuple(lines), above, (*_explanations(result), _conclusion(result)))
+    return Grid(COLUMNS, tuple(lines), above, (*_readings(result), *_explanations(result), _conclusion(result)))
 
 
 def verification_rows(result: Verification) -> Grid:
@@ -89,13 +89,25 @@ def _audit_line(row: AuditRow) -> Line:
     return Line(texts, style=STYLES.get(row.verdict, ""))
 
 
+def _readings(result: Verification) -> list[str]:
+    """How each source's figures are to be read, where that needs saying."""
+    lines = []
+    for item in result.sources:
+        parts = [f"{letter} is {size:,}" for letter, size in item.units.items()]
+        if item.params_are == "weights":
+            parts.append("parameters are weights alone, without biases and BatchNorm")
+        lines.append(f"{item.source}: {'; '.join(filter(None, [*parts, item.note]))}")
+    return lines
+
+
 def _explanations(result: Verification) -> list[str]:
     """Each erratum and note once, under the rows it explains."""
-    said: dict[tuple[str, str], list[str]] = {}
+    said: dict[tuple[str, str], str] = {}
     for row in result.published:
         if row.note:
-            said.setdefault((row.row, row.note), []).append(row.verdict)
-    return [f"{verdicts[0]}: {row}: {note}" for (row, note), verdicts in said.items()]
+            name = f"total of {row.source}" if row.row == "total" else row.row
+            said.setdefault((name, row.note), row.verdict)
+    return [f"{verdict}: {name}: {note}" for (name, note), verdict in said.items()]
 
 
 def _conclusion(result: Verification) -> str:

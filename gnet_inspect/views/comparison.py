@@ -1,0 +1,167 @@
+"""Models side by side: a row for each, their ratios in words, and where parameters and MACs sit, as bars."""
+
+from gnet_inspect.analysis.comparison import ComparedModel, Comparison
+from gnet_inspect.analysis.listing import best_accuracy
+from gnet_inspect.units import byte_count, count, dimensions, percent
+from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.listing import error_texts
+from gnet_inspect.views.summary import CONVENTION
+
+COLUMNS = (
+    Column("model", "model"),
+    Column("input", "input", keep=4),
+    Column("params", "params", number=True),
+    Column("params_ratio", "x", number=True, keep=12),
+    Column("macs", "MACs", number=True),
+    Column("macs_ratio", "x", number=True, keep=11),
+    Column("activation_bytes", "activations", number=True, keep=5),
+    Column("activation_bytes_ratio", "x", number=True, keep=3),
+    Column("peak_activation_bytes", "peak", number=True, keep=8),
+    Column("peak_activation_bytes_ratio", "x", number=True, keep=6),
+    Column("depth", "depth", number=True, keep=9),
+    Column("receptive_field", "field", number=True, keep=7),
+    Column("top1_error", "top-1 err %", number=True, keep=2),
+    Column("top5_error", "top-5 err %", number=True, keep=10),
+    Column("source", "source of the errors", keep=1),
+)
+BARS = (
+    Column("stage", "stage"),
+    Column("params", "params", number=True),
+    Column("params_bar", ""),
+    Column("macs", "MACs", number=True),
+    Column("macs_bar", ""),
+)
+BAR_CELLS = 20
+EIGHTHS = " ▏▎▍▌▋▊▉"
+
+
+def comparison_grids(comparison: Comparison) -> list[Grid]:
+    """The table, and the bars below it."""
+    inputs = {model.input for model in comparison.models}
+    above = [
+        f"compared with {comparison.baseline}",
+        f"{_whose(inputs)}, {comparison.dtype}, {comparison.mode} mode; x: times the baseline's",
+        CONVENTION,
+    ]
+    lines = tuple(Line(_texts(model), _exact(model)) for model in comparison.models)
+    table = Grid(COLUMNS, lines, tuple(above), tuple(_sentences(comparison, inputs)))
+    return [table, _bars(comparison)]
+
+
+def comparison_rows(comparison: Comparison) -> Grid:
+    """One row for each model, for CSV."""
+    return Grid(COLUMNS, tuple(Line((), _exact(model)) for model in comparison.models))
+
+
+def ratio_text(ratio: float | None) -> str:
+    """ "19.8": three significant digits, and no exponent.
+
+    >>> ratio_text(19.769), ratio_text(1.0), ratio_text(0.0617), ratio_text(123.4), ratio_text(None)
+    ('19.8', '1.00', '0.0617', '123', '')
+    """
+    if ratio is None:
+        return ""
+    if ratio >= 100:
+        return f"{ratio:,.0f}"
+    return f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}" if ratio >= 1 or ratio == 0 else f"{ratio:.3g}"
+
+
+def _roughly(ratio: float) -> str:
+    return f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+
+
+def _whose(inputs: set[tuple[int, ...]]) -> str:
+    if len(inputs) == 1:
+        return f"input {dimensions(next(iter(inputs)))}"
+    return "each model at its own input"
+
+
+def _texts(model: ComparedModel) -> tuple[str, ...]:
+    totals, ratios = model.totals, model.ratios
+    unknown = "?" if model.unknown else ""
+    field = "x".join(f"{size:g}" for size in totals.receptive_field) if totals.receptive_field else ""
+    return (
+        model.model,
+        dimensions(model.input),
+        count(totals.params) + unknown,
+        ratio_text(ratios.params),
+        count(totals.macs) + unknown,
+        ratio_text(ratios.macs),
+        byte_count(totals.activation_bytes),
+        ratio_text(ratios.activation_bytes),
+        byte_count(totals.peak_activation_bytes),
+        ratio_text(ratios.peak_activation_bytes),
+        str(totals.depth),
+        field,
+        *error_texts(best_accuracy(model.published)),
+    )
+
+
+def _exact(model: ComparedModel) -> tuple[object, ...]:
+    totals, ratios, best = model.totals, model.ratios, best_accuracy(model.published)
+    return (
+        model.model,
+        dimensions(model.input),
+        totals.params,
+        ratios.params,
+        totals.macs,
+        ratios.macs,
+        totals.activation_bytes,
+        ratios.activation_bytes,
+        totals.peak_activation_bytes,
+        ratios.peak_activation_bytes,
+        totals.depth,
+        "x".join(f"{size:g}" for size in totals.receptive_field) if totals.receptive_field else None,
+        *((best.top1_error, best.top5_error, best.source) if best else (None, None, None)),
+    )
+
+
+def _sentences(comparison: Comparison, inputs: set[tuple[int, ...]]) -> list[str]:
+    lines = []
+    for model in comparison.models[1:]:
+        ratios = (
+            (model.ratios.params, "the parameters"),
+            (model.ratios.macs, "the MACs"),
+            (model.ratios.peak_activation_bytes, "the peak memory"),
+        )
+        parts = [f"{_roughly(ratio)} x {what}" for ratio, what in ratios if ratio is not None]
+        lines.append(f"{model.model}: {', '.join(parts)} of {comparison.baseline}")
+    if len(inputs) > 1:
+        lines.append("inputs differ, and MACs and memory grow with them; --input puts all models at one")
+    lines += [
+        f"{model.model}: nobody can count {', '.join(model.unknown[:8])}"
+        for model in comparison.models
+        if model.unknown
+    ]
+    return lines
+
+
+def _bars(comparison: Comparison) -> Grid:
+    """Each stage's share of its own model."""
+    lines = []
+    for index, model in enumerate(comparison.models):
+        totals = model.totals
+        head = (model.model, count(totals.params), "", count(totals.macs), "")
+        lines.append(Line(head, style="bold", rule_above=index > 0))
+        for stage in model.stages:
+            cells = (
+                f"  {stage.name}",
+                f"{percent(stage.params, totals.params)} %",
+                bar(stage.params, totals.params),
+                f"{percent(stage.macs, totals.macs)} %",
+                bar(stage.macs, totals.macs),
+            )
+            lines.append(Line(cells))
+    return Grid(BARS, tuple(lines), above=("where the parameters and the MACs sit, stage by stage",))
+
+
+def bar(part: int, whole: int, cells: int = BAR_CELLS) -> str:
+    """A share as a bar of at most so many cells, to an eighth of a cell; nothing is drawn for nothing.
+
+    >>> bar(1, 2, 4), bar(1, 1000, 4), bar(0, 5, 4)
+    ('██', '▏', '')
+    """
+    if not part or not whole:
+        return ""
+    eighths = max(round(8 * cells * part / whole), 1)
+    return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).strip()
