@@ -6,7 +6,8 @@
     >>> summary.totals.params, summary.totals.macs
     (6998552, 1582671872)
 
-Importing the package imports neither torch nor the command line; `build_module` imports torch when it is first used.
+Importing the package imports neither torch nor the command line; `build_module` and `load_weights`
+import torch when they are first used.
 """
 
 from importlib import import_module
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from gnet_inspect.analysis.summary import Summary as Summary
     from gnet_inspect.analysis.summary import Totals as Totals
     from gnet_inspect.analysis.summary import summarize as summarize
+    from gnet_inspect.analysis.weights import LoadedWeights as LoadedWeights
     from gnet_inspect.errors import GnetError as GnetError
     from gnet_inspect.errors import MissingError as MissingError
     from gnet_inspect.errors import SpecError as SpecError
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from gnet_inspect.graph import build_graph as build_graph
     from gnet_inspect.runtime.module import Outputs as Outputs
     from gnet_inspect.runtime.module import build_module as build_module
+    from gnet_inspect.runtime.weights import load_weights as load_weights
     from gnet_inspect.spec import Spec as Spec
     from gnet_inspect.spec import catalogue as catalogue
     from gnet_inspect.spec import load_spec as load_spec
@@ -44,6 +47,7 @@ _HOMES = {
     "Summary": "analysis.summary",
     "Totals": "analysis.summary",
     "summarize": "analysis.summary",
+    "LoadedWeights": "analysis.weights",
     "GnetError": "errors",
     "MissingError": "errors",
     "SpecError": "errors",
@@ -53,6 +57,7 @@ _HOMES = {
     "build_graph": "graph",
     "Outputs": "runtime.module",
     "build_module": "runtime.module",
+    "load_weights": "runtime.weights",
     "Spec": "spec",
     "catalogue": "spec",
     "load_spec": "spec",

@@ -3,6 +3,7 @@
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,6 +60,23 @@ def test_readme_python_runs() -> None:
     names: dict[str, object] = {}
     exec(compile(code, "README.md", "exec"), names)
     assert type(names["net"]).__name__ == "Network"
+
+
+def test_the_example_of_loading_weights_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a file of torchvision's names, which the module of a train graph has."""
+    torch = pytest.importorskip("torch")
+    from gnet_inspect.graph import build_graph
+    from gnet_inspect.runtime.module import build_module
+    from gnet_inspect.spec import load_spec
+
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("python", (ROOT / "docs" / "weights.md").read_text(encoding="utf-8"))
+    torch.save(
+        build_module(build_graph(load_spec("googlenet_torchvision"), mode="train")).state_dict(), "googlenet.pth"
+    )
+    names: dict[str, Any] = {}
+    exec(compile(code, "weights.md", "exec"), names)
+    assert f"# {len(names['report'].loaded)} tensors loaded" in code
 
 
 def test_readme_spec_is_a_spec() -> None:

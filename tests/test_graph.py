@@ -177,3 +177,15 @@ stages:
     assert shape(edited("c.out_channels=8", text=text), "b") == (1, 8, 30, 30)
     with pytest.raises(SpecError, match=r"equal shape.*\(up to here nothing had the edited path `b.c.out_channels`\)"):
         edited("b.c.out_channels=8", text=text)
+
+
+def test_a_graph_knows_the_heads_it_left_out() -> None:
+    """Checkpoints hold weights under their names."""
+    text = """
+stages: {s: {a: ReLU, b: Tanh}}
+heads: {one: {from: a, layers: [ReLU]}, two: {from: b, layers: [ReLU]}}
+"""
+    left, there = graph_of(text), graph_of(text, mode="train")
+    assert [left.left_heads, left.heads] == [("one", "two"), ()]
+    assert [there.left_heads, tuple(head.name for head in there.heads)] == [(), ("one", "two")]
+    assert edited("a.inplace=true", text=text).left_heads == ("one", "two")

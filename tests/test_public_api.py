@@ -13,6 +13,7 @@ NAMES = {
     "GnetError",
     "Graph",
     "LayerSummary",
+    "LoadedWeights",
     "MissingError",
     "Node",
     "Outputs",
@@ -26,6 +27,7 @@ NAMES = {
     "build_module",
     "catalogue",
     "load_spec",
+    "load_weights",
     "parse_spec",
     "summarize",
 }

@@ -112,6 +112,7 @@ class Expander:
             output=self.nodes[value].name,
             stages=tuple(group for group in stages if group.children),
             heads=tuple(self.heads[head.name] for head in self.spec.heads if head.name in self.heads),
+            left_heads=tuple(head.name for head in self.spec.heads if head.name not in self.heads),
         )
 
     def _top(self, body: Sequence, value: int, environment: Environment) -> int:

@@ -92,7 +92,10 @@ class HeadOutput(Struct, frozen=True):
 
 
 class Graph(Struct, frozen=True):
-    """A network at one input shape: nodes in execution order, and the tree of stages they are grouped in."""
+    """A network at one input shape: nodes in execution order, and the tree of stages they are grouped in.
+
+    `heads` are those that are there (mode "train"), `left_heads` the names of those that the mode leaves out.
+    """
 
     model: str
     title: str
@@ -103,6 +106,7 @@ class Graph(Struct, frozen=True):
     stages: tuple[Group, ...] = ()
     heads: tuple[HeadOutput, ...] = ()
     overrides: tuple[str, ...] = ()
+    left_heads: tuple[str, ...] = ()
 
     @property
     def variant(self) -> str:

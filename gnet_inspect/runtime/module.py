@@ -43,9 +43,11 @@ class Block(nn.Module):
 class Network(nn.Module):
     """A whole network of an eval graph: images (N, C, H, W) in, logits out, in either mode."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, heads: tuple[str, ...]) -> None:
         super().__init__()
         self._plan = plan
+        # Every head of the spec, also those an eval graph leaves out: a checkpoint may hold their weights.
+        self._heads = heads
 
     def forward(self, x: Tensor) -> Tensor | Outputs:
         return _run(self, self._plan, x)[0]
@@ -55,9 +57,8 @@ class NetworkWithHeads(Network):
     """A whole network of a training graph: `Outputs` in training mode; in eval mode logits, its heads not run."""
 
     def __init__(self, plan: Plan, training_plan: Plan, heads: tuple[str, ...]) -> None:
-        super().__init__(plan)
+        super().__init__(plan, heads)
         self._training_plan = training_plan
-        self._heads = heads
 
     def forward(self, x: Tensor) -> Tensor | Outputs:
         if not self.training:
@@ -122,7 +123,7 @@ def build_module(
 def _empty_network(graph: Graph, planner: Planner) -> Network:
     plan = planner.network(heads=False)
     if not graph.heads:
-        return Network(plan)
+        return Network(plan, graph.left_heads)
     return NetworkWithHeads(plan, planner.network(heads=True), tuple(head.name for head in graph.heads))
 
 

@@ -1,0 +1,319 @@
+"""A checkpoint's tensors -> a module: compared name by name first, copied only then."""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from torch import Tensor, nn, strided
+from torch.nn.parameter import is_lazy
+
+from gnet_inspect.analysis.weights import SHOWN, LoadedWeights, Mismatch, listed, on_one_line, quoted
+from gnet_inspect.errors import UsageError, expect, nearest, show
+from gnet_inspect.runtime.checkpoint import Checkpoint, read_checkpoint
+from gnet_inspect.runtime.layers import ChannelAffine
+from gnet_inspect.runtime.module import Network
+from gnet_inspect.units import dimensions
+
+# The names under which DataParallel and torch.compile hold the network they wrap.
+_WRAPPERS = ("module", "_orig_mod")
+
+# BatchNorm counts its batches from this version of its state dict on (torch 0.4.1).
+_COUNTER, _COUNTING = "num_batches_tracked", 2
+# Names among which a near one is looked for.
+_SEARCHED = 2_000
+
+
+def load_weights(
+    module: nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    strict: bool = True,
+    leave: Literal["heads"] | Sequence[str] = (),
+    transform_input: bool | None = None,
+) -> LoadedWeights:
+    """Copy the weights of a checkpoint into a module, and say what came of every name.
+
+    Everything is compared before anything is copied: a load that fails leaves the module as it was. The file never runs
+    code. Tensors are copied into the module's dtype and device. The wrappings of torch.compile, DataParallel and
+    training loops (an entry `state_dict`, `model` or `model_state_dict`) are taken off the file's names and, for the
+    first two, the module's.
+
+    Parameters
+    ----------
+    module
+        What `build_module` returned, or any module that has its memory already (not on the device meta).
+    path
+        A file that torch.save wrote (a zip archive or, before torch 1.6, a pickle) or a safetensors file. The content
+        decides; an ending that says otherwise is an error.
+    strict
+        Names that only one of the two has, and tensors of another shape or kind, are an error. False copies what fits
+        and reports the rest.
+    leave
+        Parts to leave alone, by the names of layers, blocks or heads (`("fc",)`): they keep what they have in the
+        module, and what the file has of them is not used. "heads" means the auxiliary heads of the spec, whether the
+        module has them or its graph left them out: so a checkpoint trained with heads loads into the network without
+        them, and one without heads into the network with them.
+    transform_input
+        Some of torchvision's pretrained weights (GoogLeNet's, Inception v3's) expect their input renormalised, which
+        specs have as a ChannelAffine layer under `when: $transform_input`. True demands that the module has it, False
+        that it has not, None does not ask. It cannot be folded into the first convolution instead: that pads with zeros
+        after the transform, so that the border would differ.
+
+    A counter `num_batches_tracked` may be missing where the file does not say that BatchNorm had it, as torch itself
+    allows: files of torch before 0.4.1, and all safetensors files. It keeps its value.
+
+    Raises UsageError for a file that is no checkpoint or does not fit, and MissingError where safetensors, memory or,
+    for files of torch.save, a torch that reads them safely (2.10) is lacking.
+    """
+    expect(module, nn.Module, "a torch.nn.Module (build_module gives one)")
+    expect(path, (str, os.PathLike), "the path of a checkpoint")
+    expect(os.fspath(path), str, "the path of a checkpoint as text")
+    network, prefix = _unwrapped(module)
+    own = _own_tensors(module, prefix)
+    parts = _parts(network, leave)
+    _check_transform(network, transform_input)
+    checkpoint = read_checkpoint(Path(path))
+    saved, wrapping = _bare(checkpoint.tensors, own)
+    if leave != "heads":
+        _check_parts(parts, {*own, *saved})
+    report = _compared(str(path), own, saved, checkpoint, wrapping, parts)
+    if strict and not report.complete:
+        raise UsageError(_sentence(report, network, own, saved))
+    try:
+        module.load_state_dict({prefix + name: saved[name] for name in report.loaded}, strict=False)
+    except RuntimeError as error:  # a foreign module's own rules, or tensors that may not change
+        raise UsageError(f"{path}: the module refused tensors that fit: {on_one_line(str(error), 200)}") from None
+    return report
+
+
+# --- the module ---
+
+
+def _unwrapped(module: nn.Module) -> tuple[nn.Module, str]:
+    """The network inside of DataParallel and torch.compile, and the prefix they give its names."""
+    prefix = ""
+    while not isinstance(module, Network):
+        names = [name for name, _ in module.named_children()]
+        if len(names) != 1 or names[0] not in _WRAPPERS:
+            break
+        prefix += f"{names[0]}."
+        module = module.get_submodule(names[0])
+    return module, prefix
+
+
+def _own_tensors(module: nn.Module, prefix: str) -> dict[str, Tensor]:
+    """A module's parameters and buffers by name. Raises UsageError where there is no memory to copy into."""
+    own: dict[str, Tensor] = {}
+    for name, tensor in module.state_dict().items():
+        if isinstance(tensor, Tensor):  # the rest is extra state, which is not weights
+            if is_lazy(tensor) or tensor.is_meta:
+                where = "lazy, without a shape yet" if is_lazy(tensor) else "on the device meta, without memory"
+                raise UsageError(
+                    f"expected a module to copy weights into, got {quoted(name)} {where}. "
+                    '(build it where it is to run: build_module(graph, device="cpu"))'
+                )
+            own[name.removeprefix(prefix)] = tensor
+    return own
+
+
+def _check_transform(network: nn.Module, wanted: bool | None) -> None:
+    """Raise UsageError where the module renormalises its input, or does not, against what is asked."""
+    expect(wanted, (bool, type(None)), "transform_input as True, False or None")
+    # torchvision's own modules keep it as a flag.
+    found = getattr(network, "transform_input", None)
+    if not isinstance(found, bool):
+        found = any(isinstance(layer, ChannelAffine) for layer in network.modules())
+    if wanted is None or wanted == found:
+        return
+    had = "one with it" if found else "one without it"
+    value = "True" if wanted else "False"
+    raise UsageError(
+        f"expected a module with{'' if wanted else 'out'} the input transform, got {had}. "
+        f'(where the spec has it: build_graph(spec, overrides={{"transform_input": {value}}}))'
+    )
+
+
+def _parts(network: nn.Module, leave: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of the parts to leave alone."""
+    heads = network._heads if isinstance(network, Network) else None
+    if leave == "heads":
+        if heads is None:
+            raise UsageError(
+                f"expected a module that build_module made, which knows its heads, got a {type(network).__name__}. "
+                '(name the parts to leave: leave=("aux1", "aux2"))'
+            )
+        return heads
+    if isinstance(leave, str) or not isinstance(leave, Sequence):
+        raise UsageError(f'expected leave="heads" or a tuple of names, got {show(leave)}. (leave=("fc",) is one name)')
+    for name in leave:
+        expect(name, str, "the name of a part to leave as text")
+    return tuple(leave)
+
+
+def _check_parts(parts: tuple[str, ...], names: Iterable[str]) -> None:
+    """Raise UsageError for a part that neither the module nor the file has."""
+    known = set(names)
+    known |= {name[: dot.start()] for name in known for dot in re.finditer(r"\.", name)}
+    for part in parts:
+        if part not in known:
+            alike = {name for name in known if name.count(".") == part.count(".")}
+            fact = f"leave: expected a part of the module or the file that has weights, got {quoted(part)}"
+            raise UsageError(f"{fact}. ({nearest(part, alike or known)})")
+
+
+# --- names ---
+
+
+def _bare(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
+    """The file's tensors under names without the prefixes of wrappers, and the prefix that went."""
+    wrapping = ""
+    while tensors:
+        for name in _WRAPPERS:
+            prefix = f"{name}."
+            # A network may have a layer of that name itself.
+            if all(key.startswith(prefix) for key in tensors) and not any(key.startswith(prefix) for key in own):
+                tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
+                wrapping += prefix
+                break
+        else:
+            break
+    return tensors, wrapping
+
+
+def _below(name: str, parts: tuple[str, ...]) -> bool:
+    return any(name == part or name.startswith(f"{part}.") for part in parts)
+
+
+def _compared(
+    path: str,
+    own: dict[str, Tensor],
+    saved: dict[str, Tensor],
+    checkpoint: Checkpoint,
+    wrapping: str,
+    parts: tuple[str, ...],
+) -> LoadedWeights:
+    """Every name of the two, where it belongs."""
+    loaded: list[str] = []
+    missing: list[str] = []
+    untracked: list[str] = []
+    mismatched: list[Mismatch] = []
+    dtypes: Counter[str] = Counter()
+    for name, mine in own.items():
+        if _below(name, parts):
+            continue
+        if name not in saved:
+            (untracked if _may_lack(name, saved, wrapping, checkpoint) else missing).append(name)
+        elif not _fits(mine, saved[name]):
+            mismatched.append(Mismatch(name, _describe(mine), _describe(saved[name])))
+        else:
+            loaded.append(name)
+            if mine.dtype != saved[name].dtype:
+                dtypes[f"{_dtype(saved[name])} into {_dtype(mine)}"] += 1
+    left = [name for name in {**own, **saved} if _below(name, parts)]
+    unexpected = [name for name in saved if name not in own and not _below(name, parts)]
+    notes = [f"took the prefix {quoted(wrapping)} off the file's names"] if wrapping else []
+    notes += [f"copied {number} from {which}" for which, number in dtypes.items()]
+    return LoadedWeights(
+        path=path,
+        format=checkpoint.format,
+        loaded=tuple(loaded),
+        left=tuple(left),
+        untracked=tuple(untracked),
+        missing=tuple(missing),
+        unexpected=tuple(unexpected),
+        mismatched=tuple(mismatched),
+        notes=(*checkpoint.notes, *notes),
+    )
+
+
+def _may_lack(name: str, saved: dict[str, Tensor], wrapping: str, checkpoint: Checkpoint) -> bool:
+    """Whether a file may lack a BatchNorm's counter: torch's rule, by the version the file states of that layer."""
+    layer, dot, last = name.rpartition(".")
+    # Where the whole layer is missing, its counter is missing like the rest.
+    if last != _COUNTER or f"{layer}{dot}running_mean" not in saved:
+        return False
+    stated = checkpoint.versions.get(f"{wrapping}{layer}")
+    version = stated.get("version") if isinstance(stated, dict) else None
+    return not isinstance(version, int) or version < _COUNTING
+
+
+# --- tensors ---
+
+
+def _fits(mine: Tensor, saved: Tensor) -> bool:
+    """Whether a tensor can be copied and then means the same.
+
+    Integers and floats of eight bits or fewer are codes of a quantisation, whose scale is elsewhere. A counter may be a
+    float: that is what converting a whole file to half precision makes of it.
+    """
+    if saved.is_nested or saved.is_meta or saved.layout != strided or saved.shape != mine.shape:
+        return False
+    if saved.dtype == mine.dtype:
+        return True
+    if mine.is_floating_point():
+        return saved.is_floating_point() and saved.element_size() > 1
+    return not (saved.is_complex() or saved.is_quantized)
+
+
+def _dtype(tensor: Tensor) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
+
+
+def _describe(tensor: Tensor) -> str:
+    """ "float32 64x3x7x7", with what else is special about it."""
+    if tensor.is_nested:
+        return "a nested tensor"
+    text = f"{_dtype(tensor)} {dimensions(tensor.shape) or 'scalar'}"
+    if tensor.is_meta:
+        text += " without data"
+    return text if tensor.layout == strided else f"{text} {str(tensor.layout).removeprefix('torch.')}"
+
+
+# --- the error ---
+
+
+def _sentence(report: LoadedWeights, network: nn.Module, own: dict[str, Tensor], saved: dict[str, Tensor]) -> str:
+    """What a strict load met that does not fit, and what helps."""
+    hints = _hints(report, network)
+    near = _near(report)
+    if own and saved and not own.keys() & saved.keys():
+        hints.append("no name is in both: these are weights of another network, or under another library's names")
+    elif near:
+        hints.append(f"near each other: {near}")
+    hint = f" ({'; '.join(hints)})" if hints else ""
+    facts = "; ".join(report.faults())
+    return f"{report.path}: expected the names and shapes of the module, got {facts}. Nothing was loaded.{hint}"
+
+
+def _hints(report: LoadedWeights, network: nn.Module) -> list[str]:
+    if not isinstance(network, Network):
+        own = {name for name, _ in network.named_children()}
+        extra = dict.fromkeys(name.partition(".")[0] for name in report.unexpected)
+        names = tuple(name for name in extra if name not in own)[:3]
+        return [f"leave={names} leaves these parts out"] if names else []
+    hints = []
+    layers = tuple(dict.fromkeys(item.name.rpartition(".")[0] for item in report.mismatched))
+    if len(layers) == 1 and not (report.missing or report.unexpected):
+        hints.append(f"leave={layers} keeps the module's own weights there")
+    heads = [head for head in network._heads if any(_below(name, (head,)) for name in report.unexpected)]
+    if heads:
+        hints.append(f'leave="heads" leaves out what the file has of the auxiliary heads {listed(heads)}')
+    heads = [head for head in network._heads if any(_below(name, (head,)) for name in report.missing)]
+    if heads:
+        hints.append(
+            f'the file lacks the auxiliary heads {listed(heads)}: build_graph(spec, mode="eval") has none, '
+            'or leave="heads" keeps theirs as initialised'
+        )
+    return hints
+
+
+def _near(report: LoadedWeights) -> str:
+    """Missing names with the nearest of the unexpected ones, where they are few: more is another network."""
+    candidates = report.unexpected[:_SEARCHED]
+    few = report.missing if len(report.missing) <= SHOWN else ()
+    near = [(name, get_close_matches(name, candidates, n=1, cutoff=0.8)) for name in few]
+    return ", ".join(f"{quoted(name)} and the file's {quoted(found[0])}" for name, found in near if found)
