@@ -17,6 +17,8 @@ OUTPUTS = {
     "summary_googlenet_torchvision.txt": ["summary", "googlenet_torchvision"],
     "summary_googlenet_d2l.txt": ["summary", "googlenet_d2l"],
     "summary_googlenet_d2l_224.json": ["summary", "googlenet_d2l", "--input", "1x1x224x224", "--format", "json"],
+    "flops_googlenet.txt": ["flops", "googlenet"],
+    "flops_googlenet.json": ["flops", "googlenet", "--format", "json"],
     "list.txt": ["list"],
     "list.json": ["list", "--format", "json"],
     "verify_googlenet_published.txt": ["verify", "googlenet", "--published"],
@@ -35,10 +37,10 @@ def test_output_is_as_recorded(name: str, run: Run, golden: Callable[[str, str],
     golden(name, result.out)
 
 
-@pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize(("command", "width"), [("summary", 80), ("summary", 140), ("flops", 80)])
 def test_narrow_output_is_as_recorded(
-    width: int, run: Run, golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+    command: str, width: int, run: Run, golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The same on terminals of two widths."""
     monkeypatch.setenv("COLUMNS", str(width))
-    golden(f"summary_googlenet_{width}.txt", run("summary", "googlenet").out)
+    golden(f"{command}_googlenet_{width}.txt", run(command, "googlenet").out)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gnet_inspect.cli.doctor import doctor
+from gnet_inspect.cli.flops import flops
 from gnet_inspect.cli.list import list_models
 from gnet_inspect.cli.schema import schema
 from gnet_inspect.cli.show import show
@@ -22,6 +23,7 @@ app = typer.Typer(
 )
 
 app.command()(summary)
+app.command()(flops)
 app.command("list")(list_models)
 app.command()(show)
 app.command()(validate)
