@@ -31,7 +31,7 @@ bench: $(VENV)/.developing
 
 ## goldens: write the expected outputs of tests/golden anew, and what the README quotes
 goldens: $(VENV)/.developing
-	$(BIN)/python -m pytest tests/test_goldens.py tests/test_catalogue.py tests/test_spec_errors.py --overwrite
+	$(BIN)/python -m pytest tests/test_goldens.py tests/test_catalogue.py tests/test_spec_errors.py tests/test_flops.py --overwrite
 	$(BIN)/python -m tests.readme
 
 $(VENV)/.created:

@@ -92,16 +92,21 @@ def torchvision() -> ModuleType:
         version("torchvision")
     except ModuleNotFoundError:
         pytest.skip("torchvision is not installed")
+    define_torchvision_operators(torch)
+    import torchvision
+
+    module: ModuleType = torchvision
+    return module
+
+
+def define_torchvision_operators(torch: Any) -> None:
+    """What torchvision, and whoever imports it, asks of torch when it is imported."""
     if not hasattr(torch.ops.torchvision, "nms"):
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         # A library's definitions live as long as it does.
         torch.library._gnet_inspect_tests = library
-    import torchvision
-
-    module: ModuleType = torchvision
-    return module
 
 
 def twin(torchvision: ModuleType, spec: str, *, heads: bool = False, **options: Any) -> Any:

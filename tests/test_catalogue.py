@@ -4,6 +4,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Collection
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from gnet_inspect.analysis.audit import audit
+from gnet_inspect.analysis.listing import KEPT, keep_catalogue, list_catalogue
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import GnetError
 from gnet_inspect.graph import Graph, build_graph
@@ -53,6 +55,34 @@ def test_every_model_is_short_enough_to_read(model: str) -> None:
     """At most 120 lines, its published figures apart."""
     text = (specs_folder() / f"{model}.yaml").read_text()
     assert text.partition("\npublished:")[0].count("\n") <= 120
+
+
+def test_the_kept_totals_of_the_catalogue_are_what_is_computed(request: pytest.FixtureRequest) -> None:
+    """specs/catalogue.json, record by record and byte by byte; `make goldens` writes it anew."""
+    path, text = specs_folder() / KEPT, keep_catalogue()
+    if request.config.getoption("--overwrite"):
+        path.write_text(text, encoding="utf-8")
+    assert text == path.read_text(encoding="utf-8"), f"{path.name} is stale; `make goldens` writes it anew"
+
+
+def test_an_edited_spec_is_listed_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The digest guards what is kept: an edit, a new spec and a file of another version are all computed."""
+    for name in ("lenet5.yaml", "nin.yaml", KEPT):
+        (tmp_path / name).write_bytes((specs_folder() / name).read_bytes())
+    for module in ("gnet_inspect.spec.catalogue", "gnet_inspect.analysis.listing"):
+        monkeypatch.setattr(import_module(module), "specs_folder", lambda: tmp_path)
+    before = {model.model: model for model in list_catalogue().models}
+    text = (tmp_path / "lenet5.yaml").read_text()
+    (tmp_path / "lenet5.yaml").write_text(text.replace("{classes: 10}", "{classes: 11}"))
+    (tmp_path / "new.yaml").write_text(
+        "name: new\ninput: [1, 8, 8]\nstages: {s: {a: {Conv2d: {out_channels: 2, kernel_size: 1}}}}"
+    )
+    after = {model.model: model for model in list_catalogue().models}
+    assert after["lenet5"].totals.params == before["lenet5"].totals.params + 85
+    assert after["nin"] == before["nin"]
+    assert after["new"].totals.params == 4
+    (tmp_path / KEPT).write_text('{"nin": {"digest": "0"}}')
+    assert list_catalogue().models == tuple(after.values())
 
 
 def test_totals(golden: Callable[[str, str], None]) -> None:

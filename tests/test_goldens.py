@@ -17,13 +17,36 @@ OUTPUTS = {
     "summary_googlenet_torchvision.txt": ["summary", "googlenet_torchvision"],
     "summary_googlenet_d2l.txt": ["summary", "googlenet_d2l"],
     "summary_googlenet_d2l_224.json": ["summary", "googlenet_d2l", "--input", "1x1x224x224", "--format", "json"],
+    "flops_googlenet.txt": ["flops", "googlenet"],
+    "flops_googlenet.json": ["flops", "googlenet", "--format", "json"],
     "list.txt": ["list"],
-    "list.json": ["list", "--format", "json"],
+    "list_lenet.json": ["list", "--family", "lenet", "--format", "json"],
+    "list_vgg.csv": ["list", "--family", "vgg,alexnet", "--sort", "params", "--format", "csv"],
+    "compare.txt": ["compare", "googlenet", "alexnet", "vgg16"],
+    "compare_vgg16.md": ["compare", "vgg16", "--format", "markdown"],
+    "compare_resnets.csv": [
+        "compare",
+        "resnet18",
+        "resnet50",
+        "inception_v3",
+        "--input",
+        "1x3x299x299",
+        "--format",
+        "csv",
+    ],
+    "compare_lenet5.json": ["compare", "lenet5", "nin", "--format", "json"],
+    "compare_googlenets.txt": ["compare", "googlenet", "googlenet_torchvision", "--diff"],
+    "compare_vggs.txt": ["compare", "vgg16", "vgg19", "--diff"],
+    "compare_vggs.csv": ["compare", "vgg11", "vgg13", "--diff", "--format", "csv"],
+    "compare_edited.txt": ["compare", "googlenet", "--set", "inception3a.c2=[96,256]", "--diff", "--depth", "layer"],
+    "compare_edited.json": ["compare", "lenet5", "--set", "c3.kernel_size=3", "--resize", "--diff", "--format", "json"],
+    "verify_inception_v3_published.txt": ["verify", "inception_v3", "--published"],
     "verify_googlenet_published.txt": ["verify", "googlenet", "--published"],
     "verify_googlenet_published.csv": ["verify", "googlenet", "--published", "--format", "csv"],
     "schema.json": ["schema"],
     "help.txt": ["--help"],
     "help_summary.txt": ["summary", "--help"],
+    "help_compare.txt": ["compare", "--help"],
 }
 
 
@@ -35,10 +58,22 @@ def test_output_is_as_recorded(name: str, run: Run, golden: Callable[[str, str],
     golden(name, result.out)
 
 
+NARROW = {
+    "summary_googlenet": ["summary", "googlenet"],
+    "flops_googlenet": ["flops", "googlenet"],
+    "list": ["list"],
+    "compare": ["compare", "googlenet", "alexnet", "vgg16"],
+    "compare_googlenets": ["compare", "googlenet", "googlenet_torchvision", "--diff"],
+}
+
+
 @pytest.mark.parametrize("width", [80, 140])
+@pytest.mark.parametrize("name", NARROW)
 def test_narrow_output_is_as_recorded(
-    width: int, run: Run, golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
+    name: str, width: int, run: Run, golden: Callable[[str, str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The same on terminals of two widths."""
+    """The same on terminals of two widths; no line of a table is wider."""
     monkeypatch.setenv("COLUMNS", str(width))
-    golden(f"summary_googlenet_{width}.txt", run("summary", "googlenet").out)
+    text = run(*NARROW[name]).out
+    assert max(map(len, text.splitlines())) <= width
+    golden(f"{name}_{width}.txt", text)

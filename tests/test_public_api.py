@@ -10,6 +10,7 @@ from gnet_inspect.spec.names import MODULE_ATTRIBUTES, OWN_WORDS, name_fault
 
 NAMES = {
     "Coverage",
+    "FlopCounts",
     "GnetError",
     "Graph",
     "LayerSummary",
@@ -26,6 +27,7 @@ NAMES = {
     "build_graph",
     "build_module",
     "catalogue",
+    "count_flops",
     "load_spec",
     "load_weights",
     "parse_spec",
@@ -97,6 +99,7 @@ def test_wrong_types_are_answered_in_words() -> None:
         (lambda: gnet_inspect.build_graph(spec, overrides=["a=1"]), "expected overrides as a mapping"),  # type: ignore[arg-type]
         (lambda: gnet_inspect.build_graph(spec, overrides={5: 1}), "expected the path of an override"),  # type: ignore[dict-item]
         (lambda: gnet_inspect.summarize(spec), r"expected a Graph \(build_graph gives one\), got a Spec"),  # type: ignore[arg-type]
+        (lambda: gnet_inspect.count_flops(spec), r"expected a Graph \(build_graph gives one\), got a Spec"),  # type: ignore[arg-type]
         (lambda: gnet_inspect.summarize(graph, []), "expected a dtype's name, got a list"),  # type: ignore[arg-type]
     ]
     for call, message in calls:

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "numpy", "torchinfo", "fvcore", "psutil")
+HEAVY = ("torch", "numpy", "torchinfo", "fvcore", "ptflops", "thop", "psutil")
 STATIC = (
     "import gnet_inspect",
     "from gnet_inspect import build_graph, load_spec, summarize; summarize(build_graph(load_spec('googlenet')))",
@@ -14,6 +14,7 @@ STATIC = (
 )
 COMMANDS = (
     ["summary", "googlenet", "--depth", "layer"],
+    ["flops", "googlenet"],
     ["list"],
     ["show", "googlenet"],
     ["validate", "googlenet"],

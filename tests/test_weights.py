@@ -11,7 +11,7 @@ from gnet_inspect.analysis.weights import LoadedWeights
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import build_graph
 from gnet_inspect.spec import load_spec
-from tests.conftest import torchvision_model
+from tests.conftest import twin
 from tests.specs import graph_of
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
@@ -89,7 +89,7 @@ def googlenet(
     request: pytest.FixtureRequest, torchvision: ModuleType, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Any, Path]:
     """torchvision's GoogLeNet with heads, and the file of its weights."""
-    theirs = torchvision_model(torchvision, "googlenet_torchvision", heads=True)
+    theirs = twin(torchvision, "googlenet_torchvision", heads=True)
     path = tmp_path_factory.mktemp("weights") / f"googlenet{request.param}"
     return theirs.eval(), save(path, theirs.state_dict())
 
@@ -136,7 +136,7 @@ def test_torchvisions_vgg16_loads(torchvision: ModuleType, tmp_path: Path) -> No
 @pytest.mark.torchvision
 def test_a_module_of_torchvisions_own_loads_too(googlenet: tuple[Any, Path], torchvision: ModuleType) -> None:
     """It does not know its heads, so they are named; its transform is a flag."""
-    bare = torchvision_model(torchvision, "googlenet_torchvision", heads=False, transform_input=True)
+    bare = twin(torchvision, "googlenet_torchvision", transform_input=True)
     refused(bare, googlenet[1], r"\(leave=\('aux1', 'aux2',?\) leaves these parts out\)")
     refused(bare, googlenet[1], r"which knows its heads, got a GoogLeNet\. \(name the parts", leave="heads")
     refused(bare, googlenet[1], "without the input transform, got one with it", transform_input=False)

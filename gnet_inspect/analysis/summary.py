@@ -104,7 +104,6 @@ def summarize(graph: Graph, dtype: str = "fp32") -> Summary:
     width = DTYPE_BYTES[dtype]
     fields = receptive_fields(graph)
     layers = tuple(_layers(graph, width, fields))
-    unknown = tuple(node.name for node in graph.nodes if not node.op.counted)
     return Summary(
         schema_version=SCHEMA_VERSION,
         model=graph.model,
@@ -113,11 +112,17 @@ def summarize(graph: Graph, dtype: str = "fp32") -> Summary:
         dtype=dtype,
         input=graph.input_shape,
         totals=_totals(graph, layers, width, model_field(graph, fields)),
-        coverage=Coverage(len(layers), len(layers) - len(unknown), unknown),
+        coverage=coverage_of(graph),
         stages=_stages(layers),
         layers=layers,
         overrides=graph.overrides,
     )
+
+
+def coverage_of(graph: Graph) -> Coverage:
+    """Which of a graph's nodes are counted."""
+    unknown = tuple(node.name for node in graph.nodes if not node.op.counted)
+    return Coverage(len(graph.nodes), len(graph.nodes) - len(unknown), unknown)
 
 
 def bytes_moved(layer: LayerSummary, dtype: str) -> int:

@@ -6,6 +6,7 @@ import typer
 
 from gnet_inspect.cli.compare import compare
 from gnet_inspect.cli.doctor import doctor
+from gnet_inspect.cli.flops import flops
 from gnet_inspect.cli.list import list_models
 from gnet_inspect.cli.schema import schema
 from gnet_inspect.cli.show import show
@@ -24,6 +25,7 @@ app = typer.Typer(
 
 app.command()(summary)
 app.command()(compare)
+app.command()(flops)
 app.command("list")(list_models)
 app.command()(show)
 app.command()(validate)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gnet_inspect.errors import UsageError
 from gnet_inspect.views.grid import Grid, draw_csv, draw_markdown, draw_text
-from gnet_inspect.views.text import printable
+from gnet_inspect.views.text import ASCII_BARS, printable
 
 FORMATS = ("table", "json", "csv", "markdown")
 
@@ -96,6 +96,7 @@ def _to_stdout(text: str) -> None:
         sys.stdout.write(text)
     except UnicodeEncodeError:
         # A terminal of another encoding still gets every character it has, and escapes for the rest.
+        text = text.translate(ASCII_BARS)
         sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
 

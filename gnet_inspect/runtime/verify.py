@@ -8,12 +8,12 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
-from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from gnet_inspect.analysis.conventions import count_flops
 from gnet_inspect.analysis.memory import peak_activation_bytes
 from gnet_inspect.analysis.verification import CHECKS, Check, compare
 from gnet_inspect.errors import MissingError
@@ -160,7 +160,7 @@ def _fvcore_counts(module: nn.Module, x: Tensor) -> dict[str, Any]:
 
 
 def _torchinfo(graph: Graph) -> Pairs:
-    """torchinfo's own convention: a bias counts once per output, BatchNorm2d its parameters."""
+    """torchinfo's total by torchinfo's own convention."""
     import torchinfo
 
     module, x = _meta_module(graph)
@@ -169,24 +169,8 @@ def _torchinfo(graph: Graph) -> Pairs:
     )
     return [
         ("params", sum(node.params for node in graph.nodes), stats.total_params),
-        ("mult-adds", torchinfo_mult_adds(graph), stats.total_mult_adds),
+        ("mult-adds", count_flops(graph).totals.torchinfo, stats.total_mult_adds),
     ]
-
-
-def torchinfo_mult_adds(graph: Graph) -> int:
-    """What torchinfo 1.8.0 prints as "Total mult-adds" for the built module.
-
-    MACs, one addition for each output of a biased convolution or linear layer, and for each BatchNorm2d its parameters
-    (2 C), whatever its height and width, once for each image of the batch.
-    """
-    total = 0
-    for node in graph.nodes:
-        total += node.macs
-        if isinstance(node.op, Conv2d | Linear):
-            total += prod(node.output_shape) if node.op.bias else 0
-        elif node.op.kind == "BatchNorm2d":
-            total += node.params * node.output_shape[0]
-    return total
 
 
 # In the order of CHECKS: the package each one needs, and what gathers its pairs.

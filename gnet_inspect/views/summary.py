@@ -27,7 +27,7 @@ from gnet_inspect.units import (
     percent,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import headline
+from gnet_inspect.views.text import coverage_line, headline
 
 CONVENTION = "MACs: multiply-accumulates of convolutions and linear layers, biases not counted; 1 MAC = 2 FLOPs"
 DEPTHS = ("stage", "block", "layer")
@@ -362,7 +362,7 @@ def _above(summary: Summary) -> tuple[str, ...]:
 
 
 def _below(summary: Summary) -> tuple[str, ...]:
-    totals, coverage = summary.totals, summary.coverage
+    totals = summary.totals
     peak = f"{byte_count(totals.peak_activation_bytes)} alive at the peak of a forward pass, at {totals.peak_node}"
     lines = [
         f"params       {totals.params:,} ({byte_count(totals.param_bytes)})"
@@ -376,11 +376,5 @@ def _below(summary: Summary) -> tuple[str, ...]:
         where = "of the output" if len(summary.layers[-1].output_shape) == 4 else "before the spatial axes vanish"
         lines.append(f"field        {field} {where} ({inside} of it inside the input)")
     lines.append(f"depth        {totals.depth} convolutions and linear layers on the longest path")
-    lines.append(f"coverage     {coverage.counted} of {coverage.nodes} nodes counted" + _unknown(coverage.unknown))
+    lines.append(coverage_line(summary.coverage))
     return tuple(lines)
-
-
-def _unknown(names: tuple[str, ...]) -> str:
-    if not names:
-        return ""
-    return f"; nobody can count {', '.join(names[:8])}" + (", ..." if len(names) > 8 else "")

@@ -1,6 +1,13 @@
 """Text from strangers, made safe for where it is drawn."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gnet_inspect.analysis.summary import Coverage
+
+# What bars are drawn with where there are no block characters: a cell at least half full is one.
+ASCII_BARS = str.maketrans(dict.fromkeys("█▉▊▋▌", "#") | dict.fromkeys("▍▎▏", "."))
 
 
 def printable(text: str) -> str:
@@ -63,3 +70,12 @@ def headline(title: str, model: str, overrides: Sequence[str]) -> str:
     """
     name = " ".join([model, *overrides])
     return name if title == model else f"{title} - {name}"
+
+
+def coverage_line(coverage: "Coverage") -> str:
+    """How many layers were counted, and which nobody can count."""
+    names = coverage.unknown
+    line = f"coverage     {coverage.counted} of {coverage.nodes} nodes counted"
+    if names:
+        line += f"; nobody can count {', '.join(names[:8])}" + (", ..." if len(names) > 8 else "")
+    return line

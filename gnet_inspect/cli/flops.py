@@ -1,0 +1,35 @@
+"""`gnet-inspect flops`: one network in the conventions of the tools people use."""
+
+from gnet_inspect.cli import options
+
+
+def flops(
+    model: options.Model,
+    input_shape: options.Input = None,
+    batch: options.Batch = None,
+    mode: options.Mode = "eval",
+    edits: options.Set = None,
+    resize: options.Resize = False,
+    style: options.Format = "table",
+    output: options.Output = None,
+) -> None:
+    """What torch, fvcore, torchinfo, ptflops and thop count, and why.
+
+    One row for each kind of layer, one column for each tool's convention; totals equal to what that tool prints when it
+    runs the built module. None of them is run, nor needs to be installed.
+
+    Example: gnet-inspect flops googlenet_torchvision --batch 8
+    """
+    from gnet_inspect.analysis.conventions import count_flops
+    from gnet_inspect.cli.output import FORMATS, emit_result
+    from gnet_inspect.graph import MODES, build_graph
+    from gnet_inspect.graph.overrides import parse_overrides
+    from gnet_inspect.views.flops import flops_grid, flops_rows
+
+    options.one_of("--format", style, FORMATS)
+    options.one_of("--mode", mode, MODES)
+    spec = options.read_model(model)
+    shape = options.read_input(spec, input_shape, batch, resize)
+    graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
+    result = count_flops(graph)
+    emit_result(result, style, output, lambda: flops_grid(result), lambda: flops_rows(result))

@@ -1,0 +1,366 @@
+"""`flops`: every tool's number to the digit, by running the tool on the built module."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from msgspec.structs import asdict, replace
+
+from gnet_inspect.analysis.conventions import CONVENTIONS, TOOLS, count_flops
+from gnet_inspect.errors import GnetError
+from gnet_inspect.graph import Graph, build_graph
+from gnet_inspect.ops import VOCABULARY, Opaque
+from gnet_inspect.spec import catalogue, load_spec, parse_spec
+from gnet_inspect.views.flops import flops_grid, flops_rows
+from gnet_inspect.views.grid import draw_csv, draw_text
+from tests.conftest import GOLDEN, TWINS, Run, twin
+from tests.specs import HEADER, graph_of
+
+ROOT = Path(__file__).parent.parent
+DRAWN = 60
+MODELS = catalogue()
+WITH_HEADS = [model for model in MODELS if load_spec(model).heads]
+
+
+def totals_of(graph: Graph) -> dict[str, int]:
+    """Our total for each tool."""
+    totals = asdict(count_flops(graph).totals)
+    return {tool: totals[tool] for tool in TOOLS}
+
+
+def check_totals(graph: Graph) -> None:
+    """Every tool prints our number."""
+    pytest.importorskip("torch")
+    from tests.peers import printed_by_all
+
+    assert totals_of(graph) == printed_by_all(graph)
+
+
+# --- the catalogue ---
+
+
+@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize(
+    ("model", "mode"), [*((model, "eval") for model in MODELS), *((model, "train") for model in WITH_HEADS)]
+)
+def test_every_model_is_counted_as_the_tool_counts_it(model: str, mode: str, tool: str) -> None:
+    """The tool itself, run on the built module; heads in training mode."""
+    pytest.importorskip("torch")
+    from tests.peers import built, printed
+
+    graph = build_graph(load_spec(model), mode=mode)
+    assert totals_of(graph)[tool] == printed(tool, built(graph), graph.input_shape)
+
+
+@pytest.mark.parametrize("model", [model for model in MODELS if model not in WITH_HEADS])
+def test_training_changes_nothing_where_there_are_no_heads(model: str) -> None:
+    """So the runs in eval mode prove both."""
+    assert totals_of(build_graph(load_spec(model), mode="train")) == totals_of(build_graph(load_spec(model)))
+
+
+@pytest.mark.parametrize(
+    ("model", "mode", "shape"),
+    [
+        ("googlenet", "eval", (3, 3, 97, 131)),
+        ("googlenet", "train", (2, 3, 224, 224)),
+        ("googlenet_torchvision", "eval", (2, 3, 320, 256)),
+        ("googlenet_torchvision", "train", (2, 3, 63, 200)),
+        ("googlenet_d2l", "eval", (5, 1, 224, 224)),
+    ],
+)
+def test_batches_and_sizes(model: str, mode: str, shape: tuple[int, ...]) -> None:
+    """Batches include every image, and windows that do not divide their input are rounded as thop rounds them."""
+    check_totals(build_graph(load_spec(model), shape, mode=mode))
+
+
+# --- the vocabulary ---
+
+CONV = "Conv2d: {out_channels: 6, kernel_size: 3%s}"
+POOL = "{kernel_size: 3, stride: 2, padding: 1, ceil_mode: true}"
+LAYERS = (
+    *(CONV % text for text in ("", ", bias: false", ", stride: [2, 1], padding: [0, 1], dilation: 2", ", groups: 3")),
+    *(CONV % text for text in (", padding: same", ", padding: valid, bias: false", ", padding: same, dilation: 2")),
+    "Conv2d: {out_channels: 6, kernel_size: 4, padding: same}",
+    *(f"BatchNorm2d: {{affine: {a}, track_running_stats: {t}}}" for a in ("true", "false") for t in ("true", "false")),
+    "LocalResponseNorm: {size: 5}",
+    "LocalResponseNorm: {size: 4, alpha: 2, beta: 1, k: 0.5}",
+    *(f"{kind}: {{inplace: {value}}}" for kind in ("ReLU", "ReLU6", "SiLU", "Dropout") for value in ("true", "false")),
+    *("Sigmoid: {}", "Tanh: {}", "GELU: {}", "GELU: {approximate: tanh}", "Identity: {}", "Flatten: {}"),
+    *(f"Softmax: {{dim: {dim}}}" for dim in (0, 1, 2, -1)),
+    *("MaxPool2d: {kernel_size: 2}", f"MaxPool2d: {POOL}", "MaxPool2d: {kernel_size: [3, 2], dilation: 2}"),
+    *("AvgPool2d: {kernel_size: 2}", f"AvgPool2d: {POOL}"),
+    "AvgPool2d: {kernel_size: 3, padding: 1, count_include_pad: false, divisor_override: 2}",
+    *(f"AdaptiveAvgPool2d: {{output_size: {size}}}" for size in ("1", "5", "[7, 3]", "[null, 4]", "40")),
+    "AdaptiveAvgPool2d: {output_size: [null, null]}",
+    # ((32 / 7)**2 + 1) * 294 is 6437.999... in double precision: thop counts 6437.
+    "AdaptiveAvgPool2d: {output_size: 7}",
+    "ChannelAffine: {scale: [1, 2, 3], shift: [0, 0, 1]}",
+    *("concat: [{}, {x: {Conv2d: {out_channels: 2, kernel_size: 1}}}]", "concat: [{}]"),
+    *("add: [{}, {x: Tanh}, {y: Tanh}]", "add: {scale: 0.17, branches: [{}, {x: Tanh}]}"),
+    *("[Flatten, {Linear: {out_features: 7}}]", "[Flatten, {Linear: {out_features: 7, bias: false}}, Softmax, GELU]"),
+)
+
+
+def around(layer: str) -> str:
+    """A network whose second layer it is; the first one gives it a tensor that it may overwrite."""
+    one = layer if layer.startswith("[") else f"{{{layer}}}"
+    return f"stages: {{s: {{first: {{Conv2d: {{out_channels: 3, kernel_size: 1}}}}, layer: {one}}}}}"
+
+
+@pytest.mark.parametrize("layer", LAYERS)
+def test_every_layer_is_counted_as_the_tools_count_it(layer: str) -> None:
+    """Each class of the vocabulary with its arguments, between other layers, two images of 32x32."""
+    check_totals(build_graph(parse_spec(HEADER + around(layer)), (2, 3, 32, 32)))
+
+
+def test_the_layers_above_are_the_whole_vocabulary() -> None:
+    """A new class needs a case."""
+    assert [kind for kind in VOCABULARY if not any(kind in layer for layer in LAYERS)] == []
+
+
+# --- drawn networks ---
+
+
+def test_any_network_is_counted_as_the_tools_count_it() -> None:
+    """Drawn specs of the whole language, in both modes, with and without a batch."""
+    pytest.importorskip("torch")
+    from hypothesis import given
+    from hypothesis import strategies as st
+
+    from tests.strategies import Document, specs, to_yaml
+    from tests.test_properties import examples
+
+    @examples(DRAWN)
+    @given(specs(faults=False), st.sampled_from(("eval", "train")), st.sampled_from((1, 1, 3)))
+    def check(document: Document, mode: str, batch: int) -> None:
+        try:
+            spec = parse_spec(to_yaml(document))
+            graph = build_graph(spec, (batch, *spec.input), mode=mode)
+        except GnetError:
+            return
+        check_totals(graph)
+
+    check()
+
+
+# --- what is said beside the numbers ---
+
+
+@pytest.mark.parametrize("mode", ["eval", "train"])
+@pytest.mark.parametrize("model", MODELS)
+def test_kinds_and_explanations_add_up(model: str, mode: str) -> None:
+    """Every column sums to its total, and every total is MACs and its differences."""
+    counts = count_flops(build_graph(load_spec(model), mode=mode))
+    totals = asdict(counts.totals)
+    for name, total in totals.items():
+        assert sum(getattr(kind, name) for kind in counts.kinds) == total
+    for tool in TOOLS:
+        assert totals["macs"] + sum(item.amount for item in counts.differences if item.tool == tool) == totals[tool]
+
+
+def noted(graph: Graph, start: str) -> int:
+    """The number at the end of the note that starts so."""
+    (note,) = (note for note in count_flops(graph).notes if note.startswith(start))
+    return int(note.rpartition(" ")[2].replace(",", ""))
+
+
+@pytest.mark.parametrize("model", ["googlenet", "googlenet_torchvision"])
+def test_the_note_on_batches_is_what_ptflops_prints_of_a_tensor(model: str) -> None:
+    """An average over the batch of one half of what it counts."""
+    torch = pytest.importorskip("torch")
+
+    from tests.peers import built, ready, run_ptflops
+
+    spec = load_spec(model)
+    graph = build_graph(spec, (3, *spec.input), mode="train")
+    x = torch.zeros(graph.input_shape)
+    with ready("ptflops"):
+        found = run_ptflops(built(graph)("cpu"), x, "pytorch", lambda _: x)
+    assert found == noted(graph, "ptflops:")
+    assert not count_flops(build_graph(spec)).notes
+
+
+def test_the_note_on_training_is_what_fvcore_prints_of_plain_training() -> None:
+    """Statistics that are worked out count three more for each element."""
+    torch = pytest.importorskip("torch")
+
+    from tests.peers import built, ready, run_fvcore
+
+    graph = build_graph(load_spec("googlenet_torchvision"), mode="train")
+    with ready("fvcore"):
+        found = run_fvcore(built(graph)("cpu").train(), torch.zeros(graph.input_shape))
+    assert found == noted(graph, "BatchNorm with its statistics fixed")
+
+
+def test_the_note_on_training_where_torch_refuses_it() -> None:
+    """BatchNorm has no statistics of a single value."""
+    torch = pytest.importorskip("torch")
+    from tests.peers import built
+
+    graph = graph_of("stages: {s: {a: {AdaptiveAvgPool2d: {output_size: 1}}, b: BatchNorm2d}}", mode="train")
+    (note,) = count_flops(graph).notes
+    assert note.endswith("torch refuses for the single value per channel of b")
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+        built(graph)("cpu").train()(torch.zeros(graph.input_shape))
+
+
+def test_on_the_device_meta_ptflops_counts_linear_layers_twice() -> None:
+    """Why its column is what it prints on a CPU."""
+    torch = pytest.importorskip("torch")
+
+    from tests.peers import built, ready, run_ptflops
+
+    graph = build_graph(load_spec("googlenet_torchvision"))
+    linear = sum(node.macs for node in graph.nodes if node.op.kind == "Linear")
+    with ready("ptflops"):
+        found = run_ptflops(built(graph)("meta"), torch.zeros(graph.input_shape, device="meta"), "pytorch")
+    assert found == totals_of(graph)["ptflops_pytorch"] + linear
+
+
+def test_the_versions_are_those_that_are_tested() -> None:
+    """A tool that is upgraded may count otherwise."""
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split() if "==" in line)
+    names = {"ptflops_pytorch": "ptflops", "ptflops_aten": "ptflops"}
+    for tool in CONVENTIONS:
+        assert tool.version == pinned[names.get(tool.key, tool.key)]
+
+
+# --- the command ---
+
+
+def test_what_nobody_can_count_is_unknown() -> None:
+    """None in its row and a question mark in the table, named in the coverage, beside the known ones of its kind."""
+    graph = graph_of("stages: {s: {a: {Conv2d: {out_channels: 4, kernel_size: 3}}, b: ReLU, c: ReLU}}")
+    whole = count_flops(graph)
+    strange = replace(graph.nodes[1], op=Opaque("ReLU", graph.nodes[1].output_shape), macs=7)
+    counts = count_flops(replace(graph, nodes=(graph.nodes[0], strange, graph.nodes[2])))
+    unknown = next(kind for kind in counts.kinds if kind.macs is None)
+    assert set(asdict(unknown).values()) == {"ReLU", 1, None}
+    assert [kind.count for kind in counts.kinds if kind.kind == "ReLU"] == [1, 1]
+    assert (counts.coverage.counted, counts.coverage.unknown) == (2, ("b",))
+    assert counts.totals.macs == whole.totals.macs
+    assert counts.totals.count == 3
+    assert [item for item in counts.differences if item.tool != "ptflops_pytorch"] == [
+        item for item in whole.differences if item.tool != "ptflops_pytorch"
+    ]
+    assert counts.totals.ptflops_pytorch < whole.totals.ptflops_pytorch
+    lines = [text for text, _ in draw_text(flops_grid(counts))]
+    assert any(line.split() == ["ReLU", "1", *"???????"] for line in lines)
+    assert lines[-1].endswith("2 of 3 nodes counted; nobody can count b")
+    assert draw_csv(flops_rows(counts)).splitlines()[2:] == ["ReLU,1,,,,,,,", "ReLU,1,0,0,0,0,7200,0,0"]
+
+
+def test_json_has_the_promised_keys(run: Run) -> None:
+    """Keys are only ever added."""
+    edited = run("flops", "googlenet", "--set", "inception4a.c2=[96,256]", "--batch", "2", "--format", "json")
+    result = json.loads(edited.out)
+    numbers = {"count", "macs", "torch", "fvcore", "torchinfo", "ptflops_pytorch", "ptflops_aten", "thop"}
+    assert {"schema_version", "model", "input", "kinds", "totals", "mode", "coverage"} <= set(result)
+    assert (result["model"], result["input"]) == ("googlenet", [2, 3, 224, 224])
+    assert result["overrides"] == ["inception4a.c2=[96,256]"]
+    assert set(result["totals"]) == numbers
+    assert all(set(kind) == numbers | {"kind"} for kind in result["kinds"])
+    assert "overrides" not in json.loads(run("flops", "googlenet", "--format", "json").out)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_table_fits(model: str, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All columns at 140, the most telling ones at 80, and no line longer than the terminal."""
+    for width, columns in ((140, list(TOOLS)), (80, ["fvcore", "torchinfo"])):
+        monkeypatch.setenv("COLUMNS", str(width))
+        lines = run("flops", model).out.splitlines()
+        assert max(map(len, lines)) <= width
+        (head,) = (line for line in lines if line.startswith("kind "))
+        assert [tool for tool in columns if tool.replace("_", " ") not in head] == []
+
+
+@pytest.mark.parametrize(("flag", "value"), [("--mode", "test"), ("--format", "xml")])
+def test_words_that_are_no_options_are_refused(flag: str, value: str, run: Run) -> None:
+    """As by every command."""
+    result = run("flops", "googlenet", flag, value)
+    assert result.code == 2
+    assert f"{flag}: expected" in result.err
+
+
+# --- other libraries' own modules, and the tables of the documentation ---
+
+RECORDED = GOLDEN / "flops_libraries.json"
+OWN = ("alexnet", "vgg16", "googlenet_torchvision", "inception_v3", "inception_v4", "resnet50")
+OWN_MODELS = [model for model in OWN if model in TWINS]
+SHOWN = (
+    *("alexnet_original", "nin", "vgg16", "googlenet", "googlenet_torchvision", "googlenet_d2l", "bn_inception"),
+    *("inception_v3", "inception_v4", "inception_resnet_v2", "resnet50"),
+)
+
+
+@pytest.mark.torchvision
+def test_the_libraries_own_modules(torchvision: ModuleType, golden: Callable[[str, str], None]) -> None:
+    """What the tools print of them, in tests/golden/flops_libraries.json."""
+    import torch
+
+    from tests.peers import on, printed
+
+    found: dict[str, dict[str, int]] = {}
+    for model in OWN_MODELS:
+
+        def make(device: str, model: str = model) -> Any:
+            with torch.device("meta"):
+                return on(device, twin(torchvision, model).eval())
+
+        found[model] = {tool: printed(tool, make, (1, *load_spec(model).input)) for tool in TOOLS}
+    golden(RECORDED.name, json.dumps(found, indent=1) + "\n")
+
+
+def test_the_tools_numbers_of_torchvisions_googlenet() -> None:
+    """Those that everyone gets who runs them."""
+    assert json.loads(RECORDED.read_text())["googlenet_torchvision"] == {
+        "torch": 2_996_752_384,
+        "fvcore": 1_504_878_688,
+        "torchinfo": 1_498_391_752,
+        "ptflops_pytorch": 1_513_907_448,
+        "ptflops_aten": 1_498_377_192,
+        "thop": 1_511_332_032,
+    }
+
+
+def totals_table() -> str:
+    """Markdown: what each tool prints of some models of the catalogue."""
+    rows = []
+    for model in SHOWN:
+        if model in MODELS:
+            totals = count_flops(build_graph(load_spec(model))).totals
+            rows.append([f"`{model}`", *(f"{getattr(totals, key):,}" for key in ("macs", *TOOLS))])
+    return markdown_table(["model", "MACs", *(tool.name for tool in CONVENTIONS)], rows)
+
+
+def libraries_table() -> str:
+    """Markdown: what each tool prints of other libraries' own modules, and how much more it prints of ours."""
+    rows = []
+    for model, theirs in json.loads(RECORDED.read_text()).items():
+        ours = totals_of(build_graph(load_spec(model)))
+        more = {tool: f" ({ours[tool] - theirs[tool]:+,})" if ours[tool] != theirs[tool] else "" for tool in TOOLS}
+        rows.append([f"`{model}`", *(f"{theirs[tool]:,}{more[tool]}" for tool in TOOLS)])
+    return markdown_table(["model", *(tool.name for tool in CONVENTIONS)], rows)
+
+
+def markdown_table(head: list[str], rows: list[list[str]]) -> str:
+    """A table whose columns but the first hold numbers."""
+    rule = ["---", *["---:"] * (len(head) - 1)]
+    return "".join(f"| {' | '.join(row)} |\n" for row in (head, rule, *rows))
+
+
+@pytest.mark.parametrize("table", [totals_table, libraries_table])
+def test_the_tables_of_the_documentation(table: Callable[[], str], request: pytest.FixtureRequest) -> None:
+    """They are made here, between comments that name them; `--overwrite` writes them anew."""
+    path = ROOT / "docs" / "counting.md"
+    text = path.read_text(encoding="utf-8")
+    quoted = re.compile(rf"(<!-- {table.__name__} -->\n).*?(<!-- end -->\n)", re.DOTALL)
+    made = quoted.sub(lambda match: f"{match[1]}{table()}{match[2]}", text)
+    assert quoted.search(text)
+    if request.config.getoption("--overwrite"):
+        path.write_text(made, encoding="utf-8")
+    assert made == path.read_text(encoding="utf-8"), "`make goldens` writes the tables anew"
