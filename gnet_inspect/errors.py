@@ -51,7 +51,7 @@ class MissingError(GnetError):
 
 
 # What modules and verification need; the extra `torch` is the same list.
-INSTALL_TORCH = "pip install torch torchinfo fvcore psutil"
+INSTALL_TORCH = "pip install torch torchinfo fvcore psutil safetensors"
 
 
 def expect(value: object, kind: type | tuple[type, ...], words: str) -> None:

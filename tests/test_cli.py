@@ -255,7 +255,7 @@ def test_verify_prints_what_it_compared(run: Run) -> None:
     result = run("verify", "googlenet", "--format", "json")
     found = json.loads(result.out)
     assert result.code == 0
-    assert list(found) == ["schema_version", "model", "ok", "checks", "published"]
+    assert list(found) == ["schema_version", "model", "ok", "checks", "published", "sources"]
     assert found["ok"] is True
     assert [set(check) >= {"what", "against", "ok", "compared", "differences"} for check in found["checks"]] == [
         True
@@ -276,7 +276,7 @@ def test_verify_without_torch_prints_the_audit_and_exits_3(run: Run, monkeypatch
     assert result.code == 3
     assert result.out.count("not run") >= 5
     assert "params of conv1" in result.out
-    assert "pip install torch torchinfo fvcore psutil" in result.err
+    assert "pip install torch torchinfo fvcore psutil safetensors" in result.err
 
 
 def test_doctor_says_what_is_there_and_how_to_get_the_rest(run: Run) -> None:
@@ -291,7 +291,7 @@ def test_version_and_help(run: Run) -> None:
     """Every command's help has an example."""
     assert re.fullmatch(r"gnet-inspect \d+\.\d+\.\d+\n", run("--version").out)
     out = run("--help").out
-    for command in ("list", "show", "validate", "schema", "summary", "verify", "doctor"):
+    for command in ("list", "show", "validate", "schema", "summary", "compare", "flops", "verify", "doctor"):
         assert re.search(rf"^  {command} ", out, re.MULTILINE)
         assert "Example: gnet-inspect" in run(command, "--help").out
 

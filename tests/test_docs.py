@@ -23,7 +23,13 @@ def blocks(language: str, text: str = README) -> list[str]:
 
 def test_readme_quotes_what_is_printed() -> None:
     """Golden files and the last saved run of the benchmarks, to the letter; `make goldens` sees to it."""
-    files = ["tests/golden/summary_googlenet_block.txt", "tests/golden/list.txt", "benchmarks/results.txt"]
+    files = [
+        "tests/golden/summary_googlenet_block.txt",
+        "tests/golden/compare.txt",
+        "tests/golden/compare_edited.txt",
+        "tests/golden/list_140.txt",
+        "benchmarks/results.txt",
+    ]
     assert list(quoted(README)) == files
     assert refreshed(README) == README
 

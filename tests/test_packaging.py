@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gnet_inspect.errors import INSTALL_TORCH
 from gnet_inspect.spec import catalogue
 
 ROOT = Path(__file__).parent.parent
@@ -61,7 +62,4 @@ def test_the_wheel_works_without_torch_in_an_empty_environment(wheel: Path, tmp_
     assert (verified.returncode, "torch is not installed" in verified.stderr) == (3, True)
     code = "from gnet_inspect import build_module; build_module(None)"
     api = subprocess.run([python, "-c", code], cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
-    assert (
-        "build_module needs torch, which is not installed. Install it with: pip install torch torchinfo fvcore psutil"
-        in api.stderr
-    )
+    assert f"build_module needs torch, which is not installed. Install it with: {INSTALL_TORCH}" in api.stderr

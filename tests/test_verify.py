@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from msgspec.structs import replace
 
-from gnet_inspect.analysis.audit import audit, verdict_of
+from gnet_inspect.analysis.audit import audit, audited_sources, verdict_of
 from gnet_inspect.errors import SpecError
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.spec import load_spec, parse_spec
@@ -86,6 +86,66 @@ def test_a_figure_that_disagrees_makes_verify_exit_1(run: Run, write_spec: Calla
     assert wrong.code == 1
     assert "disagrees" in wrong.out
     assert run("verify", write_spec(text % 112), "--published").code == 0
+
+
+def test_claims_about_networks_that_they_write_out() -> None:
+    """Two 3x3 against one 5x5 at as many channels: 18 / 25, whatever stands in the rest of the spec."""
+    conv = "{Conv2d: {out_channels: 8, kernel_size: %s, padding: %s, bias: false}}"
+    two = f"{{name: two 3x3, input: [8, 9, 9], layers: [{conv % (3, 1)}, {conv % (3, 1)}]}}"
+    one = f"{{name: one 5x5, input: [8, 9, 9], layers: {{only: {conv % (5, 2)}}}}}"
+    text = "stages: {s: {a: ReLU}}\npublished: [{source: s, claims: [{ratio: %s, of: %s, to: %s, value: 0.72}]}]"
+    for ratio in ("params", "macs"):
+        (row,) = audit(parse_spec(HEADER + text % (ratio, two, one)))
+        assert (row.row, row.verdict, row.exact) == ("two 3x3 / one 5x5", "agrees", 0.72)
+    (against,) = audit(parse_spec(HEADER + text % ("params", two, "lenet5")))
+    assert against.exact == 2 * 9 * 64 / 61_706
+
+
+@pytest.mark.parametrize(
+    ("side", "message"),
+    [
+        ("{name: x, layers: [ReLU]}", "with the key `input`"),
+        ("{name: x, input: [8, 9], layers: [ReLU]}", r"an input \[channels, height, width\]"),
+        ("{name: x, input: [8, 9, 9], layers: [{Conv2d: {kernel_size: 3}}]}", "`out_channels`"),
+        ("{name: x, input: [8, 9, 9], layers: [{block: {out: 3}}]}", "got 'block'"),
+        ("{name: x, input: [8, 9, 9], layers: [{Softmax: {dim: $classes}}]}", "a network in a claim has no parameters"),
+        ("[ReLU]", "a model's name, or a network"),
+    ],
+)
+def test_a_network_of_a_claim_is_read_as_strictly_as_any(side: str, message: str) -> None:
+    """With file, line and path."""
+    text = "params: {classes: 3}\nstages: {s: {a: ReLU}}\n"
+    text += "published: [{source: s, claims: [{ratio: macs, of: %s, to: test, value: 1}]}]"
+    with pytest.raises(SpecError, match=rf"spec:5: `published.0.claims.0.of.*{message}"):
+        parse_spec(HEADER + text % side)
+
+
+def test_the_claims_that_are_often_repeated() -> None:
+    """AlexNet twelve times GoogLeNet, VGG three times AlexNet, 28 % for two 3x3: two are wrong, and say by how much."""
+    found = {
+        (row.row, row.what): (row.verdict, None if row.exact is None else round(row.exact, 2))
+        for model in ("googlenet", "alexnet", "vgg16", "inception_v3")
+        for row in audit(load_spec(model))
+        if "ratio" in row.what
+    }
+    assert found == {
+        ("alexnet_original / googlenet", "params ratio"): ("erratum", 8.71),
+        ("alexnet / googlenet", "params ratio"): ("erratum", 8.73),
+        ("vgg16 / alexnet_original", "params ratio"): ("erratum", 2.27),
+        ("inception_v3 / googlenet", "macs ratio"): ("erratum", 3.61),
+        ("two 3x3 / one 5x5", "params ratio"): ("agrees", 0.72),
+        ("two 3x3 / one 5x5", "macs ratio"): ("agrees", 0.72),
+    }
+
+
+def test_how_a_source_is_to_be_read_is_said(run: Run) -> None:
+    """The K of 1024 of Table 1, and that it counts weights."""
+    (source,) = audited_sources(load_spec("googlenet"))
+    assert (source.units, source.params_are) == ({"K": 1024, "M": 1_000_000}, "weights")
+    assert (
+        "arXiv:1409.4842v1, Table 1: K is 1,024; M is 1,000,000; parameters are weights"
+        in run("verify", "googlenet", "--published").out
+    )
 
 
 def test_claims_between_models_of_the_catalogue() -> None:

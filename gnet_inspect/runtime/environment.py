@@ -24,6 +24,7 @@ def examine() -> Examination:
         _cuda(),
         *(_package(name, "verification", INSTALL_TORCH) for name in ("torchinfo", "fvcore")),
         _package("psutil", "refusing modules too large for memory", INSTALL_TORCH),
+        _package("safetensors", "checkpoints in that format", INSTALL_TORCH),
         _package("graphviz", "diagrams: the DOT source", "pip install graphviz"),
         _package("pygraphviz", "diagrams: svg, png, pdf", "pip install pygraphviz"),
         Part("dot", shutil.which("dot"), "diagrams, where pygraphviz is missing", "apt-get install graphviz"),
