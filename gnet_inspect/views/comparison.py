@@ -22,8 +22,9 @@ COLUMNS = (
     Column("receptive_field", "field", number=True, keep=7),
     Column("top1_error", "top-1 err %", number=True, keep=2),
     Column("top5_error", "top-5 err %", number=True, keep=10),
-    Column("source", "source of the errors", keep=1),
 )
+# CSV has a column for what stands below the table.
+SOURCE = Column("source", "source of the errors")
 BARS = (
     Column("stage", "stage"),
     Column("params", "params", number=True),
@@ -50,7 +51,7 @@ def comparison_grids(comparison: Comparison) -> list[Grid]:
 
 def comparison_rows(comparison: Comparison) -> Grid:
     """One row for each model, for CSV."""
-    return Grid(COLUMNS, tuple(Line((), _exact(model)) for model in comparison.models))
+    return Grid((*COLUMNS, SOURCE), tuple(Line((), _exact(model)) for model in comparison.models))
 
 
 def ratio_text(ratio: float | None) -> str:
@@ -93,7 +94,7 @@ def _texts(model: ComparedModel) -> tuple[str, ...]:
         ratio_text(ratios.peak_activation_bytes),
         str(totals.depth),
         field,
-        *error_texts(best_accuracy(model.published)),
+        *error_texts(best_accuracy(model.published))[:2],
     )
 
 
@@ -126,6 +127,10 @@ def _sentences(comparison: Comparison, inputs: set[tuple[int, ...]]) -> list[str
         )
         parts = [f"{_roughly(ratio)} x {what}" for ratio, what in ratios if ratio is not None]
         lines.append(f"{model.model}: {', '.join(parts)} of {comparison.baseline}")
+    for model in comparison.models:
+        source = error_texts(best_accuracy(model.published))[2]
+        if source:
+            lines.append(f"errors of {model.model}: {source}")
     if len(inputs) > 1:
         lines.append("inputs differ, and MACs and memory grow with them; --input puts all models at one")
     lines += [
