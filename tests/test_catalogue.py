@@ -150,6 +150,20 @@ def test_networks_of_figures_hold_the_weights_their_papers_draw(model: str, weig
     assert sum(node.macs for node in nodes) == macs
 
 
+@pytest.mark.parametrize(
+    ("model", "others"),
+    [
+        ("inception_resnet_v1", ["inception_v3"]),
+        ("inception_resnet_v2_paper", ["inception_v4", "inception_resnet_v2"]),
+    ],
+)
+def test_costs_that_notes_compare_are_the_models(model: str, others: list[str]) -> None:
+    """In the words of the note: G of each, to two decimals."""
+    for name in (model, *others):
+        cost = summarize(build_graph(load_spec(name))).totals.macs
+        assert f"{cost / 1e9:.2f} G" in load_spec(model).notes
+
+
 def test_googlenet_without_reductions_and_projections_is_what_its_note_says() -> None:
     """97.5 M and 12.6 G once the pools pass the whole input on; and what the nine blocks' reductions save."""
     text = (specs_folder() / "googlenet_naive.yaml").read_text()
