@@ -495,4 +495,4 @@ def test_a_hundred_thousand_layers_are_summarised() -> None:
     spec = "name: x\ninput: [3, 8, 8]\nstages: {s: {x: [{repeat: {times: 100000, layer: ReLU}}]}}\n"
     done = subprocess.run([*COMMAND, "summary", "-"], input=spec.encode(), capture_output=True, check=True, timeout=60)
     assert done.stdout.count(b"\n") > 100_000
-    assert b"100000 of 100000 nodes counted" in done.stdout
+    assert b"100,000 of 100,000 nodes counted" in done.stdout

@@ -1,49 +1,26 @@
-"""Models side by side, and how one differs from another."""
+"""Models side by side, and the list of all."""
 
 import io
 import json
 import sys
 from collections.abc import Callable
-from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, reject, settings
-from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from gnet_inspect.analysis.alignment import align
 from gnet_inspect.analysis.comparison import Comparison, compare_models
-from gnet_inspect.analysis.difference import Change, difference
-from gnet_inspect.errors import SpecError, UsageError
-from gnet_inspect.graph import Graph, build_graph
+from gnet_inspect.analysis.listing import PublishedAccuracy, best_accuracy
+from gnet_inspect.errors import UsageError
+from gnet_inspect.graph import build_graph
+from gnet_inspect.ops import Opaque
 from gnet_inspect.spec import catalogue, load_spec, parse_spec
-from gnet_inspect.views.comparison import bar
+from gnet_inspect.views.comparison import bar, comparison_grids
+from gnet_inspect.views.difference import difference_grid
+from gnet_inspect.views.grid import draw_text
 from tests.conftest import Run
 from tests.specs import HEADER
-from tests.strategies import specs, to_yaml
-
-CHAIN = """
-blocks:
-  unit:
-    params: [out]
-    layers: {conv: {Conv2d: {out_channels: $out, kernel_size: 3, padding: 1}}, relu: ReLU}
-stages:
-  s:
-    a: {unit: {out: 4}}
-    b: {unit: {out: 8}}
-    c: {unit: {out: 8}}
-    join: {concat: [{}, {d: ReLU}]}
-"""
-
-
-def graph(text: str, **options: Any) -> Graph:
-    """A graph of a spec without its header."""
-    return build_graph(parse_spec(HEADER + text), **options)
-
-
-def shown(before: Graph, after: Graph) -> list[tuple[str, str, tuple[str, ...]]]:
-    """(status, name, what) of every part that is not the same."""
-    return [(item.status, item.name, item.what) for item in difference(before, after) if item.status != "same"]
 
 
 def compared(*models: str, **options: Any) -> Comparison:
@@ -103,7 +80,8 @@ def test_models_are_at_their_own_inputs_or_all_at_one(run: Run) -> None:
         (["googlenet"], "expected another model to compare googlenet with"),
         (["vgg16", "nin", "--set", "classes=10"], "--set: expected one model to compare with itself, edited, got 2"),
         (["vgg16", "nin", "alexnet", "--diff"], "expected two models for a diff, got 3"),
-        (["vgg16", "--depth", "stage"], "--depth: expected block, layer, got 'stage'"),
+        (["vgg16", "--depth", "stage", "--diff"], "--depth: expected block, layer, got 'stage'"),
+        (["vgg16", "--depth", "layer"], "there is no --diff"),
         (["-", "-"], "expected one spec on standard input, got `-` twice"),
         (["vgg"], "expected a built-in model or a spec file, got 'vgg'"),
     ],
@@ -121,17 +99,70 @@ def test_fewer_than_two_models_are_refused() -> None:
         compared("googlenet")
 
 
-def test_a_spec_and_its_copy_are_told_apart_by_their_files(run: Run, write_spec: Callable[[str], str]) -> None:
-    """Both have the same name inside."""
-    path = write_spec(run("show", "lenet5").out)
-    found = json.loads(run("compare", "lenet5", path, "--format", "json").out)
-    assert [model["model"] for model in found["models"]] == ["lenet5 (lenet5.yaml)", f"lenet5 ({path})"]
+def test_models_of_one_name_are_told_apart(
+    run: Run, write_spec: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A spec and its copy by what they were called by, one given twice by numbers; `model` stays the plain name."""
+    monkeypatch.chdir(tmp_path)
+    write_spec(run("show", "lenet5").out, "lenet5.yaml")
+    for models, labels in (
+        (("lenet5", "lenet5.yaml"), ["lenet5 (built-in)", "lenet5 (lenet5.yaml)"]),
+        (("lenet5", "lenet5"), ["lenet5 (built-in) #1", "lenet5 (built-in) #2"]),
+        (("lenet5", "nin"), ["lenet5", "nin"]),
+    ):
+        found = json.loads(run("compare", *models, "--format", "json").out)
+        assert [model["label"] for model in found["models"]] == labels
+        assert found["baseline"] == found["models"][0]["model"] == "lenet5"
+
+
+def test_graphs_of_both_modes_are_refused() -> None:
+    """Their heads would be compared with nothing."""
+    spec = load_spec("googlenet")
+    with pytest.raises(UsageError, match="expected graphs of one mode"):
+        compare_models([(spec, build_graph(spec, mode=mode)) for mode in ("eval", "train")])
+
+
+def test_mode_dtype_and_batch_reach_the_numbers(run: Run) -> None:
+    """Heads are there in training mode only, bytes are those of the dtype, MACs those of the batch."""
+
+    def totals(*arguments: str) -> list[dict[str, Any]]:
+        found = json.loads(run("compare", "googlenet", "inception_v3", "--format", "json", *arguments).out)
+        return [model["totals"] for model in found["models"]]
+
+    plain, train = totals(), totals("--mode", "train")
+    assert [model["params"] for model in train] == [13_378_280, 27_161_264]
+    assert totals("--dtype", "fp16")[0]["activation_bytes"] * 2 == plain[0]["activation_bytes"]
+    assert totals("--batch", "3")[1]["macs"] == 3 * plain[1]["macs"]
+    edited = json.loads(
+        run("compare", "googlenet", "--set", "classes=10", "--mode", "train", "--diff", "--format", "json").out
+    )
+    assert [change["name"] for change in edited["diff"] if change["status"] == "changed"] == [
+        "aux1.fc2",
+        "aux2.fc2",
+        "fc",
+    ]
+
+
+def test_what_nobody_can_count_has_no_ratio_and_is_named() -> None:
+    """A layer outside the vocabulary: question marks, no ratio of parameters or MACs, its name below."""
+    spec = load_spec("lenet5")
+    known = build_graph(spec)
+    foreign = replace(known.nodes[1], op=Opaque("Mish", known.nodes[1].output_shape))
+    strange = replace(known, nodes=(known.nodes[0], foreign, *known.nodes[2:]))
+    comparison = compare_models([(spec, known), (spec, strange)], diff=True)
+    ratios = comparison.models[1].ratios
+    assert (ratios.params, ratios.macs, ratios.peak_activation_bytes) == (None, None, 1.0)
+    for grid in (*comparison_grids(comparison), difference_grid(comparison)):
+        text = "\n".join(line for line, _ in draw_text(grid))
+        assert "?" in text or "nobody can count tanh1" in text
+    assert "nobody can count tanh1" in "\n".join(difference_grid(comparison).below)
 
 
 def test_edits_are_compared_with_the_model_as_it_is(run: Run) -> None:
     """`--set` makes the second model; what is published of the first is not said of it."""
     found = json.loads(run("compare", "googlenet", "--set", "classes=10", "--format", "json").out)
-    assert [model["model"] for model in found["models"]] == ["googlenet", "googlenet classes=10"]
+    assert [model["label"] for model in found["models"]] == ["googlenet", "googlenet classes=10"]
+    assert [model["overrides"] for model in found["models"]] == [[], ["classes=10"]]
     assert found["models"][0]["published"]
     assert not found["models"][1]["published"]
 
@@ -139,6 +170,18 @@ def test_edits_are_compared_with_the_model_as_it_is(run: Run) -> None:
 def test_a_bar_is_a_share_to_an_eighth_of_a_cell() -> None:
     """Nothing for nothing, the least for the least, all for all."""
     assert [bar(part, 100, 2) for part in (0, 0, 1, 50, 75, 100)] == ["", "", "▏", "█", "█▌", "██"]
+
+
+def test_a_terminal_without_blocks_gets_bars_in_ascii(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With colours, too."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+    monkeypatch.setattr(stream, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert run("compare", "alexnet").code == 0
+    stream.seek(0)
+    assert "96.0 %  ####" in stream.read()
 
 
 def test_an_encoding_without_blocks_gets_them_in_ascii(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,176 +195,36 @@ def test_an_encoding_without_blocks_gets_them_in_ascii(run: Run, monkeypatch: py
     assert "\\u" not in text
 
 
-# --- the difference ---
-
-
-def test_a_network_does_not_differ_from_itself() -> None:
-    """Every part is the same."""
-    for model in ("googlenet", "vgg16", "resnet50"):
-        built = build_graph(load_spec(model))
-        assert {change.status for change in difference(built, built)} == {"same"}
-
-
-def test_a_changed_argument_is_named_and_what_follows_is_affected() -> None:
-    """The block says which argument, its layers which of theirs, and the next block what it reads now."""
-    before, after = graph(CHAIN), graph(CHAIN, overrides={"b.out": 16})
-    assert shown(before, after) == [
-        ("changed", "b", ("out 8 -> 16",)),
-        ("affected", "c", ("input 1x8x32x32 -> 1x16x32x32",)),
-    ]
-    change = next(item for item in difference(before, after) if item.name == "b")
-    assert [(layer.status, layer.name, layer.what) for layer in change.layers] == [
-        ("changed", "conv", ("out_channels 8 -> 16",)),
-        ("affected", "relu", ("input 1x8x32x32 -> 1x16x32x32",)),
-    ]
-
-
-def test_additions_and_removals_leave_the_rest_alone() -> None:
-    """A block put in, and one taken out, whose neighbours read the same shapes."""
-    longer = CHAIN.replace("    c: {unit: {out: 8}}\n", "    c: {unit: {out: 8}}\n    e: {unit: {out: 8}}\n")
-    assert shown(graph(CHAIN), graph(longer)) == [("added", "e", ("unit 8",))]
-    assert shown(graph(longer), graph(CHAIN)) == [("removed", "e", ("unit 8",))]
-
-
-def test_a_layer_put_into_a_numbered_list_renames_the_rest() -> None:
-    """What follows is the same under another name."""
-    text = (
-        "stages: {s: {f: [{Conv2d: {out_channels: 4, kernel_size: 1}}, %s{Conv2d: {out_channels: 2, kernel_size: 1}}]}}"
-    )
-    changes = difference(graph(text % ""), graph(text % "ReLU, "))
-    assert [(item.status, item.name, item.was) for item in changes] == [
-        ("same", "f.0", None),
-        ("added", "f.1", None),
-        ("renamed", "f.2", "f.1"),
-    ]
-
-
-def test_an_edited_template_is_described_by_its_layers() -> None:
-    """The arguments of the blocks say nothing of it."""
-    edited = CHAIN.replace("kernel_size: 3, padding: 1", "kernel_size: 1").replace(
-        "relu: ReLU", "relu: ReLU, act: Tanh"
-    )
-    (first, *_) = shown(graph(CHAIN), graph(edited))
-    assert first == ("changed", "a", ("kernel_size 3 -> 1 (conv)", "padding 1 -> 0 (conv)", "added Tanh (act)"))
-
-
-def test_another_kind_under_the_same_name_is_a_change() -> None:
-    """Described by both."""
-    assert shown(graph("stages: {s: {a: ReLU}}"), graph("stages: {s: {a: {Softmax: {dim: 1}}}}")) == [
-        ("changed", "a", ("ReLU -> Softmax",))
-    ]
-
-
-def test_a_part_that_reads_from_elsewhere_is_changed() -> None:
-    """The same layers, connected differently."""
-    text = "stages: {s: {a: ReLU, b: Tanh, join: {add: [%s]}}}"
-    inside = "{x: Sigmoid}, {y: GELU%s}"
-    before = graph(text % (inside % ""))
-    after = graph(text % "{x: Sigmoid, y: GELU}, {}")
-    assert ("changed", "y", ("reads b -> x",)) in shown(before, after)
-
-
-def test_blocks_renamed_inside_are_changed() -> None:
-    """A state dict of the one does not load into the other."""
-    renamed = CHAIN.replace("{conv: {Conv2d", "{convolution: {Conv2d")
-    assert shown(graph(CHAIN), graph(renamed))[0] == ("changed", "a", ("renamed (conv -> convolution)",))
-
-
-@pytest.mark.parametrize(
-    ("before", "after"), [*combinations(["googlenet", "googlenet_d2l", "vgg11", "resnet18", "nin"], 2)]
-)
-def test_a_difference_adds_up_to_both_totals(before: str, after: str) -> None:
-    """Whatever is compared: parameters and MACs before and after."""
-    check_sums(*(build_graph(load_spec(model)) for model in (before, after)))
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.data())
-def test_drawn_networks_add_up_too(data: st.DataObject) -> None:
-    """And each is the same as itself, in reverse too."""
-    try:
-        graphs = [build_graph(parse_spec(to_yaml(data.draw(specs(faults=False))))) for _ in range(2)]
-    except SpecError:
-        reject()
-    check_sums(*graphs)
-    check_sums(*reversed(graphs))
-    assert {change.status for change in difference(graphs[0], graphs[0])} <= {"same"}
-
-
-def check_sums(before: Graph, after: Graph) -> None:
-    """Every layer of both networks is in exactly one part; parts are in order on either side."""
-    changes = difference(before, after)
-    for side, network in (("before", before), ("after", after)):
-        for what in ("params", "macs"):
-            assert sum(getattr(item, f"{what}_{side}") for item in changes) == sum(
-                getattr(node, what) for node in network.nodes
-            )
-    old = [item.was or item.name for item in changes if item.output_before]
-    new = [item.name for item in changes if item.output_after]
-    for names, network in ((old, before), (new, after)):
-        order = [node.name for node in network.nodes]
-        places = [
-            next(i for i, name in enumerate(order) if name == part or name.startswith(f"{part}.")) for part in names
-        ]
-        assert places == sorted(places)
-    for item in changes:
-        assert inner(item)
-
-
-def inner(change: Change) -> bool:
-    """The layers of a changed block account for its own difference."""
-    if not change.layers:
-        return True
-    for what in ("params", "macs"):
-        own = getattr(change, f"{what}_after") - getattr(change, f"{what}_before")
-        inside = sum(getattr(item, f"{what}_after") - getattr(item, f"{what}_before") for item in change.layers)
-        if own != inside:
-            return False
-    return True
-
-
-# --- alignment ---
-
-
-def longest_common(one: str, other: str) -> int:
-    """The length of the longest common subsequence, the slow way."""
-    if not one or not other:
-        return 0
-    if one[0] == other[0]:
-        return 1 + longest_common(one[1:], other[1:])
-    return max(longest_common(one[1:], other), longest_common(one, other[1:]))
-
-
-@given(st.text("abc", max_size=7), st.text("abc", max_size=7))
-def test_alignment_is_the_best_and_keeps_both_orders(one: str, other: str) -> None:
-    """With equal letters alike and nothing else, it is the longest common subsequence."""
-    pairs = align(one, other, lambda a, b: float(a == b), str)
-    assert "".join(a for a, _ in pairs if a) == one
-    assert "".join(b for _, b in pairs if b) == other
-    assert all(a == b for a, b in pairs if a and b)
-    assert sum(bool(a and b) for a, b in pairs) == longest_common(one, other)
-
-
-def test_long_sequences_are_cut_at_equal_items() -> None:
-    """Ten thousand items on either side: in a second, with what was put in and taken out found."""
-    old = list(range(10_000))
-    new = [item for item in old if item % 100 != 50]
-    new.insert(5_000, -1)
-    new.insert(0, -2)
-    new.append(-3)
-    pairs = align([-4, *old, -5], new, lambda a, b: float(a == b), lambda item: item)
-    assert [a for a, b in pairs if b is None] == [-4, *range(50, 10_000, 100), -5]
-    assert [b for a, b in pairs if a is None] == [-2, -1, -3]
-
-
-def test_sequences_with_nothing_in_common_are_replaced() -> None:
-    """However long."""
-    pairs = align(list(range(2_000)), list(range(-1, -2_001, -1)), lambda a, b: float(a == b), lambda item: item)
-    assert len(pairs) == 4_000
-    assert not [pair for pair in pairs if None not in pair]
-
-
 # --- the list ---
+
+
+def accuracy(
+    top1: float | None, top5: float | None, models: int = 1, crops: int | None = 1, dataset: str = "ImageNet"
+) -> Any:
+    """A published accuracy of some source."""
+    return PublishedAccuracy("s", dataset, top1, top5, models, crops)
+
+
+def test_the_errors_shown_are_of_one_model_on_one_crop() -> None:
+    """Both errors before one, all of ImageNet before a part of it, then the lowest; ensembles and crops never."""
+    whole, lower = accuracy(30, 11), accuracy(29, 10)
+    never = [accuracy(1, 1, models=7), accuracy(1, 1, crops=10), accuracy(1, 1, crops=None)]
+    assert best_accuracy([*never, whole, lower]) == lower
+    assert best_accuracy([accuracy(None, 1), whole]) == whole
+    assert best_accuracy([accuracy(20, 2, dataset="a part"), whole]) == whole
+    assert best_accuracy([*never, accuracy(40, None)]) == accuracy(40, None)
+    assert best_accuracy(never) is None
+
+
+def test_errors_of_other_images_are_marked(run: Run) -> None:
+    """In the table, with what the mark means, and in CSV in the source."""
+    out = run("list", "--filter", "inception_resnet_v1").out
+    assert "21.30*" in out
+    assert "* ImageNet without blacklisted images" in out
+    assert "*" not in run("list", "--filter", "vgg16").out
+    assert (
+        "(ImageNet without blacklisted images)" in run("list", "--filter", "inception_resnet_v1", "--format", "csv").out
+    )
 
 
 def test_the_list_is_sorted_and_filtered(run: Run) -> None:
@@ -344,6 +247,6 @@ def test_the_list_is_sorted_and_filtered(run: Run) -> None:
     assert models("--sort", "top5_error")[0]["model"] == "resnet152"
     assert models("--sort", "top5_error")[-1]["model"] in ("googlenet_naive", "lenet5", "nin")
     nothing = run("list", "--filter", "x*")
-    assert (nothing.code, nothing.err.strip()) == (0, "--filter: nothing matches 'x*'")
+    assert (nothing.code, nothing.err.strip()) == (0, "list: no model is of these families and matches the filter")
     assert run("list", "--family", "vg").code == 2
     assert run("list", "--sort", "size").code == 2

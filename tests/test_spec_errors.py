@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from gnet_inspect.analysis.audit import check_nodes
+from gnet_inspect.analysis.audit import check_published
 from gnet_inspect.errors import SpecError
 from gnet_inspect.graph import build_graph
 from gnet_inspect.spec import parse_spec
@@ -135,7 +135,7 @@ def mistake(text: str) -> SpecError:
 
     def read_whole() -> None:
         spec = parse_spec(text, "m.yaml")
-        check_nodes(spec, build_graph(spec, mode="train"))
+        check_published(spec, build_graph(spec, mode="train"))
 
     with pytest.raises(SpecError) as caught:
         read_whole()

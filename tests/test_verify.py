@@ -110,6 +110,7 @@ def test_claims_about_networks_that_they_write_out() -> None:
         ("{name: x, input: [8, 9, 9], layers: [{block: {out: 3}}]}", "got 'block'"),
         ("{name: x, input: [8, 9, 9], layers: [{Softmax: {dim: $classes}}]}", "a network in a claim has no parameters"),
         ("[ReLU]", "a model's name, or a network"),
+        ("{name: x, input: [8, 9, 9], layers: [{repeat: {times: 9, layer: ReLU}}]}", "one by one, got a `repeat`"),
     ],
 )
 def test_a_network_of_a_claim_is_read_as_strictly_as_any(side: str, message: str) -> None:
@@ -118,6 +119,17 @@ def test_a_network_of_a_claim_is_read_as_strictly_as_any(side: str, message: str
     text += "published: [{source: s, claims: [{ratio: macs, of: %s, to: test, value: 1}]}]"
     with pytest.raises(SpecError, match=rf"spec:5: `published.0.claims.0.of.*{message}"):
         parse_spec(HEADER + text % side)
+
+
+def test_validate_builds_the_networks_of_claims(run: Run, write_spec: Callable[[str], str]) -> None:
+    """A network that cannot be is found there, not at the audit."""
+    conv = "{Conv2d: {out_channels: 3, kernel_size: 5}}"
+    text = "stages: {s: {a: ReLU}}\npublished: [{source: s, claims: [{ratio: macs, of: %s, to: test, value: 1}]}]"
+    path = write_spec(HEADER + text % f"{{name: x, input: [3, 2, 2], layers: [{conv}]}}")
+    for command in (["validate", path], ["verify", path, "--published"]):
+        result = run(*command)
+        assert result.code == 2
+        assert "covers 5 along height" in result.err
 
 
 def test_the_claims_that_are_often_repeated() -> None:

@@ -23,17 +23,7 @@ def audit(spec: Spec) -> tuple[AuditRow, ...]:
     Rows may name the layers of heads too; totals and claims are about the network without them. Raises SpecError for
     rows that name what is not there.
     """
-    graph = build_graph(spec)
-    whole = build_graph(spec, mode="train") if spec.heads else graph
-    rows: list[AuditRow] = []
-    for published in spec.published:
-        for row in published.rows:
-            nodes = _nodes_of(spec, whole, row)
-            rows += _judge_row(published, row, ", ".join(row.nodes), nodes, lambda nodes=nodes: _depth(nodes))  # type: ignore[misc]  # bound now
-        if published.totals:
-            rows += _judge_row(published, published.totals, "total", list(graph.nodes), lambda: weight_layers(graph))
-        rows += [_judge_claim(spec, graph, published, claim) for claim in published.claims]
-    return tuple(rows)
+    return _Auditor(spec, build_graph(spec, mode="train" if spec.heads else "eval")).rows()
 
 
 def audited_sources(spec: Spec) -> tuple[AuditSource, ...]:
@@ -45,11 +35,19 @@ def audited_sources(spec: Spec) -> tuple[AuditSource, ...]:
     )
 
 
-def check_nodes(spec: Spec, graph: Graph) -> None:
-    """Raise SpecError where a published row names a node that is not there."""
+def check_published(spec: Spec, graph: Graph) -> None:
+    """Raise SpecError where a published row names a node that is not there, or a claim writes out what is no network.
+
+    `graph` has the heads of the spec, too.
+    """
+    auditor = _Auditor(spec, graph)
     for published in spec.published:
         for row in published.rows:
-            _nodes_of(spec, graph, row)
+            auditor.nodes_of(row)
+        for claim in published.claims:
+            for side in (claim.of, claim.to):
+                if isinstance(side, Spec):
+                    build_graph(side)
 
 
 def verdict_of(figure: Figure, exact: float, erratum: str) -> str:
@@ -67,33 +65,85 @@ def _deviation(published: float, exact: float) -> float | None:
     return round(100 * (published / exact - 1), 3) if exact else None
 
 
-def _nodes_of(spec: Spec, graph: Graph, row: Row) -> list[Node]:
-    """The nodes a row covers, in execution order."""
-    chosen: set[str] = set()
-    for name in row.nodes:
-        names = {node.name for node in graph.nodes if node.name == name or node.name.startswith(f"{name}.")}
-        if not names:
-            known = {node.name.partition(".")[0] for node in graph.nodes}
-            raise _row_error(
-                spec, row, f"expected the name of a layer or block in `nodes`, got `{name}`", nearest(name, known)
-            )
-        if names & chosen:
-            raise _row_error(spec, row, f"expected each layer once in `nodes`, got those of `{name}` again")
-        chosen |= names
-    return [node for node in graph.nodes if node.name in chosen]
+class _Auditor:
+    """One spec's figures beside what is counted; `whole` is its graph with heads."""
 
+    def __init__(self, spec: Spec, whole: Graph) -> None:
+        self.spec, self.whole = spec, whole
+        # The places of the nodes of every layer, block and list, by its name.
+        self._members: dict[str, list[int]] = {}
+        for index, node in enumerate(whole.nodes):
+            parts = node.name.split(".")
+            for length in range(1, len(parts) + 1):
+                self._members.setdefault(".".join(parts[:length]), []).append(index)
+        self._nodes: dict[str, tuple[Node, ...]] = {}
 
-def _row_error(spec: Spec, row: Row, fact: str, hint: str = "") -> SpecError:
-    return SpecError(fact, file=spec.file, line=row.line, path=f"{row.path}.nodes", hint=hint)
+    def rows(self) -> tuple[AuditRow, ...]:
+        graph = build_graph(self.spec) if self.spec.heads else self.whole
+        self._nodes[self.spec.name] = graph.nodes
+        rows: list[AuditRow] = []
+        for published in self.spec.published:
+            for row in published.rows:
+                nodes = self.nodes_of(row)
+                rows += _judge_row(published, row, ", ".join(row.nodes), nodes, _depth)
+            if published.totals:
+                rows += _judge_row(
+                    published, published.totals, "total", list(graph.nodes), lambda _: weight_layers(graph)
+                )
+            rows += [self._judge_claim(published, claim) for claim in published.claims]
+        return tuple(rows)
+
+    def nodes_of(self, row: Row) -> list[Node]:
+        """The nodes a row covers, in execution order."""
+        chosen: set[int] = set()
+        for name in row.nodes:
+            members = self._members.get(name)
+            if members is None:
+                known = {name.partition(".")[0] for name in self._members}
+                fact = f"expected the name of a layer or block in `nodes`, got `{name}`"
+                raise self._error(row, fact, nearest(name, known))
+            if not chosen.isdisjoint(members):
+                raise self._error(row, f"expected each layer once in `nodes`, got those of `{name}` again")
+            chosen.update(members)
+        return [self.whole.nodes[index] for index in sorted(chosen)]
+
+    def _error(self, row: Row, fact: str, hint: str = "") -> SpecError:
+        return SpecError(fact, file=self.spec.file, line=row.line, path=f"{row.path}.nodes", hint=hint)
+
+    def _judge_claim(self, published: Published, claim: Claim) -> AuditRow:
+        """ "12 x fewer parameters than AlexNet": a ratio between two models, or between two networks written out."""
+        names = [side if isinstance(side, str) else side.name for side in (claim.of, claim.to)]
+        of, to = (self._total(side, claim.ratio) for side in (claim.of, claim.to))
+        label, what = " / ".join(names), f"{claim.ratio} ratio"
+        printed = claim.value.printed
+        if of is None or to is None:
+            reason = f"no model {names[0] if of is None else names[1]} in the catalogue"
+            return AuditRow(published.source, label, what, printed, None, None, "not run", reason)
+        if to == 0:
+            reason = f"{names[1]} has no {claim.ratio}"
+            return AuditRow(published.source, label, what, printed, None, None, "disagrees", reason)
+        return _judged(published, label, what, claim.value, of / to, claim.erratum, claim.note)
+
+    def _total(self, side: str | Spec, what: str) -> int | None:
+        """A sum over a network; those of the catalogue are built once, however many claims name them."""
+        if isinstance(side, Spec):
+            nodes = build_graph(side).nodes
+        elif side in self._nodes:
+            nodes = self._nodes[side]
+        elif side in catalogue():
+            nodes = self._nodes[side] = build_graph(load_spec(side)).nodes
+        else:
+            return None
+        return sum(node.params if what == "params" else node.macs for node in nodes)
 
 
 def _judge_row(
-    published: Published, row: Row, label: str, nodes: list[Node], depth: Callable[[], int]
+    published: Published, row: Row, label: str, nodes: list[Node], depth: Callable[[list[Node]], int]
 ) -> list[AuditRow]:
     exact = {
         "params": lambda: sum(_params(node, published.params_are) for node in nodes),
         "macs": lambda: sum(node.macs for node in nodes),
-        "depth": depth,
+        "depth": lambda: depth(nodes),
     }
     return [
         _judged(published, label, what, figure, exact[what](), row.erratum, row.note)
@@ -127,31 +177,3 @@ def _depth(nodes: list[Node]) -> int:
         before = max((depths.get(name, 0) for name in node.inputs), default=0)
         depths[node.name] = before + isinstance(node.op, Conv2d | Linear)
     return max(depths.values())
-
-
-def _judge_claim(spec: Spec, graph: Graph, published: Published, claim: Claim) -> AuditRow:
-    """ "12 x fewer parameters than AlexNet": a ratio between two models, or between two networks written out."""
-    names = [side if isinstance(side, str) else side.name for side in (claim.of, claim.to)]
-    of, to = (_total(spec, graph, side, claim.ratio) for side in (claim.of, claim.to))
-    label, what = " / ".join(names), f"{claim.ratio} ratio"
-    printed = claim.value.printed
-    if of is None or to is None:
-        reason = f"no model {names[0] if of is None else names[1]} in the catalogue"
-        return AuditRow(published.source, label, what, printed, None, None, "not run", reason)
-    if to == 0:
-        return AuditRow(
-            published.source, label, what, printed, None, None, "disagrees", f"{names[1]} has no {claim.ratio}"
-        )
-    return _judged(published, label, what, claim.value, of / to, claim.erratum, claim.note)
-
-
-def _total(spec: Spec, graph: Graph, side: str | Spec, what: str) -> int | None:
-    if isinstance(side, Spec):
-        nodes = build_graph(side).nodes
-    elif side == spec.name:
-        nodes = graph.nodes
-    elif side in catalogue():
-        nodes = build_graph(load_spec(side)).nodes
-    else:
-        return None
-    return sum(node.params if what == "params" else node.macs for node in nodes)

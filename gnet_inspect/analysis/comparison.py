@@ -7,14 +7,15 @@ from msgspec import Struct
 
 from gnet_inspect.analysis.difference import Change, difference
 from gnet_inspect.analysis.listing import PublishedAccuracy, accuracies
-from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Totals, summarize
+from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Summary, Totals, summarize
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
 from gnet_inspect.spec import Spec
 
 
 class Ratios(Struct, frozen=True):
-    """A model's totals over the baseline's; None where the baseline has nothing of it."""
+    """A model's totals over the baseline's; None where the baseline has nothing of it, or where nobody can count some
+    layer of one of the two."""
 
     params: float | None
     macs: float | None
@@ -26,10 +27,12 @@ class Ratios(Struct, frozen=True):
 
 
 class ComparedModel(Struct, frozen=True):
-    """One model at its input. `model` is its name, with its edits, and with its file where another has that name;
-    `unknown` are layers that nobody can count, which the totals lack."""
+    """One model at its input. `label` tells it apart from the others: its name and edits, and where that does not do,
+    what it was called by. `unknown` are layers that nobody can count, which the totals lack."""
 
     model: str
+    label: str
+    overrides: tuple[str, ...]
     title: str
     year: int | None
     family: str
@@ -53,26 +56,43 @@ class Comparison(Struct, frozen=True, omit_defaults=True):
     diff: tuple[Change, ...] | None = None
 
 
-def compare_models(variants: Sequence[tuple[Spec, Graph]], dtype: str = "fp32", *, diff: bool = False) -> Comparison:
+def compare_models(
+    variants: Sequence[tuple[Spec, Graph]],
+    dtype: str = "fp32",
+    *,
+    diff: bool = False,
+    names: Sequence[str] | None = None,
+) -> Comparison:
     """Two or more models, the first of them the baseline; with `diff` exactly two, aligned part by part.
 
-    Raises UsageError for fewer (or, with `diff`, more) than two.
+    `names` are what the models were called by (built-in names or paths), for those that have the same name inside.
+    Raises UsageError for fewer (or, with `diff`, more) than two, and for graphs of both modes.
+
+    >>> from gnet_inspect import build_graph, load_spec
+    >>> specs = [load_spec("googlenet"), load_spec("vgg16")]
+    >>> comparison = compare_models([(spec, build_graph(spec)) for spec in specs])
+    >>> round(comparison.models[1].ratios.params, 1)
+    19.8
     """
     if len(variants) < 2:
         raise UsageError(f"expected two models to compare, got {len(variants)}")
     if diff and len(variants) > 2:
         raise UsageError(f"expected two models for a diff, got {len(variants)}")
+    if len({graph.mode for _, graph in variants}) > 1:
+        raise UsageError("expected graphs of one mode to compare, got eval and train")
     summaries = [summarize(graph, dtype) for _, graph in variants]
-    labels = _labels(variants)
+    labels = _labels([graph.variant for _, graph in variants], names or [spec.file for spec, _ in variants])
     models = tuple(
         ComparedModel(
+            summary.model,
             label,
+            graph.overrides,
             summary.title,
             spec.year,
             spec.family,
             summary.input,
             summary.totals,
-            _ratios(summary.totals, summaries[0].totals),
+            _ratios(summary, summaries[0]),
             # What is published is about the model as it is.
             () if graph.overrides else accuracies(spec),
             summary.stages,
@@ -81,20 +101,37 @@ def compare_models(variants: Sequence[tuple[Spec, Graph]], dtype: str = "fp32", 
         for label, summary, (spec, graph) in zip(labels, summaries, variants, strict=True)
     )
     changes = difference(variants[0][1], variants[1][1]) if diff else None
-    return Comparison(SCHEMA_VERSION, labels[0], summaries[0].mode, dtype, models, changes)
+    return Comparison(SCHEMA_VERSION, models[0].model, summaries[0].mode, dtype, models, changes)
 
 
-def _labels(variants: Sequence[tuple[Spec, Graph]]) -> list[str]:
-    """Names that tell the models apart: a spec and its edited copy may have the same."""
-    names = [graph.variant for _, graph in variants]
-    times = Counter(names)
-    return [
-        f"{name} ({spec.file})" if times[name] > 1 else name for name, (spec, _) in zip(names, variants, strict=True)
+def _labels(variants: Sequence[str], names: Sequence[str]) -> list[str]:
+    """What tells the models apart: a spec and its edited copy may have the same name, and one may be given twice."""
+    times = Counter(variants)
+    labels = [
+        f"{variant} ({'built-in' if name == variant else name})" if times[variant] > 1 else variant
+        for variant, name in zip(variants, names, strict=True)
     ]
+    times = Counter(labels)
+    seen: Counter[str] = Counter()
+    for index, label in enumerate(labels):
+        seen[label] += 1
+        labels[index] = f"{label} #{seen[label]}" if times[label] > 1 else label
+    return labels
 
 
-def _ratios(totals: Totals, baseline: Totals) -> Ratios:
-    return Ratios(*(_ratio(getattr(totals, name), getattr(baseline, name)) for name in Ratios.__struct_fields__))
+COUNTED = ("params", "macs", "flops", "param_bytes")
+
+
+def _ratios(summary: Summary, baseline: Summary) -> Ratios:
+    unknown = summary.coverage.unknown or baseline.coverage.unknown
+    return Ratios(
+        *(
+            None
+            if unknown and name in COUNTED
+            else _ratio(getattr(summary.totals, name), getattr(baseline.totals, name))
+            for name in Ratios.__struct_fields__
+        )
+    )
 
 
 def _ratio(value: int, to: int) -> float | None:

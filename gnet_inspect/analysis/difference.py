@@ -1,28 +1,31 @@
 """How one network differs from another: their parts aligned, and each added, removed or changed one named.
 
 Parts are what a table at block depth shows: outermost blocks, and the layers outside them. They are aligned by what
-they are and what they are called, so that a layer put into a numbered list does not make changes of all that follow.
+they are; where that leaves a choice, by what they are called and where they stand. So a layer put into a numbered list
+renames those behind it, and a changed block stays the same block.
 """
 
 from collections.abc import Hashable, Sequence
+from functools import cached_property
 from typing import NamedTuple
 
 from msgspec import Struct
 
-from gnet_inspect.analysis.alignment import align
-from gnet_inspect.graph import Graph, Group, Node
-from gnet_inspect.graph.nodes import INPUT
-from gnet_inspect.ops import Op, Shape
+from gnet_inspect.analysis.alignment import MOST_CELLS, align
+from gnet_inspect.analysis.edits import Edit, edits_of_group, edits_of_op, explained
+from gnet_inspect.graph import INPUT, Graph, Group, Node
+from gnet_inspect.ops import Shape
 from gnet_inspect.units import dimensions
 
 
 class Change(Struct, frozen=True):
     """One part, before and after.
 
-    `status` is "added", "removed", "changed" (in its own layers), "affected" (the same layers, but other numbers or
-    shapes because of what comes before), "renamed" or "same". `what` says what was changed, `was` is the name before
-    where there is another one now; numbers of a part that is not there are 0, its shape None. `layers` are the changes
-    inside a changed block. `before` and `after` add up to the totals of the two networks.
+    `status` is "added", "removed", "changed" (in its own layers, or in what it reads), "moved" (to another place),
+    "affected" (the same layers, but other numbers or shapes because of what comes before), "renamed" or "same". `what`
+    says what was changed; `was` and `stage_was` are its name and stage before, where they are others now. Numbers of a
+    part that is not there are 0, its shape None. `layers` are the changes inside a changed block. Over all changes the
+    numbers before and after add up to the totals of the two networks.
     """
 
     status: str
@@ -38,79 +41,48 @@ class Change(Struct, frozen=True):
     output_before: Shape | None
     output_after: Shape | None
     layers: "tuple[Change, ...]" = ()
-
-
-class _Part(NamedTuple):
-    """A block or a layer of one of the networks; `content` is what it is, whatever its own name and input."""
-
-    stage: str
-    name: str
-    kind: str
-    content: Hashable
-    nodes: tuple[Node, ...]
-    group: Group | None
-
-    @property
-    def params(self) -> int:
-        return sum(node.params for node in self.nodes)
-
-    @property
-    def macs(self) -> int:
-        return sum(node.macs for node in self.nodes)
-
-    @property
-    def output(self) -> Shape:
-        return self.nodes[-1].output_shape
-
-    @property
-    def reads(self) -> tuple[str, ...]:
-        """The nodes outside it whose outputs it reads, each once."""
-        inside = {node.name for node in self.nodes}
-        return tuple(dict.fromkeys(name for node in self.nodes for name in node.inputs if name not in inside))
-
-    @property
-    def input_shapes(self) -> tuple[Shape, ...]:
-        """The shapes of what it reads from outside, each as often as it is read."""
-        inside = {node.name for node in self.nodes}
-        return tuple(
-            shape
-            for node in self.nodes
-            for name, shape in zip(node.inputs, node.input_shapes, strict=True)
-            if name not in inside
-        )
+    stage_was: str | None = None
 
 
 def difference(before: Graph, after: Graph) -> tuple[Change, ...]:
     """Every part of both networks, in execution order; what was removed stands where it was."""
-    pairs = _aligned(_parts(before), _parts(after))
+    comparer = _Comparer()
+    pairs = comparer.paired(_parts(before), _parts(after))
     rerouted = _rerouted(pairs)
-    return tuple(_change(old, new, rerouted.get(index, ())) for index, (old, new) in enumerate(pairs))
+    changes = [comparer.found(pair, rerouted.get(index, ())).change for index, pair in enumerate(pairs)]
+    return (*changes, *_weights(before, after))
 
 
-def _parts(graph: Graph) -> list[_Part]:
-    found: list[_Part] = []
+class _Part:
+    """A block or a layer of one of the networks; `content` says what it is, whatever its own name and input."""
 
-    def collect(group: Group, stage: str) -> None:
-        for child in group.children:
-            if isinstance(child, int):
-                found.append(_layer(graph.nodes[child], stage))
-            elif child.role == "block":
-                nodes = tuple(graph.nodes[index] for index in child.nodes())
-                found.append(_Part(stage, child.name, child.kind, _content(nodes, child.name), nodes, child))
-            else:
-                collect(child, stage)
+    def __init__(self, stage: str, name: str, nodes: tuple[Node, ...], group: Group | None = None) -> None:
+        self.stage, self.name, self.nodes, self.group = stage, name, nodes, group
+        self.kind = group.kind if group else nodes[0].op.kind
+        self.params, self.macs = sum(node.params for node in nodes), sum(node.macs for node in nodes)
+        self.output = nodes[-1].output_shape
+        inside = {node.name for node in nodes}
+        outer = [
+            (name, shape)
+            for node in nodes
+            for name, shape in zip(node.inputs, node.input_shapes, strict=True)
+            if name not in inside
+        ]
+        # A block has one input, however often its layers read it; a layer may read one tensor twice.
+        self.reads = tuple(dict.fromkeys(name for name, _ in outer)) if group else tuple(name for name, _ in outer)
+        self.read_shapes = tuple(dict.fromkeys(shape for _, shape in outer))
 
-    for stage in graph.stages:
-        collect(stage, stage.name)
-    return found
+    @cached_property
+    def content(self) -> Hashable:
+        if self.group is None:
+            return self.nodes[0].op, len(self.reads)
+        return content_of(self.nodes, self.group.name)
+
+    def describe(self) -> str:
+        return self.group.describe() if self.group else self.nodes[0].op.describe()
 
 
-def _layer(node: Node, stage: str, scope: str = "") -> _Part:
-    name = node.name.removeprefix(f"{scope}.")
-    return _Part(stage, name, node.op.kind, node.op, (node,), None)
-
-
-def _content(nodes: tuple[Node, ...], scope: str) -> Hashable:
+def content_of(nodes: tuple[Node, ...], scope: str) -> Hashable:
     """The layers of a block and how they are connected, by their names inside it."""
     inside = {node.name for node in nodes}
     return tuple(
@@ -123,154 +95,207 @@ def _content(nodes: tuple[Node, ...], scope: str) -> Hashable:
     )
 
 
-def _aligned(before: Sequence[_Part], after: Sequence[_Part]) -> list[tuple[_Part | None, _Part | None]]:
-    return align(before, after, _likeness, lambda part: (part.stage, part.name, part.content))
+def _parts(graph: Graph) -> list[_Part]:
+    found: list[_Part] = []
 
+    def collect(group: Group, stage: str) -> None:
+        for child in group.children:
+            if isinstance(child, int):
+                found.append(_Part(stage, graph.nodes[child].name, (graph.nodes[child],)))
+            elif child.role == "block":
+                found.append(_Part(stage, child.name, tuple(graph.nodes[index] for index in child.nodes()), child))
+            else:
+                collect(child, stage)
 
-def _likeness(old: _Part, new: _Part) -> float:
-    """How well two parts match; 0 where they cannot be the same part."""
-    same_name = old.name == new.name
-    if old.kind != new.kind and not same_name:
-        return 0.0
-    # What holds weights decides; activations and pools are everywhere.
-    weight = 3.0 if old.params and new.params else 1.0
-    likeness = weight * (2.0 if old.content == new.content else 1.0 if old.kind == new.kind else 0.5)
-    return likeness + same_name + 0.5 * (old.stage == new.stage)
-
-
-def _rerouted(pairs: list[tuple[_Part | None, _Part | None]]) -> dict[int, tuple[str, ...]]:
-    """Pairs that read from another place now, although what they read before is still there, and was there already."""
-    makers: tuple[dict[str, int], dict[str, int]] = ({INPUT: -1}, {INPUT: -1})
-    for index, pair in enumerate(pairs):
-        for side, part in zip(makers, pair, strict=True):
-            side.update((node.name, index) for node in (part.nodes if part else ()))
-    found = {}
-    for index, (old, new) in enumerate(pairs):
-        if old is None or new is None:
-            continue
-        before, after = ([side[name] for name in part.reads] for side, part in zip(makers, (old, new), strict=True))
-        if len(before) != len(after):
-            continue
-        moved = [
-            f"reads {_name_of(pairs, was, 0)} -> {_name_of(pairs, now, 1)}"
-            for was, now in zip(before, after, strict=True)
-            if was != now and _name_of(pairs, was, 1) and _name_of(pairs, now, 0)
-        ]
-        if moved:
-            found[index] = tuple(moved)
+    for stage in graph.stages:
+        collect(stage, stage.name)
     return found
 
 
-def _name_of(pairs: list[tuple[_Part | None, _Part | None]], index: int, side: int) -> str | None:
-    """What a part is called on one side (0 before, 1 after); None where it is not there."""
-    if index < 0:
-        return "the input"
-    part = pairs[index][side]
-    return part.name if part else None
+class _Pair(NamedTuple):
+    old: _Part | None
+    new: _Part | None
+    moved: bool = False
 
 
-def _change(old: _Part | None, new: _Part | None, rerouted: tuple[str, ...] = ()) -> Change:
-    shown = new or old
-    assert shown is not None
-    status, what, layers = _verdict(old, new)
-    if rerouted:
-        status, what = "changed", (*(what if status == "changed" else ()), *rerouted)
-    return Change(
-        status,
-        shown.stage,
-        shown.name,
-        old.name if old and new and old.name != new.name else None,
-        shown.kind,
-        what,
-        old.params if old else 0,
-        new.params if new else 0,
-        old.macs if old else 0,
-        new.macs if new else 0,
-        old.output if old else None,
-        new.output if new else None,
-        layers,
-    )
+class _Found(NamedTuple):
+    """A change with the edits its words are made of; `other` are words that no edit stands behind."""
+
+    change: Change
+    edits: tuple[Edit, ...] = ()
+    other: tuple[str, ...] = ()
 
 
-def _verdict(old: _Part | None, new: _Part | None) -> tuple[str, tuple[str, ...], tuple[Change, ...]]:
-    if new is None or old is None:
-        part = new or old
-        assert part is not None
-        return ("removed" if new is None else "added"), (_described(part),), ()
-    if old.content != new.content:
-        layers = _inner(old, new)
-        return "changed", _what(old, new, layers), layers
-    if (old.params, old.macs, old.output) != (new.params, new.macs, new.output):
-        return "affected", _inputs(old, new), ()
-    return ("renamed" if old.name != new.name else "same"), (), ()
+class _Comparer:
+    """Compares parts. Equal pairs of blocks are opened once, and all alignments share one bounded amount of work."""
+
+    def __init__(self) -> None:
+        # Contents by number: comparing two numbers is what an alignment does most.
+        self._numbers: dict[Hashable, int] = {}
+        self._opened: dict[Hashable, tuple[_Found, ...]] = {}
+        self._cells = MOST_CELLS
+
+    def paired(self, old: Sequence[_Part], new: Sequence[_Part]) -> list[_Pair]:
+        """Parts beside their counterparts. One that is gone, and is the same under the same name elsewhere, moved."""
+        aligned, cells = align(old, new, self._likeness, self._number, self._cells)
+        self._cells -= cells
+        gone = {(one.name, self._number(one)): index for index, (one, other) in enumerate(aligned) if one and not other}
+        pairs = [_Pair(*pair) for pair in aligned]
+        taken = set()
+        for index, (one, other) in enumerate(aligned):
+            source = gone.pop((other.name, self._number(other)), None) if other and not one else None
+            if source is not None:
+                pairs[index] = _Pair(aligned[source][0], other, moved=True)
+                taken.add(source)
+        return [pair for index, pair in enumerate(pairs) if index not in taken]
+
+    def _number(self, part: _Part) -> int:
+        return self._numbers.setdefault((part.kind, part.content), len(self._numbers))
+
+    def _likeness(self, old: _Part, new: _Part) -> float:
+        """How well two parts match; 0 where they cannot be the same part. Names and stages only break ties."""
+        tie = 0.01 * (old.name == new.name) + 0.005 * (old.stage == new.stage)
+        if old.kind != new.kind:
+            return tie if old.name == new.name else 0.0
+        # What holds weights decides; activations and pools are everywhere.
+        weight = 3.0 if old.params and new.params else 1.0
+        return weight * (2.0 if self._number(old) == self._number(new) else 1.0) + tie
+
+    def found(self, pair: _Pair, rerouted: tuple[str, ...] = ()) -> _Found:
+        """What became of one part."""
+        old, new, moved = pair
+        shown = new or old
+        assert shown is not None
+        status, edits, other, inner = self._verdict(old, new)
+        if rerouted and status in ("same", "renamed", "affected"):
+            status = "changed"
+        elif moved:
+            status = "moved"
+        change = Change(
+            status,
+            shown.stage,
+            shown.name,
+            old.name if old and new and old.name != new.name else None,
+            shown.kind,
+            (*(edit.text for edit in edits), *other, *rerouted),
+            old.params if old else 0,
+            new.params if new else 0,
+            old.macs if old else 0,
+            new.macs if new else 0,
+            old.output if old else None,
+            new.output if new else None,
+            tuple(item.change for item in inner),
+            old.stage if old and new and old.stage != new.stage else None,
+        )
+        return _Found(change, edits, other)
+
+    def _verdict(
+        self, old: _Part | None, new: _Part | None
+    ) -> tuple[str, tuple[Edit, ...], tuple[str, ...], tuple[_Found, ...]]:
+        """(status, edits, other words, the changes inside)."""
+        if old is None or new is None:
+            part = new or old
+            assert part is not None
+            return ("removed" if new is None else "added"), (), (part.describe(),), ()
+        if self._number(old) == self._number(new):
+            if (old.params, old.macs, old.output) != (new.params, new.macs, new.output):
+                return "affected", (), _inputs(old, new), ()
+            return ("renamed" if old.name != new.name else "same"), (), (), ()
+        if old.kind != new.kind or (old.group is None) != (new.group is None):
+            return "changed", (), (f"{old.describe()} -> {new.describe()}",), ()
+        if old.group is None or new.group is None:
+            edits = tuple(edits_of_op(old.nodes[0].op, new.nodes[0].op))
+            inputs = (f"inputs {len(old.reads)} -> {len(new.reads)}",) if len(old.reads) != len(new.reads) else ()
+            return "changed", edits, inputs, ()
+        given = tuple(edits_of_group(old.group, new.group))
+        inner = self._inside(old, new)
+        # What the arguments do not account for was changed in the block's own template.
+        words = _template_changes(inner, given)
+        return "changed", given, words or (() if given else ("connected differently",)), inner
+
+    def _inside(self, old: _Part, new: _Part) -> tuple[_Found, ...]:
+        """The changes of the layers inside a changed block."""
+        sides = (old, new)
+        key = tuple((self._number(part), part.stage, part.params, part.macs, part.read_shapes) for part in sides)
+        if key not in self._opened:
+            layers = (
+                [_Part(part.stage, node.name.removeprefix(f"{part.name}."), (node,)) for node in part.nodes]
+                for part in sides
+            )
+            found = (self.found(pair) for pair in self.paired(*layers))
+            self._opened[key] = tuple(item for item in found if item.change.status != "same")
+        return self._opened[key]
+
+
+def _template_changes(inner: tuple[_Found, ...], given: tuple[Edit, ...]) -> tuple[str, ...]:
+    """Each distinct change once, with the layer it was made to, or with how many."""
+    made: dict[str, list[str]] = {}
+    for change, edits, other in inner:
+        if change.status == "renamed":
+            made.setdefault("renamed", []).append(f"{change.was} -> {change.name}")
+        elif change.status != "affected":
+            words = [edit.text for edit in edits if not explained(edit, given)]
+            prefix = "" if change.status == "changed" else f"{change.status} "
+            for word in (*words, *(f"{prefix}{word}" for word in other or ((change.kind,) if prefix else ()))):
+                made.setdefault(word, []).append(change.name)
+    return tuple(f"{what} ({names[0] if len(names) == 1 else f'{len(names)} x'})" for what, names in made.items())
 
 
 def _inputs(old: _Part, new: _Part) -> tuple[str, ...]:
-    before, after = (", ".join(dict.fromkeys(map(dimensions, part.input_shapes))) for part in (old, new))
+    before, after = (", ".join(map(dimensions, part.read_shapes)) for part in (old, new))
     return (f"input {before} -> {after}",) if before != after else ()
 
 
-def _described(part: _Part) -> str:
-    return part.group.describe() if part.group else part.nodes[0].op.describe()
+def _rerouted(pairs: list[_Pair]) -> dict[int, tuple[str, ...]]:
+    """Pairs that read from another place now, although what they read before is still there, and was there already."""
+    makers: tuple[dict[str, int], dict[str, int]] = ({INPUT: -1}, {INPUT: -1})
+    for index, pair in enumerate(pairs):
+        for side, part in zip(makers, pair[:2], strict=True):
+            side.update((node.name, index) for node in (part.nodes if part else ()))
+    found = {}
+    for index, (old, new, moved) in enumerate(pairs):
+        if old is None or new is None or moved or len(old.reads) != len(new.reads):
+            continue
+        before, after = ([side[name] for name in part.reads] for side, part in zip(makers, (old, new), strict=True))
+        words = tuple(
+            f"reads {_name_of(pairs, was, 0)} -> {_name_of(pairs, now, 1)}"
+            for was, now in zip(before, after, strict=True)
+            if was != now and _stayed(pairs, was) and _stayed(pairs, now)
+        )
+        if words:
+            found[index] = words
+    return found
 
 
-def _inner(old: _Part, new: _Part) -> tuple[Change, ...]:
-    """The changes of the layers inside a changed block."""
-    if old.group is None or new.group is None:
-        return ()
-    sides = ([_layer(node, part.stage, part.name) for node in part.nodes] for part in (old, new))
-    changes = (_change(*pair) for pair in _aligned(*sides))
-    return tuple(change for change in changes if change.status != "same")
+def _stayed(pairs: list[_Pair], index: int) -> bool:
+    """Whether a part is there before and after, in its place."""
+    return index < 0 or bool(pairs[index].old and pairs[index].new and not pairs[index].moved)
 
 
-def _what(old: _Part, new: _Part, layers: tuple[Change, ...]) -> tuple[str, ...]:
-    """What makes two parts differ, in words: their kinds, the arguments given, or the layers inside."""
-    if old.kind != new.kind or (old.group is None) != (new.group is None):
-        return (f"{_described(old)} -> {_described(new)}",)
-    if old.group is None or new.group is None:
-        return tuple(_arguments(_of_op(old.nodes[0].op), _of_op(new.nodes[0].op)))
-    given = tuple(_arguments(_of_group(old.group, new.group), _of_group(new.group, old.group)))
-    # Where the block's own template was edited, its arguments say nothing.
-    return given or _of_layers(layers)
+def _name_of(pairs: list[_Pair], index: int, side: int) -> str:
+    """What a part is called before (0) or after (1)."""
+    part = pairs[index][side] if index >= 0 else None
+    return part.name if isinstance(part, _Part) else "the input"
 
 
-def _of_layers(layers: tuple[Change, ...]) -> tuple[str, ...]:
-    """Each distinct change once, with the layer it was made to, or how many of them."""
-    made: dict[str, list[str]] = {}
-    for layer in layers:
-        prefix = f"{layer.status} " if layer.status in ("added", "removed") else ""
-        for what in layer.what if layer.status in ("changed", "added", "removed") else ():
-            made.setdefault(prefix + what, []).append(layer.name)
-        if layer.status == "renamed":
-            made.setdefault("renamed", []).append(f"{layer.was} -> {layer.name}")
-    said = (f"{what} ({names[0] if len(names) == 1 else f'{len(names)} x'})" for what, names in made.items())
-    return tuple(said) or ("connected differently",)
-
-
-def _of_op(op: Op) -> dict[str, object]:
-    return {name: getattr(op, name) for name in op.__struct_fields__}
-
-
-def _of_group(group: Group, other: Group) -> dict[str, object]:
-    """A block's arguments, without the defaults of parameters that the other's template does not have."""
-    known = {argument.name for argument in other.arguments}
-    return {
-        argument.name: argument.value
-        for argument in group.arguments
-        if argument.name in known or not argument.is_default
-    }
-
-
-def _arguments(old: dict[str, object], new: dict[str, object]) -> list[str]:
-    """ "kernel_size 5x5 -> 3x3", for every argument that differs."""
-    names = list(dict.fromkeys([*old, *new]))
-    return [f"{name} {_shown(old, name)} -> {_shown(new, name)}" for name in names if old.get(name) != new.get(name)]
-
-
-def _shown(arguments: dict[str, object], name: str) -> str:
-    if name not in arguments:
-        return "(none)"
-    value = arguments[name]
-    if isinstance(value, tuple):
-        return "-".join(map(str, value)) if len(set(value)) > 1 else str(value[0]) if value else "()"
-    return str(value).lower() if isinstance(value, bool) else str(value)
+def _weights(before: Graph, after: Graph) -> list[Change]:
+    """Heads that count otherwise in the loss."""
+    old = {head.name: head.weight for head in before.heads}
+    return [
+        Change(
+            "changed",
+            head.name,
+            head.name,
+            None,
+            "head",
+            (f"weight {old[head.name]:g} -> {head.weight:g}",),
+            0,
+            0,
+            0,
+            0,
+            None,
+            None,
+        )
+        for head in after.heads
+        if head.name in old and old[head.name] != head.weight
+    ]

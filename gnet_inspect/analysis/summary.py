@@ -13,7 +13,7 @@ from gnet_inspect.ops import Shape, Shapes
 from gnet_inspect.units import DTYPE_BYTES
 
 SCHEMA_VERSION = 1
-Size = tuple[float, float]
+Size = tuple[int | float, int | float]
 
 
 class LayerSummary(Struct, frozen=True):

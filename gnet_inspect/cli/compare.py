@@ -1,11 +1,15 @@
 """`gnet-inspect compare`: models side by side, or how one differs from another."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gnet_inspect.cli import options
 from gnet_inspect.errors import UsageError
+
+if TYPE_CHECKING:
+    from gnet_inspect.graph import Graph
+    from gnet_inspect.spec import Spec
 
 BASELINE = "googlenet"
 
@@ -15,7 +19,8 @@ def compare(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Built-in names or paths of specs; the first is the baseline. One alone is compared with googlenet.",
+            help="Built-in names or paths of specs; the first is the baseline. One alone is compared with googlenet, "
+            "or, with --set, with itself as it is.",
             autocompletion=options.complete_model,
             show_default=False,
         ),
@@ -23,7 +28,15 @@ def compare(
     diff: Annotated[
         bool, typer.Option("--diff", help="How the second of two models differs from the first, part by part.")
     ] = False,
-    depth: Annotated[str, typer.Option("--depth", metavar="block|layer", help="How far --diff opens.")] = "block",
+    depth: Annotated[
+        str | None,
+        typer.Option(
+            "--depth", metavar="block|layer", help="How far --diff opens. Default: block.", show_default=False
+        ),
+    ] = None,
+    bars: Annotated[
+        bool, typer.Option("--bars/--no-bars", help="Where parameters and MACs sit, stage by stage.")
+    ] = True,
     input_shape: options.Input = None,
     batch: options.Batch = None,
     mode: options.Mode = "eval",
@@ -50,8 +63,7 @@ def compare(
     """
     from gnet_inspect.analysis.comparison import compare_models
     from gnet_inspect.cli.output import FORMATS, emit_result
-    from gnet_inspect.graph import MODES, build_graph
-    from gnet_inspect.graph.overrides import parse_overrides
+    from gnet_inspect.graph import MODES
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.comparison import comparison_grids, comparison_rows
     from gnet_inspect.views.difference import DEPTHS, difference_grid, difference_rows
@@ -59,27 +71,43 @@ def compare(
     options.one_of("--format", style, FORMATS)
     options.one_of("--mode", mode, MODES)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
-    options.one_of("--depth", depth, DEPTHS)
-    overrides = parse_overrides(edits or [])
-    if overrides and len(models) > 1:
-        raise UsageError(f"--set: expected one model to compare with itself, edited, got {len(models)} models")
+    opened = options.one_of("--depth", depth or "block", DEPTHS)
+    if depth is not None and not diff:
+        raise UsageError("--depth says how far --diff opens, and there is no --diff")
+    names = _named(models, bool(edits))
+    variants = _variants(names, (input_shape, batch), mode, resize, edits or [])
+    result = compare_models(variants, dtype, diff=diff, names=names)
+    if diff:
+        emit_result(result, style, output, lambda: difference_grid(result, opened), lambda: difference_rows(result))
+    else:
+        emit_result(result, style, output, lambda: comparison_grids(result, bars), lambda: comparison_rows(result))
+
+
+def _named(models: list[str], edited: bool) -> list[str]:
+    """The models to compare, by the names they are given by: the baseline is put before one alone."""
     if models.count("-") > 1:
         raise UsageError("expected one spec on standard input, got `-` twice")
-    if len(models) == 1 and not overrides:
-        models = [BASELINE, *models]
-        if models == [BASELINE] * 2:
-            raise UsageError(f"expected another model to compare {BASELINE} with. (gnet-inspect list shows them)")
-    specs = [options.read_model(model) for model in models]
+    if edited:
+        if len(models) > 1:
+            raise UsageError(f"--set: expected one model to compare with itself, edited, got {len(models)} models")
+        return models * 2
+    if models == [BASELINE]:
+        raise UsageError(f"expected another model to compare {BASELINE} with. (gnet-inspect list shows them)")
+    return models if len(models) > 1 else [BASELINE, *models]
+
+
+def _variants(
+    names: list[str], size: tuple[str | None, int | None], mode: str, resize: bool, edits: list[str]
+) -> "list[tuple[Spec, Graph]]":
+    """Each model at the input that was asked for; the last one edited."""
+    from gnet_inspect.graph import build_graph
+    from gnet_inspect.graph.overrides import parse_overrides
+
+    specs = {name: options.read_model(name) for name in dict.fromkeys(names)}
+    overrides = parse_overrides(edits)
     variants = []
-    for spec in specs:
-        shape = options.read_input(spec, input_shape, batch, resize)
-        variants.append((spec, build_graph(spec, shape, mode=mode, resize=resize)))
-    if overrides:
-        (spec, graph) = variants[0]
-        edited = build_graph(spec, graph.input_shape, overrides=overrides, mode=mode, resize=resize)
-        variants.append((spec, edited))
-    result = compare_models(variants, dtype, diff=diff)
-    if diff:
-        emit_result(result, style, output, lambda: difference_grid(result, depth), lambda: difference_rows(result))
-    else:
-        emit_result(result, style, output, lambda: comparison_grids(result), lambda: comparison_rows(result))
+    for index, name in enumerate(names):
+        shape = options.read_input(specs[name], *size, resize)
+        edited = overrides if index == len(names) - 1 else {}
+        variants.append((specs[name], build_graph(specs[name], shape, overrides=edited, mode=mode, resize=resize)))
+    return variants

@@ -47,8 +47,4 @@ def list_models(
     result = sorted_listing(select_models(listing, families, pattern), sort)
     emit_result(result, style, output, lambda: listing_grid(result))
     if not result.models:
-        say(
-            "list: no model is both of these families and matches the filter"
-            if families
-            else f"--filter: nothing matches {pattern!r}"
-        )
+        say("list: no model is of these families and matches the filter")

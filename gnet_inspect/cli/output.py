@@ -85,20 +85,24 @@ def _print_styled(lines: list[tuple[str, str]]) -> None:
 
     console = Console(highlight=False, soft_wrap=True)
     for text, style in lines:
-        console.print(Text(text, style=style))
+        console.print(Text(_encodable(text), style=style))
 
 
 def _to_stdout(text: str) -> None:
     if sys.stdout is None:
         raise UsageError("standard output is closed. (write to a file with -o FILE)")
-    encoding = sys.stdout.encoding or "utf-8"
-    try:
-        sys.stdout.write(text)
-    except UnicodeEncodeError:
-        # A terminal of another encoding still gets every character it has, and escapes for the rest.
-        text = text.translate(ASCII_BARS)
-        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.write(_encodable(text))
     sys.stdout.flush()
+
+
+def _encodable(text: str) -> str:
+    """A terminal of another encoding than UTF-8 still gets every character it has, and escapes for the rest."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.translate(ASCII_BARS).encode(encoding, "backslashreplace").decode(encoding)
+    return text
 
 
 def write_whole(path: Path, text: str) -> None:

@@ -8,7 +8,7 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
 
     Example: gnet-inspect validate mine.yaml
     """
-    from gnet_inspect.analysis.audit import check_nodes
+    from gnet_inspect.analysis.audit import check_published
     from gnet_inspect.analysis.summary import SCHEMA_VERSION
     from gnet_inspect.cli.output import FORMATS, emit_result
     from gnet_inspect.graph import MODES, build_graph
@@ -18,7 +18,7 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
     options.one_of("--format", style, FORMATS)
     read = options.read_model(spec)
     graphs = {mode: build_graph(read, mode=mode) for mode in MODES}
-    check_nodes(read, graphs["train"])
+    check_published(read, graphs["train"])
     params, macs = (sum(getattr(node, name) for node in graphs["eval"].nodes) for name in ("params", "macs"))
     heads = ", ".join(head.name for head in read.heads) or "no heads"
     facts = f"{len(graphs['eval'].nodes)} layers, {count(params)} params, {count(macs)} MACs, {heads}"

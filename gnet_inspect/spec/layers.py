@@ -67,6 +67,8 @@ class LayerReader(Reader):
         self.blocks: dict[str, Block] = {}
         self._reading: list[str] = []
         self._depth = 0
+        # How many were read so far.
+        self.repeats = 0
 
     # --- sequences and layers ---
 
@@ -146,6 +148,7 @@ class LayerReader(Reader):
         times = self.argument(entries["times"], Integer(0), scope)
         if isinstance(times.data, int) and times.data > MAX_REPEAT:
             raise self.error(entries["times"], f"expected at most {MAX_REPEAT:,} times, got {times.data:,}")
+        self.repeats += 1
         return Repeat(times, self.layer(entries["layer"], scope, listed=True), value.line, value.path, when)
 
     def _parallel(self, value: Value, name: str, when: Reference | None, scope: Scope) -> Parallel:

@@ -56,6 +56,9 @@ class _SpecReader(Reader):
         name = self.text(entries["name"], "a name", 200)
         layers = LayerReader(self.file, {}, nothing := Scope([], hint="a network in a claim has no parameters"))
         body = layers.sequence(entries["layers"], nothing, "layers: a mapping from names to layers, or a list")
+        if layers.repeats:
+            # Written out, all networks of all claims together are bounded by the bounds of the document.
+            raise self.error(entries["layers"], "expected the layers of a claim's network one by one, got a `repeat`")
         return Spec(name, self._input(entries["input"]), (Stage("layers", body),), file=self.file)
 
     def _mapping_of(self, entries: Mapping[str, Value], key: str) -> dict[str, Value]:

@@ -14,6 +14,7 @@ from gnet_inspect.spec.published import ACCURACY_COUNTS, ACCURACY_NUMBERS, QUANT
 
 REFERENCE = {"type": "string", "pattern": r"^\$[A-Za-z0-9_]{1,64}(\.[0-9]{1,4})?$", "description": "a parameter"}
 TEXT = {"type": "string", "minLength": 1}
+FIGURE = {"type": ["string", "number"], "description": "as it is printed: 2.7K"}
 INPUT: dict[str, Any] = {
     "type": "array",
     "items": {"type": "integer", "minimum": 1, "maximum": MAX_INPUT},
@@ -160,15 +161,14 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _published() -> dict[str, Any]:
-    figure = {"type": ["string", "number"], "description": "as it is printed: 2.7K"}
-    figures = dict.fromkeys(QUANTITIES, figure)
+    figures = dict.fromkeys(QUANTITIES, FIGURE)
     said = {"erratum": TEXT | {"description": "why the printed figure is wrong"}, "note": TEXT}
     nodes = {"type": "array", "items": TEXT, "minItems": 1, "description": "layers or blocks the row covers"}
     network = _object(
         {"name": TEXT, "input": INPUT, "layers": _ref("sequence")}, ["name", "input", "layers"], "written out"
     )
     side = {"anyOf": [TEXT, network], "description": "a model of the catalogue, or a small network"}
-    claim = {"ratio": {"enum": ["params", "macs"]}, "of": side, "to": side, "value": {"type": "number", "minimum": 0}}
+    claim = {"ratio": {"enum": ["params", "macs"]}, "of": side, "to": side, "value": FIGURE}
     accuracy: dict[str, Any] = {"dataset": TEXT}
     accuracy |= {key: {"type": "number", "minimum": 0, "maximum": 100} for key in ACCURACY_NUMBERS}
     accuracy |= {key: {"type": "integer", "minimum": 1} for key in ACCURACY_COUNTS}

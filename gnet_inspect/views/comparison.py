@@ -4,8 +4,9 @@ from gnet_inspect.analysis.comparison import ComparedModel, Comparison
 from gnet_inspect.analysis.listing import best_accuracy
 from gnet_inspect.units import byte_count, count, dimensions, percent
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.listing import error_texts
+from gnet_inspect.views.listing import dataset_notes, error_texts
 from gnet_inspect.views.summary import CONVENTION
+from gnet_inspect.views.text import unknown_names
 
 COLUMNS = (
     Column("model", "model"),
@@ -28,25 +29,25 @@ SOURCE = Column("source", "source of the errors")
 BARS = (
     Column("stage", "stage"),
     Column("params", "params", number=True),
-    Column("params_bar", ""),
+    Column("params_bar", "", keep=1, whole=True),
     Column("macs", "MACs", number=True),
-    Column("macs_bar", ""),
+    Column("macs_bar", "", keep=2, whole=True),
 )
 BAR_CELLS = 20
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def comparison_grids(comparison: Comparison) -> list[Grid]:
+def comparison_grids(comparison: Comparison, bars: bool = True) -> list[Grid]:
     """The table, and the bars below it."""
     inputs = {model.input for model in comparison.models}
-    above = [
-        f"compared with {comparison.baseline}",
+    above = (
+        f"compared with {comparison.models[0].label}",
         f"{_whose(inputs)}, {comparison.dtype}, {comparison.mode} mode; x: times the baseline's",
         CONVENTION,
-    ]
+    )
     lines = tuple(Line(_texts(model), _exact(model)) for model in comparison.models)
-    table = Grid(COLUMNS, lines, tuple(above), tuple(_sentences(comparison, inputs)))
-    return [table, _bars(comparison)]
+    table = Grid(COLUMNS, lines, above, tuple(_sentences(comparison, inputs)))
+    return [table, _bars(comparison)] if bars else [table]
 
 
 def comparison_rows(comparison: Comparison) -> Grid:
@@ -55,20 +56,19 @@ def comparison_rows(comparison: Comparison) -> Grid:
 
 
 def ratio_text(ratio: float | None) -> str:
-    """ "19.8": three significant digits, and no exponent.
+    """At least three digits, and at most three behind the point.
 
-    >>> ratio_text(19.769), ratio_text(1.0), ratio_text(0.0617), ratio_text(123.4), ratio_text(None)
-    ('19.8', '1.00', '0.0617', '123', '')
+    >>> ratio_text(19.769), ratio_text(0.9999), ratio_text(0.0617), ratio_text(1234.5), ratio_text(1e-7)
+    ('19.8', '1.00', '0.062', '1,234', '<0.001')
     """
     if ratio is None:
         return ""
-    if ratio >= 100:
-        return f"{ratio:,.0f}"
-    return f"{ratio:.1f}" if ratio >= 10 else f"{ratio:.2f}" if ratio >= 1 or ratio == 0 else f"{ratio:.3g}"
-
-
-def _roughly(ratio: float) -> str:
-    return f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}" if ratio >= 0.1 else f"{ratio:.2g}"
+    if 0 < ratio < 0.0005:
+        return "<0.001"
+    for digits, below in ((3, 0.9995), (2, 9.995), (1, 99.95)):
+        if ratio < below:
+            return f"{ratio:.{digits}f}"
+    return f"{ratio:,.0f}"
 
 
 def _whose(inputs: set[tuple[int, ...]]) -> str:
@@ -77,12 +77,15 @@ def _whose(inputs: set[tuple[int, ...]]) -> str:
     return "each model at its own input"
 
 
+def _field(model: ComparedModel) -> str:
+    return "x".join(f"{size:g}" for size in model.totals.receptive_field or ())
+
+
 def _texts(model: ComparedModel) -> tuple[str, ...]:
     totals, ratios = model.totals, model.ratios
     unknown = "?" if model.unknown else ""
-    field = "x".join(f"{size:g}" for size in totals.receptive_field) if totals.receptive_field else ""
     return (
-        model.model,
+        model.label,
         dimensions(model.input),
         count(totals.params) + unknown,
         ratio_text(ratios.params),
@@ -93,7 +96,7 @@ def _texts(model: ComparedModel) -> tuple[str, ...]:
         byte_count(totals.peak_activation_bytes),
         ratio_text(ratios.peak_activation_bytes),
         str(totals.depth),
-        field,
+        _field(model),
         *error_texts(best_accuracy(model.published))[:2],
     )
 
@@ -101,7 +104,7 @@ def _texts(model: ComparedModel) -> tuple[str, ...]:
 def _exact(model: ComparedModel) -> tuple[object, ...]:
     totals, ratios, best = model.totals, model.ratios, best_accuracy(model.published)
     return (
-        model.model,
+        model.label,
         dimensions(model.input),
         totals.params,
         ratios.params,
@@ -112,13 +115,14 @@ def _exact(model: ComparedModel) -> tuple[object, ...]:
         totals.peak_activation_bytes,
         ratios.peak_activation_bytes,
         totals.depth,
-        "x".join(f"{size:g}" for size in totals.receptive_field) if totals.receptive_field else None,
-        *((best.top1_error, best.top5_error, best.source) if best else (None, None, None)),
+        _field(model) or None,
+        *((best.top1_error, best.top5_error, error_texts(best)[2]) if best else (None, None, None)),
     )
 
 
 def _sentences(comparison: Comparison, inputs: set[tuple[int, ...]]) -> list[str]:
     lines = []
+    baseline = comparison.models[0].label
     for model in comparison.models[1:]:
         ratios = (
             (model.ratios.params, "the parameters"),
@@ -126,19 +130,22 @@ def _sentences(comparison: Comparison, inputs: set[tuple[int, ...]]) -> list[str
             (model.ratios.peak_activation_bytes, "the peak memory"),
         )
         parts = [f"{_roughly(ratio)} x {what}" for ratio, what in ratios if ratio is not None]
-        lines.append(f"{model.model}: {', '.join(parts)} of {comparison.baseline}")
-    for model in comparison.models:
-        source = error_texts(best_accuracy(model.published))[2]
-        if source:
-            lines.append(f"errors of {model.model}: {source}")
+        lines.append(f"{model.label}: {', '.join(parts)} of {baseline}")
+    best = {model.label: best_accuracy(model.published) for model in comparison.models}
+    lines += [f"errors of {label}: {error_texts(found)[2]}" for label, found in best.items() if found]
+    if any(best.values()):
+        lines.append("errors are published ones, of each model as it is published, at its own input")
+    lines += dataset_notes(best.values())
     if len(inputs) > 1:
-        lines.append("inputs differ, and MACs and memory grow with them; --input puts all models at one")
-    lines += [
-        f"{model.model}: nobody can count {', '.join(model.unknown[:8])}"
-        for model in comparison.models
-        if model.unknown
-    ]
+        same = len({shape[1] for shape in inputs}) == 1
+        lines.append(f"inputs differ, and MACs and memory grow with them{'; --input puts all at one' if same else ''}")
+    lines += [f"{model.label}: {unknown_names(model.unknown)}" for model in comparison.models if model.unknown]
     return lines
+
+
+def _roughly(ratio: float) -> str:
+    """As one says it: "9.8 x"."""
+    return f"{ratio:,.1f}" if ratio >= 1.95 else f"{ratio:.2f}" if ratio >= 0.095 else ratio_text(ratio)
 
 
 def _bars(comparison: Comparison) -> Grid:
@@ -146,7 +153,8 @@ def _bars(comparison: Comparison) -> Grid:
     lines = []
     for index, model in enumerate(comparison.models):
         totals = model.totals
-        head = (model.model, count(totals.params), "", count(totals.macs), "")
+        unknown = "?" if model.unknown else ""
+        head = (model.label, count(totals.params) + unknown, "", count(totals.macs) + unknown, "")
         lines.append(Line(head, style="bold", rule_above=index > 0))
         for stage in model.stages:
             cells = (

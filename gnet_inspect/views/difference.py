@@ -3,42 +3,52 @@
 from collections.abc import Iterator
 from itertools import groupby
 
+from msgspec.structs import replace
+
 from gnet_inspect.analysis.comparison import Comparison
 from gnet_inspect.analysis.difference import Change
-from gnet_inspect.units import COUNT_UNITS, Unit, column_unit, dimensions, in_unit
+from gnet_inspect.units import Unit, column_unit, dimensions, in_unit
 from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.summary import CONVENTION
+from gnet_inspect.views.text import unknown_names
 
 DEPTHS = ("block", "layer")
 COLUMNS = (
     Column("status", ""),
     Column("name", "part"),
-    Column("what", "what", keep=9, widest=160),
+    Column("what", "what", keep=9, widest=240),
     Column("output", "output", keep=5),
     Column("params_delta", "params", number=True, keep=10),
     Column("macs_delta", "MACs", number=True),
 )
-ROWS = (
-    *(Column(name, name) for name in ("status", "stage", "name", "was", "kind", "what")),
-    *(Column(name, name) for name in ("output_before", "output_after", "params_before", "params_after")),
-    *(Column(name, name) for name in ("macs_before", "macs_after")),
+ROWS = tuple(
+    Column(name, name)
+    for name in (
+        *("status", "stage", "stage_was", "name", "was", "kind", "what", "output_before", "output_after"),
+        *("params_before", "params_after", "macs_before", "macs_after"),
+    )
 )
-SIGNS = {"added": "+", "removed": "-", "changed": "~", "affected": "."}
-STYLES = {"added": "green", "removed": "red", "changed": "yellow", "affected": "dim"}
+SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": ">", "affected": "."}
+STYLES = {"added": "green", "removed": "red", "changed": "yellow", "moved": "yellow", "affected": "dim"}
+# So many new names are told; JSON and CSV have all.
+MOST_RENAMED = 5
 
 
 def difference_grid(comparison: Comparison, depth: str = "block") -> Grid:
     """The parts that differ, with what they add to or take from the totals; the lines add up to the last one."""
     changes = comparison.diff or ()
-    shown = [change for change in changes if change.status in SIGNS]
     before, after = (model.totals for model in comparison.models[:2])
-    params = column_unit({abs(_params(change)) for change in shown})
-    macs = column_unit({abs(_macs(change)) for change in shown})
+    runs = [run for run in _runs(changes) if run[0].status in SIGNS]
+    drawn = [change for run in runs for change in run]
+    if depth == "layer":
+        drawn += [layer for run in runs for layer in run[0].layers]
+    params = column_unit({abs(_params(change)) for change in drawn} | {abs(after.params - before.params)})
+    macs = column_unit({abs(_macs(change)) for change in drawn} | {abs(after.macs - before.macs)})
     lines: list[Line] = []
-    for run in _runs(shown):
+    for run in runs:
         lines.append(_line(run, params, macs))
         if depth == "layer":
-            lines += [_line([layer], params, macs, level=1) for layer in run[0].layers if layer.status in SIGNS]
+            lines += [_line([layer], params, macs, inside=True) for layer in run[0].layers if layer.status in SIGNS]
     total = (
         "",
         "total",
@@ -51,26 +61,24 @@ def difference_grid(comparison: Comparison, depth: str = "block") -> Grid:
     models = comparison.models
     inputs = " and ".join(dict.fromkeys(dimensions(model.input) for model in models))
     above = (
-        f"from {models[0].model} to {models[1].model}",
-        f"input {inputs}, {comparison.mode} mode",
+        f"from {models[0].label} to {models[1].label}",
+        f"input {inputs}, {comparison.dtype}, {comparison.mode} mode",
         CONVENTION,
     )
-    return Grid(_with_units(params, macs), tuple(lines), above, tuple(_below(comparison, changes)))
+    units = {"params_delta": params[0], "macs_delta": macs[0]}
+    columns = tuple(
+        replace(column, title=f"{column.title} ({units[column.exact]})") if units.get(column.exact) else column
+        for column in COLUMNS
+    )
+    return Grid(columns, tuple(lines), above, tuple(_below(comparison, changes)))
 
 
 def difference_rows(comparison: Comparison) -> Grid:
     """Every part, those that are the same too, and what they count before and after, for CSV."""
-    return Grid(ROWS, tuple(Line((), _exact(change)) for change in comparison.diff or ()))
-
-
-def _with_units(params: Unit, macs: Unit) -> tuple[Column, ...]:
-    units = {"params_delta": params[0], "macs_delta": macs[0]}
-    return tuple(
-        Column(column.exact, f"{column.title} ({units[column.exact]})", column.number, column.keep)
-        if units.get(column.exact)
-        else column
-        for column in COLUMNS
+    lines = (
+        Line((), tuple(_exact(getattr(change, column.exact)) for column in ROWS)) for change in comparison.diff or ()
     )
+    return Grid(ROWS, tuple(lines))
 
 
 def _params(change: Change) -> int:
@@ -81,34 +89,36 @@ def _macs(change: Change) -> int:
     return change.macs_after - change.macs_before
 
 
-def _runs(changes: list[Change]) -> Iterator[list[Change]]:
-    """Equal changes of equal parts one after the other, such as copies of a repeat, are one line."""
+def _runs(changes: tuple[Change, ...]) -> Iterator[list[Change]]:
+    """Equal changes of equal parts right behind each other, such as copies of a repeat, are one line."""
 
     def alike(change: Change) -> object:
         shapes = change.output_before, change.output_after
         renamed = change.was is not None
-        return change.status, change.stage, change.kind, change.what, _params(change), _macs(change), shapes, renamed
+        inside = [(layer.name, layer.what, _params(layer), _macs(layer)) for layer in change.layers]
+        told = change.status, change.stage, change.kind, change.what, _params(change), _macs(change)
+        return *told, shapes, renamed, inside
 
     for _, run in groupby(changes, alike):
         yield list(run)
 
 
-def _line(run: list[Change], params: Unit, macs: Unit, level: int = 0) -> Line:
+def _line(run: list[Change], params: Unit, macs: Unit, inside: bool = False) -> Line:
     first, last = run[0], run[-1]
     name = first.name if len(run) == 1 else f"{first.name} to {last.name}"
     if first.was:
         name += f" (was {first.was if len(run) == 1 else f'{first.was} to {last.was}'})"
-    what = "; ".join(first.what) or "numbers alone"
+    what = "; ".join(first.what) or {"moved": "the same, elsewhere", "affected": "numbers alone"}.get(first.status, "")
     shapes = dict.fromkeys(shape for shape in (first.output_before, last.output_after) if shape)
     cells = (
         SIGNS[first.status],
-        "  " * level + name,
+        ("  " if inside else "") + name,
         what if len(run) == 1 else f"{len(run)} x {what}",
         " -> ".join(map(dimensions, shapes)),
         _signed(sum(map(_params, run)), params),
         _signed(sum(map(_macs, run)), macs),
     )
-    return Line(cells, style=STYLES[first.status] if not level else "dim")
+    return Line(cells, style="dim" if inside else STYLES[first.status])
 
 
 def _signed(delta: int, unit: Unit) -> str:
@@ -118,33 +128,46 @@ def _signed(delta: int, unit: Unit) -> str:
 
 
 def _below(comparison: Comparison, changes: tuple[Change, ...]) -> Iterator[str]:
-    before, after = (model.totals for model in comparison.models[:2])
-    for label, name in (("params", "params"), ("MACs", "macs"), ("peak", "peak_activation_bytes")):
-        old, new = getattr(before, name), getattr(after, name)
-        share = f" ({100 * (new / old - 1):+.1f} %)" if old else ""
-        yield f"{label:<7}{old:,} -> {new:,}, {_signed(new - old, COUNT_UNITS[0])}{share}"
+    before, after = comparison.models[:2]
+    yield f"params {_from_to(before.totals.params, after.totals.params)}"
+    yield f"MACs   {_from_to(before.totals.macs, after.totals.macs)}"
+    peak, other = (model.totals.peak_activation_bytes for model in (before, after))
+    yield f"peak   {_from_to(peak, other, ' bytes')}"
     tally = {status: sum(change.status == status for change in changes) for status in (*SIGNS, "renamed", "same")}
     named = {"renamed": "the same under another name", "same": "the same"}
-    parts = [f"{number} {named.get(status, status)}" for status, number in tally.items() if number]
+    parts = [f"{number:,} {named.get(status, status)}" for status, number in tally.items() if number]
     yield f"parts  {', '.join(parts)}"
+    if set(tally.items()) >= {(status, 0) for status in (*SIGNS, "renamed")}:
+        yield "the two networks are the same"
     if tally["affected"]:
-        yield "       affected (.): the same layers, whose numbers or shapes follow from what comes before them"
-    if comparison.models[0].input != comparison.models[1].input:
-        yield "the inputs differ: --input puts both at one"
+        yield "affected (.): the same layers, whose numbers or shapes follow from what comes before them"
+    if tally["renamed"]:
+        names = [f"{change.was} -> {change.name}" for change in changes if change.status == "renamed"]
+        more = f" and {len(names) - MOST_RENAMED:,} more" if len(names) > MOST_RENAMED else ""
+        yield f"other names, so other keys in a state dict: {', '.join(names[:MOST_RENAMED])}{more}"
+    stages = dict.fromkeys(f"{change.stage_was} -> {change.stage}" for change in changes if change.stage_was)
+    if stages:
+        yield f"other stages: {', '.join(list(stages)[:MOST_RENAMED])}"
+    for model in (before, after):
+        if model.unknown:
+            yield f"{model.label}: {unknown_names(model.unknown)}"
+    if before.input != after.input:
+        yield "the inputs differ" + ("; --input puts both at one" if before.input[1] == after.input[1] else "")
 
 
-def _exact(change: Change) -> tuple[object, ...]:
-    shapes = (dimensions(shape) if shape else None for shape in (change.output_before, change.output_after))
-    return (
-        change.status,
-        change.stage,
-        change.name,
-        change.was,
-        change.kind,
-        "; ".join(change.what),
-        *shapes,
-        change.params_before,
-        change.params_after,
-        change.macs_before,
-        change.macs_after,
-    )
+def _from_to(old: int, new: int, unit: str = "") -> str:
+    if old == new:
+        return f"{old:,}{unit}, the same"
+    share = f" ({_percent(new / old - 1)})" if old else ""
+    return f"{old:,} -> {new:,}{unit}, {'+' if new > old else '-'}{abs(new - old):,}{share}"
+
+
+def _percent(share: float) -> str:
+    text = f"{100 * share:+.1f} %"
+    return f"{text[0]}<0.1 %" if text[1:] == "0.0 %" else text
+
+
+def _exact(value: object) -> object:
+    if not isinstance(value, tuple):
+        return value
+    return "; ".join(value) if value and isinstance(value[0], str) else dimensions(value) or None

@@ -17,13 +17,18 @@ WIDEST_TEXT = 60
 
 class Column(Struct, frozen=True):
     """One column. `keep` is its rank when columns are dropped: the lowest goes first; `exact` heads its CSV column;
-    texts longer than `widest` cells are clipped even where there is room."""
+    texts longer than `widest` cells are clipped even where there is room, those of a `whole` column never are."""
 
     exact: str
     title: str
     number: bool = False
     keep: int = 0
     widest: int = WIDEST_TEXT
+    whole: bool = False
+
+    @property
+    def clips(self) -> bool:
+        return not (self.number or self.whole)
 
 
 class Line(Struct, frozen=True):
@@ -54,7 +59,7 @@ def draw_text(grid: Grid, cells: int | None = None) -> list[tuple[str, str]]:
     )
     widths = [
         max(map(width, map(printable, {column.title, *items})))
-        if column.number
+        if not column.clips
         else min(max(map(width, map(printable, {column.title, *items}))), column.widest)
         for column, items in zip(grid.columns, texts, strict=True)
     ]
@@ -110,13 +115,13 @@ def _fitting(columns: Sequence[Column], widths: list[int], cells: int) -> list[i
     droppable = sorted((index for index in kept if columns[index].keep), key=lambda index: columns[index].keep)
     while excess() > 0 and droppable:
         # A little clipping of long texts is better than the loss of a column, much of it is not.
-        slack = sum(max(widths[index] - 28, 0) for index in kept if not columns[index].number)
+        slack = sum(max(widths[index] - 28, 0) for index in kept if columns[index].clips)
         if slack >= excess():
             break
         kept.remove(droppable.pop(0))
     for floor in (28, NARROWEST_TEXT):
         for index in reversed(kept):
-            if not columns[index].number and excess() > 0:
+            if columns[index].clips and excess() > 0:
                 widths[index] = max(min(widths[index], floor), widths[index] - excess())
     return kept
 

@@ -1,6 +1,6 @@
 """The catalogue as a table."""
 
-from collections.abc import Callable
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ COLUMNS = (
     Column("depth", "depth", number=True, keep=4),
     Column("top1_error", "top-1 err %", number=True, keep=7),
     Column("top5_error", "top-5 err %", number=True, keep=8),
-    Column("source", "source of the errors", keep=1),
+    Column("source", "source of the errors", keep=1, widest=100),
 )
 SORTS = ("model", "title", "year", "family", "params", "macs", "depth", "top1_error", "top5_error")
 # Large networks and late years first, small errors first.
@@ -40,24 +40,42 @@ def sorted_listing(listing: Listing, column: str) -> Listing:
 
 def listing_grid(listing: Listing) -> Grid:
     """One row for each model."""
+    notes = dataset_notes(best_accuracy(model.published) for model in listing.models)
     return Grid(
-        COLUMNS, tuple(Line(_texts(model), tuple(_exact(model).values())) for model in listing.models), below=NOTES
+        COLUMNS,
+        tuple(Line(_texts(model), tuple(_exact(model).values())) for model in listing.models),
+        below=(*NOTES, *notes),
     )
 
 
+ERRORS = (
+    "Errors are published ones, of one model on one crop of each image: those that name both and are of all of "
+    "ImageNet, where there are such; of these the lowest. `--format json` has all."
+)
 NOTES = (
     "MACs of convolutions and linear layers at each model's own input; depth: those layers on the longest path.",
-    "Errors: the lowest published ones of one model on one crop; `--format json` has all.",
+    ERRORS,
 )
+ELSEWHERE = "*"
 
 
 def error_texts(best: PublishedAccuracy | None) -> tuple[str, str, str]:
-    """(top-1, top-5, source) of a published accuracy as tables show them."""
+    """(top-1, top-5, source) of a published accuracy as tables show them; those of other images than ImageNet's whole
+    validation set have a mark."""
     if best is None:
         return "", "", ""
-    errors = ("" if error is None else f"{error:.2f}" for error in (best.top1_error, best.top5_error))
-    source = best.source if best.dataset == "ImageNet" else f"{best.source} ({best.dataset})"
-    return *errors, source  # type: ignore[return-value]  # two errors
+    whole = best.dataset == "ImageNet"
+    top1, top5 = (
+        "" if error is None else f"{error:.2f}{'' if whole else ELSEWHERE}"
+        for error in (best.top1_error, best.top5_error)
+    )
+    return top1, top5, best.source if whole else f"{best.source} ({best.dataset})"
+
+
+def dataset_notes(found: Iterable[PublishedAccuracy | None]) -> list[str]:
+    """What the mark of `error_texts` stands for, where a table has it."""
+    others = dict.fromkeys(best.dataset for best in found if best and best.dataset != "ImageNet")
+    return [f"{ELSEWHERE} {', '.join(others)}"] if others else []
 
 
 def _texts(model: ListedModel) -> tuple[str, ...]:
@@ -77,7 +95,6 @@ def _texts(model: ListedModel) -> tuple[str, ...]:
 
 def _exact(model: ListedModel) -> dict[str, object]:
     best = best_accuracy(model.published)
-    of_best: Callable[[str], object] = lambda name: getattr(best, name, None)  # noqa: E731  # three uses below
     return {
         "model": model.model,
         "title": model.title,
@@ -87,7 +104,7 @@ def _exact(model: ListedModel) -> dict[str, object]:
         "params": model.totals.params,
         "macs": model.totals.macs,
         "depth": model.totals.depth,
-        "top1_error": of_best("top1_error"),
-        "top5_error": of_best("top5_error"),
-        "source": of_best("source"),
+        "top1_error": best.top1_error if best else None,
+        "top5_error": best.top5_error if best else None,
+        "source": error_texts(best)[2] or None,
     }

@@ -74,8 +74,15 @@ def headline(title: str, model: str, overrides: Sequence[str]) -> str:
 
 def coverage_line(coverage: "Coverage") -> str:
     """How many layers were counted, and which nobody can count."""
-    names = coverage.unknown
-    line = f"coverage     {coverage.counted} of {coverage.nodes} nodes counted"
-    if names:
-        line += f"; nobody can count {', '.join(names[:8])}" + (", ..." if len(names) > 8 else "")
-    return line
+    line = f"coverage     {coverage.counted:,} of {coverage.nodes:,} nodes counted"
+    return f"{line}; {unknown_names(coverage.unknown)}" if coverage.unknown else line
+
+
+def unknown_names(names: Sequence[str]) -> str:
+    """The layers that nobody can count, the first of many.
+
+    >>> unknown_names(["a", "b"])
+    'nobody can count a, b'
+    """
+    more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
+    return f"nobody can count {', '.join(names[:8])}{more}"

@@ -8,8 +8,8 @@ from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.text import headline
 
 COLUMNS = (
-    Column("what", "what"),
-    Column("against", "against", keep=5),
+    Column("what", "what", widest=100),
+    Column("against", "against", keep=5, widest=100),
     Column("compared", "compared", number=True, keep=7),
     Column("exact", "exact", number=True, keep=6),
     Column("deviation", "deviation", number=True, keep=4),
