@@ -76,6 +76,21 @@ def test_receptive_fields_take_the_largest_branch() -> None:
     assert layers["inception5b.output"].jump == (32, 32)
 
 
+def test_the_largest_field_and_the_largest_jump_may_come_from_two_branches() -> None:
+    """The wide branch has small steps, the narrow one large ones; a window behind them adds to the one by the other."""
+    graph = graph_of(
+        """
+stages:
+  s:
+    wide: {concat: [{a: {Conv2d: {out_channels: 1, kernel_size: 17}}}, {b: {MaxPool2d: {kernel_size: 2}}}]}
+    c: {Conv2d: {out_channels: 1, kernel_size: 3}}
+"""
+    )
+    layers = {layer.name: layer for layer in summarize(graph).layers}
+    assert (layers["wide"].receptive_field, layers["wide"].jump) == ((17, 17), (2, 2))
+    assert layers["c"].receptive_field == (21, 21)
+
+
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_torchvision", "googlenet_d2l"])
 def test_googlenets_are_22_layers_deep(name: str) -> None:
     """Section 5 of the paper: 22 layers with parameters on the longest path."""

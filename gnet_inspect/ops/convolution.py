@@ -68,7 +68,7 @@ class Conv2d(Op, frozen=True):
 
     def window(self, inputs: Shapes) -> Window:
         reach = [self.dilation[index] * (self.kernel_size[index] - 1) + 1 for index in (0, 1)]
-        return (reach[0], self.stride[0]), (reach[1], self.stride[1])
+        return (reach[0], self.stride[0], 1), (reach[1], self.stride[1], 1)
 
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         return {"in_channels": inputs[0][1]} | super().torch_arguments(inputs)

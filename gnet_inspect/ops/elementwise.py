@@ -120,7 +120,7 @@ class Softmax(Op, frozen=True):
         axis = self.dim % len(inputs[0])
         if len(inputs[0]) != 4 or axis < 2:
             return POINT
-        whole = (inputs[0][axis], 1)
+        whole = (inputs[0][axis], 1, 1)
         return (whole, POINT[1]) if axis == 2 else (POINT[0], whole)
 
 
