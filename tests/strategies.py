@@ -70,6 +70,9 @@ class Reference:
 
     def run(self) -> "Reference":
         """Expand the whole network. Raises Refused."""
+        heads = self.document.get("heads") or {}
+        if any(head["from"].partition(".")[0] in heads for head in heads.values()):
+            raise Refused("a head of a head, or of a layer of a head's name")
         source = INPUT
         for stage in self.document["stages"].values():
             source = self._stage(stage, source)
@@ -378,6 +381,14 @@ class Writer:
         self.names += 1
         return f"{self.pick(_NAMES)}{self.names}"
 
+    def entry(self, body: dict[str, Any], layer: Any) -> None:
+        """One more layer of a mapping. A name it has would take the other layer away, and with it the only use of a
+        parameter: names meet elsewhere."""
+        name = self.name()
+        while name in body:
+            name = self.name()
+        body[name] = layer
+
     # --- the document ---
 
     def write(self) -> Document:
@@ -467,7 +478,7 @@ class Writer:
         block: dict[str, Any] = {"layers": body}
         if scope.params:
             block["params"] = list(scope.params)
-            defaults = {key: self.default(*held) for key, held in scope.params.items() if self.chance(40)}
+            defaults = {key: self.default(*held, scope) for key, held in scope.params.items() if self.chance(40)}
             if defaults:
                 block["defaults"] = defaults
         self.document["blocks"][name] = block
@@ -482,9 +493,9 @@ class Writer:
         numbers = {f"$many.{index}": f"$many.{place}" for place, index in enumerate(used)}
         return renamed(body, numbers)
 
-    def default(self, word: Any, value: Any) -> Any:
-        """A default: the value the block was written for, or a parameter of the model."""
-        return f"${self.models(word, Scope())}" if isinstance(word, str) and self.chance(20) else value
+    def default(self, word: Any, value: Any, scope: Scope) -> Any:
+        """A default: the value the block was written for, or a parameter of the model that no own one shadows."""
+        return f"${self.models(word, scope)}" if isinstance(word, str) and self.chance(20) else value
 
     def call(self, scope: Scope) -> Any:
         """A call of some block, with the values it was written for or with others."""
@@ -516,7 +527,7 @@ class Writer:
             if listed:
                 members.append(layer)
             else:
-                named[self.name()] = layer
+                self.entry(named, layer)
         return (members if listed else named), shape
 
     def settled(self, scope: Scope, shape: Shape, depth: int, listed: bool, keep: str) -> tuple[Any, Shape]:
@@ -644,7 +655,7 @@ class Writer:
                 if isinstance(body, list):
                     body.append(layer)
                 else:
-                    body[self.name()] = layer
+                    self.entry(body, layer)
             branches.append(body or self.pick(({}, None, [])))
         return branches
 
