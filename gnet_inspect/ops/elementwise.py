@@ -88,6 +88,16 @@ class SiLU(_InPlace, frozen=True):
     """torch.nn.SiLU."""
 
 
+class LeakyReLU(Op, frozen=True):
+    """torch.nn.LeakyReLU."""
+
+    negative_slope: Annotated[float, Number()] = 0.01
+    inplace: Annotated[bool, Flag()] = False
+
+    def describe(self) -> str:
+        return f"LeakyReLU {self.negative_slope:g}"
+
+
 class Sigmoid(Op, frozen=True):
     """torch.nn.Sigmoid."""
 
