@@ -70,6 +70,9 @@ class Reference:
 
     def run(self) -> "Reference":
         """Expand the whole network. Raises Refused."""
+        heads = self.document.get("heads") or {}
+        if any(head["from"].partition(".")[0] in heads for head in heads.values()):
+            raise Refused("a head of a head, or of a layer of a head's name")
         source = INPUT
         for stage in self.document["stages"].values():
             source = self._stage(stage, source)
@@ -240,11 +243,17 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "step": st.one_of(_pair(st.sampled_from([1, 2, 1, 3])), st.none()),
     "padding": st.one_of(_pair(st.integers(0, 3)), st.sampled_from([0, "same", "valid"])),
     "border": _pair(st.sampled_from([0, 0, 1, 2])),
+    "outer": _pair(st.sampled_from([0, 0, 1, 2])),
     "dilation": _pair(st.sampled_from([1, 1, 1, 2, 3])),
     "groups": st.sampled_from([1, 1, 2, 4, 3]),
     "flag": _FLAGS,
     "divisor": st.sampled_from([None, None, 1, 4, -2]),
     "target": st.one_of(st.integers(1, 7), st.lists(st.one_of(st.integers(1, 7), st.none()), min_size=2, max_size=2)),
+    "extent": st.one_of(_pair(st.integers(1, 12)), st.none()),
+    "factor": st.one_of(_pair(st.sampled_from([2, 1, 1.5, 0.5, 2.0, 0.3])), st.none()),
+    "mode": st.sampled_from(["nearest", "bilinear", "bicubic", "nearest-exact"]),
+    "maybe": st.sampled_from([True, False, None]),
+    "slope": st.sampled_from([0.2, 0.01, 0, 1, -0.5]),
     "eps": st.sampled_from([1e-5, 0.001, 1]),
     "momentum": st.sampled_from([0.1, None, 0, 1, 0.5]),
     "window": st.integers(1, 6),
@@ -268,6 +277,16 @@ ARGUMENTS: dict[str, dict[str, tuple[str, int]]] = {
         "groups": ("groups", 3),
         "bias": ("flag", 4),
     },
+    "ConvTranspose2d": {
+        "out_channels": ("channels", 10),
+        "kernel_size": ("kernel", 10),
+        "stride": ("stride", 6),
+        "padding": ("border", 4),
+        "output_padding": ("outer", 4),
+        "groups": ("groups", 4),
+        "bias": ("flag", 4),
+        "dilation": ("dilation", 3),
+    },
     "Linear": {"out_features": ("channels", 10), "bias": ("flag", 3)},
     "MaxPool2d": {
         "kernel_size": ("kernel", 10),
@@ -285,6 +304,14 @@ ARGUMENTS: dict[str, dict[str, tuple[str, int]]] = {
         "divisor_override": ("divisor", 3),
     },
     "AdaptiveAvgPool2d": {"output_size": ("target", 10)},
+    # Which of them go together, the writer knows.
+    "Upsample": {
+        "size": ("extent", 5),
+        "scale_factor": ("factor", 5),
+        "mode": ("mode", 6),
+        "align_corners": ("maybe", 4),
+        "recompute_scale_factor": ("maybe", 2),
+    },
     "BatchNorm2d": {
         "eps": ("eps", 3),
         "momentum": ("momentum", 3),
@@ -299,6 +326,7 @@ ARGUMENTS: dict[str, dict[str, tuple[str, int]]] = {
     },
     "ReLU": {"inplace": ("flag", 5)},
     "ReLU6": {"inplace": ("flag", 5)},
+    "LeakyReLU": {"negative_slope": ("slope", 5), "inplace": ("flag", 5)},
     "SiLU": {"inplace": ("flag", 5)},
     "Sigmoid": {},
     "Tanh": {},
@@ -314,14 +342,15 @@ ARGUMENTS: dict[str, dict[str, tuple[str, int]]] = {
 _SPATIAL = (
     *("Conv2d", "Conv2d", "Conv2d", "Conv2d", "ReLU", "MaxPool2d", "AvgPool2d", "BatchNorm2d", "AdaptiveAvgPool2d"),
     *("MaxPool2d", "AvgPool2d", "BatchNorm2d", "LocalResponseNorm", "ReLU6", "SiLU", "Sigmoid", "Tanh", "GELU"),
-    *("Dropout", "Softmax", "Identity", "ChannelAffine", "ReLU"),
+    *("Dropout", "Softmax", "Identity", "ChannelAffine", "ReLU", "ConvTranspose2d", "Upsample", "LeakyReLU"),
+    "ConvTranspose2d",
 )
 _FLAT = (
     *("Linear", "Linear", "Linear", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Tanh", "GELU", "Dropout", "Softmax"),
-    *("Identity", "Flatten", "ReLU", "Dropout"),
+    *("Identity", "Flatten", "ReLU", "Dropout", "LeakyReLU"),
 )
 # They fit wherever a layer stands, so they may be a parameter's value.
-_ANYWHERE = ("ReLU", "Sigmoid", "Tanh", "GELU", "SiLU", "ReLU6", "Dropout", "Identity", "Softmax")
+_ANYWHERE = ("ReLU", "Sigmoid", "Tanh", "GELU", "SiLU", "ReLU6", "Dropout", "Identity", "Softmax", "LeakyReLU")
 _NAMES = ("conv", "a", "b_", "Layer", "_x", "norm1_", "7")
 
 
@@ -377,6 +406,14 @@ class Writer:
             return f"again{self.names % 2}"
         self.names += 1
         return f"{self.pick(_NAMES)}{self.names}"
+
+    def entry(self, body: dict[str, Any], layer: Any) -> None:
+        """One more layer of a mapping. A name it has would take the other layer away, and with it the only use of a
+        parameter: names meet elsewhere."""
+        name = self.name()
+        while name in body:
+            name = self.name()
+        body[name] = layer
 
     # --- the document ---
 
@@ -467,7 +504,7 @@ class Writer:
         block: dict[str, Any] = {"layers": body}
         if scope.params:
             block["params"] = list(scope.params)
-            defaults = {key: self.default(*held) for key, held in scope.params.items() if self.chance(40)}
+            defaults = {key: self.default(*held, scope) for key, held in scope.params.items() if self.chance(40)}
             if defaults:
                 block["defaults"] = defaults
         self.document["blocks"][name] = block
@@ -482,9 +519,9 @@ class Writer:
         numbers = {f"$many.{index}": f"$many.{place}" for place, index in enumerate(used)}
         return renamed(body, numbers)
 
-    def default(self, word: Any, value: Any) -> Any:
-        """A default: the value the block was written for, or a parameter of the model."""
-        return f"${self.models(word, Scope())}" if isinstance(word, str) and self.chance(20) else value
+    def default(self, word: Any, value: Any, scope: Scope) -> Any:
+        """A default: the value the block was written for, or a parameter of the model that no own one shadows."""
+        return f"${self.models(word, scope)}" if isinstance(word, str) and self.chance(20) else value
 
     def call(self, scope: Scope) -> Any:
         """A call of some block, with the values it was written for or with others."""
@@ -516,7 +553,7 @@ class Writer:
             if listed:
                 members.append(layer)
             else:
-                named[self.name()] = layer
+                self.entry(named, layer)
         return (members if listed else named), shape
 
     def settled(self, scope: Scope, shape: Shape, depth: int, listed: bool, keep: str) -> tuple[Any, Shape]:
@@ -594,12 +631,27 @@ class Writer:
             arguments = {"kernel_size": 3, "stride": 1, "padding": 1, "dilation": 1}
             if keep == "shape":
                 arguments["out_channels"] = shape[1]
+        needed, barred = self.together() if kind == "Upsample" else (set(), set())
         for key, (word, often) in ARGUMENTS[kind].items():
-            if key not in arguments and (often == 10 or self.chance(10 * often)):
+            if key in arguments or key in barred:
+                continue
+            if often == 10 or key in needed or self.chance(10 * often):
                 arguments[key] = self.value(word, scope)
         if not arguments:
             return self.pick((kind, {kind: {}}, {kind: None}))
         return {kind: arguments}
+
+    def together(self) -> tuple[set[str], set[str]]:
+        """(what an Upsample must be given, what it must not be given), but now and then nothing of either."""
+        if self.chance(10):
+            return set(), set()
+        needed, barred = {"scale_factor"}, {"size"}
+        if self.chance(40):
+            needed, barred = barred, needed | {"recompute_scale_factor"}
+        if self.chance(50):
+            # Of the modes half take it.
+            return needed | {"mode", "align_corners"}, barred
+        return needed, barred | {"align_corners"}
 
     def small_layer(self, scope: Scope) -> Any:
         """A layer that fits anywhere, for a parameter that holds one."""
@@ -644,7 +696,7 @@ class Writer:
                 if isinstance(body, list):
                     body.append(layer)
                 else:
-                    body[self.name()] = layer
+                    self.entry(body, layer)
             branches.append(body or self.pick(({}, None, [])))
         return branches
 

@@ -5,11 +5,13 @@ from msgspec.structs import replace
 
 from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.memory import peak_activation_bytes
+from gnet_inspect.analysis.receptive import receptive_fields
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import build_graph
 from gnet_inspect.ops import Opaque
 from gnet_inspect.spec import load_spec
+from gnet_inspect.units import LARGEST_EXACT
 from tests.specs import graph_of
 
 IMAGE = 3 * 32 * 32
@@ -74,6 +76,48 @@ def test_receptive_fields_take_the_largest_branch() -> None:
     assert layers["inception3a.output"].receptive_field == (59, 59)
     assert layers["inception5b.output"].receptive_field == (715, 715)
     assert layers["inception5b.output"].jump == (32, 32)
+
+
+def test_the_largest_field_and_the_largest_jump_may_come_from_two_branches() -> None:
+    """The wide branch has small steps, the narrow one large ones; a window behind them adds to the one by the other."""
+    graph = graph_of(
+        """
+stages:
+  s:
+    wide: {concat: [{a: {Conv2d: {out_channels: 1, kernel_size: 17}}}, {b: {MaxPool2d: {kernel_size: 2}}}]}
+    c: {Conv2d: {out_channels: 1, kernel_size: 3}}
+"""
+    )
+    layers = {layer.name: layer for layer in summarize(graph).layers}
+    assert (layers["wide"].receptive_field, layers["wide"].jump) == ((17, 17), (2, 2))
+    assert layers["c"].receptive_field == (21, 21)
+
+
+def test_fields_between_inputs_are_the_widest_and_jumps_the_mean() -> None:
+    """After a transposed convolution of stride 2 three neighbours see two inputs, as five see three."""
+    text = """
+stages:
+  s:
+    a: {Conv2d: {out_channels: 1, kernel_size: 3, stride: 4}}
+    b: {ConvTranspose2d: {out_channels: 1, kernel_size: 2, stride: 2}}
+    c: {Conv2d: {out_channels: 1, kernel_size: 3}}
+    d: {Conv2d: {out_channels: 1, kernel_size: 3}}
+    e: {Upsample: {scale_factor: 4}}
+"""
+    layers = summarize(graph_of(text)).layers
+    assert [layer.receptive_field for layer in layers] == [(size, size) for size in (3, 3, 7, 11, 11)]
+    assert [layer.jump for layer in layers] == [(jump, jump) for jump in (4, 2, 2, 2, 0.5)]
+
+
+def test_fields_of_many_odd_resamplings_stay_short_numbers() -> None:
+    """Steps whose terms grow from layer to layer are bounded, and the bound is hardly larger."""
+    pair = "{Upsample: {scale_factor: 1.3}}, {AdaptiveAvgPool2d: {output_size: 31}}"
+    graph = graph_of(f"stages: {{s: [{', '.join([pair] * 40)}]}}")
+    field = receptive_fields(graph)[graph.output]
+    assert field is not None
+    assert field.axes[0].parts <= LARGEST_EXACT
+    assert 80 < field.size[0] < 300
+    assert field.jump[0] == pytest.approx(41 / 31 / 1.3 * (40 / 31 / 1.3) ** 39)
 
 
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_torchvision", "googlenet_d2l"])

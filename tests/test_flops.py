@@ -81,14 +81,25 @@ def test_batches_and_sizes(model: str, mode: str, shape: tuple[int, ...]) -> Non
 
 CONV = "Conv2d: {out_channels: 6, kernel_size: 3%s}"
 POOL = "{kernel_size: 3, stride: 2, padding: 1, ceil_mode: true}"
+INPLACE = ("ReLU", "ReLU6", "LeakyReLU", "SiLU", "Dropout")
 LAYERS = (
     *(CONV % text for text in ("", ", bias: false", ", stride: [2, 1], padding: [0, 1], dilation: 2", ", groups: 3")),
     *(CONV % text for text in (", padding: same", ", padding: valid, bias: false", ", padding: same, dilation: 2")),
     "Conv2d: {out_channels: 6, kernel_size: 4, padding: same}",
     *(f"BatchNorm2d: {{affine: {a}, track_running_stats: {t}}}" for a in ("true", "false") for t in ("true", "false")),
+    *(
+        f"ConvTranspose2d: {{out_channels: 6, kernel_size: 3{text}}}"
+        for text in ("", ", bias: false", ", stride: [2, 3], padding: [0, 1], output_padding: [1, 0]", ", groups: 3")
+    ),
+    "ConvTranspose2d: {out_channels: 3, kernel_size: [2, 4], stride: 2, dilation: 2, groups: 3, bias: false}",
+    # Smaller than its input: a tool that counts by outputs counts less.
+    "ConvTranspose2d: {out_channels: 6, kernel_size: 2, padding: 5}",
+    *(f"Upsample: {{{size}}}" for size in ("scale_factor: 2", "scale_factor: [2.5, 1.5]", "size: 40", "size: [7, 50]")),
+    *(f"Upsample: {{scale_factor: 2, mode: {mode}}}" for mode in ("nearest-exact", "bilinear", "bicubic")),
+    "Upsample: {scale_factor: 0.5, mode: bilinear, align_corners: true, recompute_scale_factor: true}",
     "LocalResponseNorm: {size: 5}",
     "LocalResponseNorm: {size: 4, alpha: 2, beta: 1, k: 0.5}",
-    *(f"{kind}: {{inplace: {value}}}" for kind in ("ReLU", "ReLU6", "SiLU", "Dropout") for value in ("true", "false")),
+    *(f"{kind}: {{inplace: {value}}}" for kind in INPLACE for value in ("true", "false")),
     *("Sigmoid: {}", "Tanh: {}", "GELU: {}", "GELU: {approximate: tanh}", "Identity: {}", "Flatten: {}"),
     *(f"Softmax: {{dim: {dim}}}" for dim in (0, 1, 2, -1)),
     *("MaxPool2d: {kernel_size: 2}", f"MaxPool2d: {POOL}", "MaxPool2d: {kernel_size: [3, 2], dilation: 2}"),
@@ -119,7 +130,7 @@ def test_every_layer_is_counted_as_the_tools_count_it(layer: str) -> None:
 
 def test_the_layers_above_are_the_whole_vocabulary() -> None:
     """A new class needs a case."""
-    assert [kind for kind in VOCABULARY if not any(kind in layer for layer in LAYERS)] == []
+    assert [kind for kind in VOCABULARY if not any(re.search(rf"\b{kind}\b", layer) for layer in LAYERS)] == []
 
 
 # --- drawn networks ---

@@ -302,9 +302,14 @@ def test_in_place_layers_leave_the_backward_pass_and_the_caller_alone() -> None:
         "GELU",
         "BatchNorm2d",
         "{MaxPool2d: {kernel_size: 2}}",
+        "LeakyReLU",
+        "{LeakyReLU: {negative_slope: -0.5, inplace: true}}",
+        "{LeakyReLU: {inplace: true}}",
+        "{ConvTranspose2d: {out_channels: 4, kernel_size: 2}}",
+        "{Upsample: {scale_factor: 2, mode: bicubic}}",
     )
     for maker in makers:
-        for layer in ("ReLU", "ReLU6", "SiLU"):
+        for layer in ("ReLU", "ReLU6", "LeakyReLU", "SiLU"):
             net = build_module(graph_of(f"stages: {{s: {{a: {conv}, m: {maker}, x: {{{layer}: {{inplace: true}}}}}}}}"))
             net(torch.randn(2, 3, 8, 8)).sum().backward()
     block: Any = build_module(

@@ -26,6 +26,24 @@ def make(kind: str, **arguments: object) -> Op:
         ("Conv2d", {"out_channels": 8, "kernel_size": 3, "dilation": 2}, (1, 3, 9, 9), (1, 8, 5, 5)),
         ("Conv2d", {"out_channels": 8, "kernel_size": 4, "padding": "same"}, (1, 3, 9, 7), (1, 8, 9, 7)),
         ("Conv2d", {"out_channels": 8, "kernel_size": 4, "padding": "valid"}, (1, 3, 9, 7), (1, 8, 6, 4)),
+        ("ConvTranspose2d", {"out_channels": 64, "kernel_size": 2, "stride": 2}, (1, 128, 28, 28), (1, 64, 56, 56)),
+        ("ConvTranspose2d", {"out_channels": 512, "kernel_size": 4}, (1, 100, 1, 1), (1, 512, 4, 4)),
+        (
+            "ConvTranspose2d",
+            {"out_channels": 8, "kernel_size": [3, 5], "stride": [2, 1], "padding": [1, 2], "output_padding": [1, 0]},
+            (2, 4, 7, 9),
+            (2, 8, 14, 9),
+        ),
+        # An output_padding below the dilation will do.
+        (
+            "ConvTranspose2d",
+            {"out_channels": 2, "kernel_size": 3, "dilation": 3, "output_padding": 2},
+            (1, 2, 4, 4),
+            (1, 2, 12, 12),
+        ),
+        ("Upsample", {"scale_factor": 2}, (1, 8, 7, 9), (1, 8, 14, 18)),
+        ("Upsample", {"scale_factor": [1.5, 0.3]}, (1, 2, 5, 7), (1, 2, 7, 2)),
+        ("Upsample", {"size": [28, 30], "mode": "bilinear", "align_corners": True}, (1, 8, 7, 9), (1, 8, 28, 30)),
         ("MaxPool2d", {"kernel_size": 3, "stride": 2}, (1, 64, 112, 112), (1, 64, 55, 55)),
         ("MaxPool2d", {"kernel_size": 3, "stride": 2, "ceil_mode": True}, (1, 64, 112, 112), (1, 64, 56, 56)),
         ("MaxPool2d", {"kernel_size": 2}, (1, 4, 7, 7), (1, 4, 3, 3)),
@@ -64,6 +82,42 @@ def test_convolution_counts_are_the_closed_form(groups: int, bias: bool) -> None
     assert output == (batch, out, 10, 14)
     assert conv.params(shapes) == out * channels // groups * area + (out if bias else 0)
     assert conv.macs(shapes, output) == batch * out * 10 * 14 * channels // groups * area
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("bias", [True, False])
+def test_transposed_convolution_counts_are_the_closed_form(groups: int, bias: bool) -> None:
+    """params = in * out / groups * kernel area (+ out), MACs = input elements * out / groups * kernel area."""
+    conv = make("ConvTranspose2d", out_channels=12, kernel_size=[4, 3], stride=[2, 3], groups=groups, bias=bias)
+    shapes = ((3, 8, 10, 14),)
+    output = conv.output_shape(shapes)
+    assert output == (3, 12, 22, 42)
+    assert conv.params(shapes) == 8 * 12 // groups * 12 + (12 if bias else 0)
+    assert conv.macs(shapes, output) == 3 * 8 * 10 * 14 * 12 // groups * 12
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size", "window"),
+    [
+        # Nearest by 2 sees one; bilinear lies between two, by 3 right on every third; bicubic between four.
+        ({"scale_factor": 2}, 8, (2, 1, 2)),
+        ({"scale_factor": 2, "mode": "nearest-exact"}, 8, (2, 1, 2)),
+        ({"scale_factor": 2, "mode": "bilinear"}, 8, (4, 1, 2)),
+        ({"scale_factor": 3, "mode": "bilinear"}, 8, (5, 1, 3)),
+        ({"scale_factor": 2, "mode": "bicubic"}, 8, (8, 1, 2)),
+        # With its corners on the input's it steps by (8 - 1) / (16 - 1).
+        ({"scale_factor": 2, "mode": "bilinear", "align_corners": True}, 8, (29, 7, 15)),
+        ({"size": 1, "mode": "bilinear", "align_corners": True}, 8, (1, 0, 1)),
+        ({"size": 8, "mode": "bicubic"}, 8, (1, 1, 1)),
+        ({"size": 12}, 8, (3, 2, 3)),
+        # 7 of 5: by the factor that is given, or by what it comes to.
+        ({"scale_factor": 1.5}, 5, (3, 2, 3)),
+        ({"scale_factor": 1.5, "recompute_scale_factor": True}, 5, (7, 5, 7)),
+    ],
+)
+def test_windows_of_upsampling(arguments: dict[str, object], size: int, window: tuple[int, int, int]) -> None:
+    """(reach, step, parts), as one writes them down from the place of each output."""
+    assert make("Upsample", **arguments).window(((1, 1, size, size),)) == (window, window)
 
 
 def test_linear_counts_are_the_closed_form() -> None:
@@ -109,6 +163,26 @@ def test_batch_norm_counts_its_affine_pair_and_its_statistics_apart() -> None:
             (1, 3, 6, 6),
             r"no window along height: the input's 6 \+ 0 of padding is too small",
         ),
+        (
+            "ConvTranspose2d",
+            {"out_channels": 8, "kernel_size": 2, "stride": 2, "output_padding": 2},
+            (1, 3, 6, 6),
+            r"output_padding smaller than its stride or its dilation, got 2 along height with stride 2 and dilation 1",
+        ),
+        (
+            "ConvTranspose2d",
+            {"out_channels": 8, "kernel_size": 3, "padding": [0, 2]},
+            (1, 3, 6, 2),
+            r"3x3 leaves nothing along width: its padding takes 4 off the 4 it makes of the input's 2",
+        ),
+        ("ConvTranspose2d", {"out_channels": 9, "kernel_size": 1, "groups": 3}, (1, 4, 6, 6), r"groups 3.*got 4 and 9"),
+        ("ConvTranspose2d", {"out_channels": 8, "kernel_size": 3}, (1, 3), r"expects an input N x C x H x W, got 1x3"),
+        ("Upsample", {}, (1, 3, 6, 6), r"either size or scale_factor, got neither"),
+        ("Upsample", {"size": 3, "scale_factor": 2}, (1, 3, 6, 6), r"either size or scale_factor, got both"),
+        ("Upsample", {"size": 3, "align_corners": False}, (1, 3, 6, 6), r'"bilinear" or "bicubic" only, got "nearest"'),
+        ("Upsample", {"size": 3, "recompute_scale_factor": True}, (1, 3, 6, 6), r"scale_factor only, got it with a"),
+        ("Upsample", {"scale_factor": [0.1, 2]}, (1, 3, 6, 6), r"by 0.1x2 leaves nothing of 1x3x6x6: it gives 0x12"),
+        ("Upsample", {"scale_factor": 2}, (1, 3), r"expects an input N x C x H x W, got 1x3"),
         ("Linear", {"out_features": 8}, (1, 3, 6, 6), r"expects an input N x F, got 1x3x6x6; put a Flatten in front"),
         ("Flatten", {"start_dim": 2}, (1, 3, 6, 6), r"gives 1x3x36"),
         ("Flatten", {"start_dim": 0}, (1, 3, 6, 6), r"gives 108"),
@@ -170,6 +244,17 @@ def test_defaults_are_torchs(kind: str) -> None:
             default = theirs[name].default
             expected = parameter.kind.read(default) if isinstance(parameter.default, tuple) else default
             assert parameter.default == expected
+
+
+def test_layers_describe_themselves() -> None:
+    """As tables print them."""
+    assert make("ConvTranspose2d", out_channels=8, kernel_size=2, stride=2).describe() == "ConvTranspose2d 2x2/2, 8"
+    grouped = make("ConvTranspose2d", out_channels=8, kernel_size=[1, 3], groups=4)
+    assert grouped.describe() == "ConvTranspose2d 1x3, 8, groups 4"
+    assert make("Upsample", scale_factor=2).describe() == "Upsample x2, nearest"
+    assert make("Upsample", scale_factor=[2, 1.5], mode="bicubic").describe() == "Upsample x2x1.5, bicubic"
+    assert make("Upsample", size=[28, 30], mode="bilinear").describe() == "Upsample to 28x30, bilinear"
+    assert make("LeakyReLU", negative_slope=0.2).describe() == "LeakyReLU 0.2"
 
 
 def test_an_opaque_layer_is_known_not_to_be_counted() -> None:

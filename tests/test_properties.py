@@ -4,7 +4,7 @@
 - 3,000 single layers against torch.nn on the CPU (LAYERS)
 - 5,500 broken texts (BROKEN)
 - 130 networks run on real tensors, and 130 with and without `inplace` (RUNS)
-- 600 sums and peaks, 200 receptive fields of chains and 200 of adaptive pools (SUMS, FIELDS)
+- 600 sums and peaks, 200 receptive fields of chains, 200 behind upsampling and 200 of adaptive pools (SUMS, FIELDS)
 - 500 overrides (OVERRIDES), 400 specs that show what the generator covers and 60 of plain layers (COVERAGE)
 """
 
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from itertools import pairwise
-from math import prod
+from math import gcd, prod
 from typing import Any
 
 import pytest
@@ -35,6 +35,7 @@ from gnet_inspect.errors import GnetError, ShapeError, SpecError
 from gnet_inspect.graph import INPUT, Graph, build_graph
 from gnet_inspect.ops import VOCABULARY, Op
 from gnet_inspect.ops.pooling import AdaptiveAvgPool2d
+from gnet_inspect.ops.resampling import TAPS
 from gnet_inspect.runtime.module import Outputs, build_module
 from gnet_inspect.spec import parse_spec
 from gnet_inspect.units import DTYPE_BYTES
@@ -225,7 +226,12 @@ def layers(draw: Draw) -> tuple[str, dict[str, Any], Shape]:
 def torch_layer(kind: str, arguments: dict[str, Any], shape: Shape) -> nn.Module:
     """torch's own layer, made of what the spec says: pairs as tuples, the input's size given."""
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in arguments.items()}
-    sizes = {"Conv2d": "in_channels", "Linear": "in_features", "BatchNorm2d": "num_features"}
+    sizes = {
+        "Conv2d": "in_channels",
+        "ConvTranspose2d": "in_channels",
+        "Linear": "in_features",
+        "BatchNorm2d": "num_features",
+    }
     if kind in sizes:
         given = {sizes[kind]: shape[1], **given}
     if kind == "Softmax":
@@ -251,6 +257,9 @@ def refused_on_purpose(kind: str, shape: Shape, there: Shape) -> bool:
     """What torch would run and no convolutional network means."""
     if kind == "Linear":
         return len(shape) == 4
+    if kind == "ConvTranspose2d":
+        # Its padding took everything away: torch makes such a tensor on some devices, and nothing can be done with it.
+        return 0 in there
     if kind == "AdaptiveAvgPool2d":
         # torch's shortcut for a single output, a mean, forgets to ask for the axes.
         return len(shape) == 2
@@ -285,7 +294,7 @@ def test_a_layer_takes_what_torch_takes_and_gives_what_torch_gives(drawn: tuple[
         return
     assert (mine, op.params((shape,)), op.buffers((shape,))) == there
     assert torch_result(kind, arguments, shape, "meta") == there
-    if kind in ("Conv2d", "Linear"):
+    if kind in ("Conv2d", "ConvTranspose2d", "Linear"):
         with FlopCounterMode(display=False) as counter, same_padding_unsaid(), torch.device("meta"), torch.no_grad():
             torch_layer(kind, arguments, shape)(torch.rand(shape))
         assert counter.get_total_flops() == 2 * op.macs((shape,), mine)
@@ -296,7 +305,7 @@ def test_a_layer_takes_what_torch_takes_and_gives_what_torch_gives(drawn: tuple[
 
 def with_inplace(value: Any, inplace: bool) -> Any:
     """The document with `inplace` said of every layer that takes it."""
-    takes = ("ReLU", "ReLU6", "SiLU", "Dropout")
+    takes = ("ReLU", "ReLU6", "LeakyReLU", "SiLU", "Dropout")
     if isinstance(value, str) and value in takes:
         return {value: {"inplace": inplace}}
     if isinstance(value, list):
@@ -519,11 +528,82 @@ def test_a_receptive_field_is_what_the_gradient_reaches(chain: list[dict[str, An
     assert tuple(after - before for before, after in zip(*starts, strict=True)) == field.jump
 
 
+@st.composite
+def upsampled_chains(draw: Draw) -> list[dict[str, Any]]:
+    """Along the height: a window or none, then one or two layers that make more of it, and windows behind them."""
+
+    def window() -> dict[str, Any]:
+        kernel, stride, dilation = draw(_SIZE), draw(_STEP), draw(st.integers(1, 2))
+        along = {"kernel_size": [kernel, 1], "stride": [stride, 1], "dilation": [dilation, 1]}
+        return {"Conv2d": {"out_channels": 1, **along}}
+
+    chain = [window()] if draw(st.booleans()) else []
+    for _ in range(draw(st.integers(1, 2))):
+        stride = draw(_STEP)
+        if draw(st.booleans()):
+            kernel, padding = draw(st.integers(stride, 5)), draw(st.integers(0, 2))
+            along = {"kernel_size": [kernel, 1], "stride": [stride, 1], "padding": [padding, 0]}
+            chain.append({"ConvTranspose2d": {"out_channels": 1, **along}})
+        else:
+            mode, factor = draw(st.sampled_from(list(TAPS))), draw(st.sampled_from([1, 2, 3, 4, 1.5, 0.5, 2.5]))
+            corners = {"align_corners": draw(st.booleans())} if TAPS[mode] > 1 else {}
+            chain.append({"Upsample": {"scale_factor": [factor, 1], "mode": mode, **corners}})
+        if draw(st.booleans()):
+            chain.append(window())
+    return chain
+
+
+@examples(FIELDS)
+@given(upsampled_chains())
+def test_a_receptive_field_behind_upsampling_is_the_widest_that_the_gradient_reaches(
+    chain: list[dict[str, Any]],
+) -> None:
+    """No output sees more; where the rule is exact, some output sees as much; and jumps are the mean."""
+    document = {"name": "chain", "input": [1, 90, 1], "stages": {"all": chain}}
+    graph = build_graph(parse_spec(to_yaml(document)))
+    field = receptive_fields(graph)[graph.output]
+    assert field is not None
+    module = build_module(graph, dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in module.parameters():
+        nn.init.uniform_(parameter, 0.5, 1.5, generator=generator)
+    # An affine network: what an input of 1 adds is its column of the gradient.
+    one = torch.eye(90, dtype=torch.float64).reshape(90, 1, 90, 1)
+    with torch.no_grad():
+        seen = (module(one) - module(torch.zeros_like(one[:1]))).reshape(90, -1).T
+    spans = []
+    for row in seen:
+        reached = torch.nonzero(row.abs() > 1e-12).flatten().tolist()
+        # At the borders a window is cut off.
+        if reached and reached[0] > 0 and reached[-1] < 89:
+            spans.append((reached[0], reached[-1]))
+    assume(len(spans) > 12)
+    widest = max(last - first + 1 for first, last in spans)
+    assert widest <= field.size[0]
+    if exact_fields(graph) and not any(layer.get("Upsample", {}).get("align_corners") for layer in chain):
+        assert widest == field.size[0]
+    moved = spans[-1][0] - spans[0][0]
+    assert abs(moved - (len(spans) - 1) * field.jump[0]) < field.size[0] + field.axes[0].apart
+
+
+def exact_fields(graph: Graph) -> bool:
+    """Whether along the height every phase of every layer meets every phase of the next."""
+    fields = receptive_fields(graph)
+    for node in graph.nodes[1:]:
+        before = fields[node.inputs[0]]
+        assert before is not None
+        _, step, parts = node.op.window(node.input_shapes)[0]
+        if gcd(step, before.axes[0].parts) > 1 or (parts > 1 and before.axes[0].step > 1):
+            return False
+    return True
+
+
 @examples(FIELDS)
 @given(st.integers(1, 40), st.integers(1, 45))
 def test_an_adaptive_pools_window_is_the_widest_that_torch_takes(size: int, out: int) -> None:
     """The widest window and the mean stride along one axis are those of torch's own windows."""
-    (width, stride), across = AdaptiveAvgPool2d((out, 1)).window(((1, 1, size, 1),))
+    (reach, step, parts), across = AdaptiveAvgPool2d((out, 1)).window(((1, 1, size, 1),))
+    width, stride = -(-reach // parts), step / parts
     x = torch.zeros(1, 1, size, 1, requires_grad=True)
     pooled = nn.AdaptiveAvgPool2d((out, 1))(x).flatten()
     windows = []
@@ -531,7 +611,7 @@ def test_an_adaptive_pools_window_is_the_widest_that_torch_takes(size: int, out:
         (seen,) = torch.autograd.grad(one, x, retain_graph=True)
         windows.append(torch.nonzero(seen.flatten()).flatten().tolist())
     assert width == max(len(window) for window in windows)
-    assert across == (1, 1)
+    assert across == (1, 1, 1)
     steps = [after[0] - before[0] for before, after in pairwise(windows)]
     if size % out == 0:
         assert set(steps) <= {stride}

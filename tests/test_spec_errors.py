@@ -83,7 +83,7 @@ MISTAKES = (
     HEADER + "blocks: {b: {layers: {a: b}}}\nstages: {s: {a: b}}",
     HEADER + "blocks: {Conv2d: {layers: {a: ReLU}}}\nstages: {s: {a: ReLU}}",
     HEADER + "blocks: {concat: {layers: {a: ReLU}}}\nstages: {s: {a: ReLU}}",
-    HEADER + "blocks: {b: {params: [half], layers: {a: $half}}}\nstages: {s: {a: ReLU}}",
+    HEADER + "blocks: {b: {params: [a.b], layers: {a: $half}}}\nstages: {s: {a: ReLU}}",
     HEADER + "blocks: {b: [ReLU]}\nstages: {s: {a: ReLU}}",
     HEADER + "stages: {s: {a: ReLU}}\nheads: {h: {from: b, layers: [ReLU]}}",
     HEADER + "stages: {s: {a: ReLU}}\nheads: {h: {layers: [ReLU]}}",

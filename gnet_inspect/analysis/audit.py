@@ -10,7 +10,7 @@ from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.verification import AuditRow, AuditSource
 from gnet_inspect.errors import SpecError, nearest
 from gnet_inspect.graph import Graph, Node, build_graph
-from gnet_inspect.ops import Conv2d, Linear
+from gnet_inspect.ops import WEIGHTED
 from gnet_inspect.spec import Spec, catalogue, load_spec
 from gnet_inspect.spec.model import Claim, Figure, Published, Row
 
@@ -165,7 +165,7 @@ def _params(node: Node, params_are: str) -> int:
     """Parameters as the source counts them: "weights" leaves out biases and BatchNorm's affine pair."""
     if params_are == "parameters":
         return node.params
-    if not isinstance(node.op, Conv2d | Linear):
+    if not isinstance(node.op, WEIGHTED):
         return 0
     return node.params - (node.output_shape[1] if node.op.bias else 0)
 
@@ -175,5 +175,5 @@ def _depth(nodes: list[Node]) -> int:
     depths: dict[str, int] = {}
     for node in nodes:
         before = max((depths.get(name, 0) for name in node.inputs), default=0)
-        depths[node.name] = before + isinstance(node.op, Conv2d | Linear)
+        depths[node.name] = before + isinstance(node.op, WEIGHTED)
     return max(depths.values())

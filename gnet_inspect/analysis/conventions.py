@@ -15,10 +15,11 @@ from gnet_inspect.analysis.summary import SCHEMA_VERSION, Coverage, coverage_of
 from gnet_inspect.errors import expect
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.ops import Shape
-from gnet_inspect.ops.convolution import Conv2d, Linear
+from gnet_inspect.ops.convolution import Conv2d, ConvTranspose2d, Linear
 from gnet_inspect.ops.elementwise import (
     GELU,
     BatchNorm2d,
+    LeakyReLU,
     LocalResponseNorm,
     ReLU,
     ReLU6,
@@ -26,6 +27,7 @@ from gnet_inspect.ops.elementwise import (
     Softmax,
 )
 from gnet_inspect.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from gnet_inspect.ops.resampling import Upsample
 
 # (why, by how much) a tool's number differs from MACs.
 Terms = tuple[tuple[str, int], ...]
@@ -110,8 +112,8 @@ def fvcore_rule(node: Node) -> Terms:
     """fvcore 0.1.5.post20221221, FlopCountAnalysis.total(): operators of a trace, one for each MAC.
 
     Batch norm counts each element once, and once more with an affine pair; three more where it has to work out its
-    statistics. Adaptive pools count their inputs. A padding in words ("same") makes another operator of a convolution,
-    which is not known and counts nothing.
+    statistics. Adaptive pools count their inputs, Upsample its outputs (bilinear four times; other modes are unknown).
+    A padding in words ("same") makes another operator of a convolution, which is not known and counts nothing.
     """
     match node.op:
         case Conv2d(padding=str()):
@@ -122,18 +124,23 @@ def fvcore_rule(node: Node) -> Terms:
             return _times(4 + affine, "BatchNorm elements without running statistics", _inputs(node))
         case AdaptiveAvgPool2d():
             return _terms("inputs of adaptive pools", _inputs(node))
+        case Upsample(mode=mode):
+            return _times({"nearest": 1, "bilinear": 4}.get(mode, 0), "outputs of Upsample", prod(node.output_shape))
     return NOTHING
 
 
 def torchinfo_rule(node: Node) -> Terms:
     """torchinfo 1.8.0, total_mult_adds: parameters times the positions they are used at.
 
-    A bias so counts once for each output; of BatchNorm2d, whose positions it takes no notice of, the affine pair counts
-    once for each image.
+    A bias so counts once for each output, and a transposed convolution's weight once for each position of the output,
+    where it is used once for each of the input; of BatchNorm2d, whose positions it takes no notice of, the affine pair
+    counts once for each image.
     """
     match node.op:
         case Conv2d(bias=True) | Linear(bias=True):
             return _terms("biases", prod(node.output_shape))
+        case ConvTranspose2d(bias=bias):
+            return _at_outputs(node) + _terms("biases", bias * prod(node.output_shape))
         case BatchNorm2d():
             return _terms("BatchNorm parameters, once for each image", node.params * node.output_shape[0])
     return NOTHING
@@ -142,19 +149,23 @@ def torchinfo_rule(node: Node) -> Terms:
 def ptflops_pytorch_rule(node: Node) -> Terms:
     """ptflops 0.7.5, backend "pytorch": forward hooks on modules, and patches of torch.nn.functional.
 
-    What a module with a hook computes by a patched function is counted by both: ReLU, GELU and every pool twice.
+    What a module with a hook computes by a patched function is counted by both: ReLU, GELU, Upsample and every pool
+    twice.
     """
     return _hooked(node) + _patched(node)
 
 
 def _hooked(node: Node) -> Terms:
-    """What ptflops's hooks add: biases, BatchNorm (twice with an affine pair), activations and the inputs of pools."""
+    """What ptflops's hooks add: biases, BatchNorm (twice with an affine pair), activations, the inputs of pools, and
+    the outputs of Upsample for the first image of a batch."""
     match node.op:
-        case Conv2d(bias=True) | Linear(bias=True):
+        case Conv2d(bias=True) | ConvTranspose2d(bias=True) | Linear(bias=True):
             return _terms("biases", prod(node.output_shape))
+        case Upsample():
+            return _terms("Upsample as a module", prod(node.output_shape[1:]))
         case BatchNorm2d(affine=affine):
             return _times(1 + affine, "BatchNorm elements", _inputs(node))
-        case ReLU() | ReLU6() | GELU():
+        case ReLU() | ReLU6() | LeakyReLU() | GELU():
             return _terms("activations as modules", _inputs(node))
         case MaxPool2d() | AvgPool2d() | AdaptiveAvgPool2d():
             return _terms("pools as modules", _inputs(node))
@@ -162,13 +173,18 @@ def _hooked(node: Node) -> Terms:
 
 
 def _patched(node: Node) -> Terms:
-    """What ptflops's patched functions add: their inputs. ReLU6 runs F.hardtanh, which is not patched; Sigmoid and Tanh
-    are not functions of torch.nn.functional."""
+    """What ptflops's patched functions add: their inputs, and of F.interpolate the outputs, for which it cuts a factor
+    to an integer. F.hardtanh, which ReLU6 runs, and F.leaky_relu are not patched; Sigmoid and Tanh are not functions of
+    torch.nn.functional."""
     match node.op:
         case ReLU() | GELU() | SiLU() | Softmax():
             return _terms("activations as functions", _inputs(node))
         case MaxPool2d() | AvgPool2d() | AdaptiveAvgPool2d():
             return _terms("pools as functions", _inputs(node))
+        case Upsample(size=size, scale_factor=factor):
+            axes = [int(along) for along in factor] if factor else list(size or ())
+            places = _inputs(node) if factor else prod(node.output_shape[:2])
+            return _terms("Upsample as a function", places * prod(axes))
         case LocalResponseNorm(size=size):
             batch, channels, height, width = node.input_shapes[0]
             # x.mul(x), the three-dimensional average pool over padded channels, .mul(alpha) and .add(k).
@@ -180,7 +196,7 @@ def _patched(node: Node) -> Terms:
 def ptflops_aten_rule(node: Node) -> Terms:
     """ptflops 0.7.5, backend "aten": matrix products and convolutions as torch dispatches them, with their biases."""
     match node.op:
-        case Conv2d(bias=True) | Linear(bias=True):
+        case Conv2d(bias=True) | ConvTranspose2d(bias=True) | Linear(bias=True):
             return _terms("biases", prod(node.output_shape))
     return NOTHING
 
@@ -189,9 +205,16 @@ def thop_rule(node: Node) -> Terms:
     """thop 0.1.1, profile: forward hooks on the classes it knows.
 
     Batch norm counts twice its elements, and twice that with an affine pair; average pools their outputs; adaptive ones
-    the area of a mean window and 1 for each output, in double precision, cut to an integer for each layer.
+    the area of a mean window and 1 for each output, in double precision, cut to an integer for each layer. Upsample
+    counts what it takes an output to be made of, as far as the mode is known. A transposed convolution is taken for a
+    plain one, whose every output sees the whole kernel.
     """
     match node.op:
+        case ConvTranspose2d():
+            return _at_outputs(node)
+        case Upsample(mode=mode):
+            factor = {"nearest": 1, "bilinear": 11, "bicubic": 259}.get(mode, 0)
+            return _times(factor, "outputs of Upsample", prod(node.output_shape))
         case BatchNorm2d(affine=affine):
             return _times(2 + 2 * affine, "BatchNorm elements", _inputs(node))
         case AvgPool2d():
@@ -204,6 +227,12 @@ def thop_rule(node: Node) -> Terms:
             # An exponential, an addition and a division for each element; the first needs no addition.
             return _terms("Softmax", 3 * _inputs(node) - _inputs(node) // node.input_shapes[0][dim])
     return NOTHING
+
+
+def _at_outputs(node: Node) -> Terms:
+    """What a transposed convolution counts where its weights are multiplied at each position of the output."""
+    made, read = (prod(shape[2:]) for shape in (node.output_shape, node.input_shapes[0]))
+    return _terms("transposed convolutions by their outputs", node.macs * made // read - node.macs)
 
 
 def _inputs(node: Node) -> int:

@@ -7,7 +7,9 @@ from gnet_inspect.ops.base import Op as Op
 from gnet_inspect.ops.base import Parameter as Parameter
 from gnet_inspect.ops.base import Shape as Shape
 from gnet_inspect.ops.base import Shapes as Shapes
+from gnet_inspect.ops.convolution import WEIGHTED as WEIGHTED
 from gnet_inspect.ops.convolution import Conv2d as Conv2d
+from gnet_inspect.ops.convolution import ConvTranspose2d as ConvTranspose2d
 from gnet_inspect.ops.convolution import Linear as Linear
 from gnet_inspect.ops.elementwise import (
     GELU,
@@ -16,6 +18,7 @@ from gnet_inspect.ops.elementwise import (
     Dropout,
     Flatten,
     Identity,
+    LeakyReLU,
     LocalResponseNorm,
     ReLU,
     ReLU6,
@@ -28,19 +31,23 @@ from gnet_inspect.ops.elementwise import Opaque as Opaque
 from gnet_inspect.ops.merging import Add as Add
 from gnet_inspect.ops.merging import Concat as Concat
 from gnet_inspect.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
+from gnet_inspect.ops.resampling import Upsample
 
 VOCABULARY: dict[str, type[Op]] = {
     cls.__name__: cls
     for cls in (
         Conv2d,
+        ConvTranspose2d,
         Linear,
         MaxPool2d,
         AvgPool2d,
         AdaptiveAvgPool2d,
+        Upsample,
         BatchNorm2d,
         LocalResponseNorm,
         ReLU,
         ReLU6,
+        LeakyReLU,
         Sigmoid,
         Tanh,
         SiLU,

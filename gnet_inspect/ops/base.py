@@ -15,10 +15,13 @@ from gnet_inspect.units import dimensions
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
-# One axis of a sliding window: how many inputs one output sees, and how far the next output's window lies.
-Window = tuple[tuple[int, float], tuple[int, float]]
+# One axis of a sliding window, (reach, step, parts): of the inputs, which lie `parts` apart, one output sees those in a
+# stretch `reach` long, and the next output's stretch begins `step` further on. So m neighbouring outputs see at most
+# ceil((reach + step (m - 1)) / parts) neighbouring inputs. Parts are 1 but where outputs lie between inputs.
+Axis = tuple[int, int, int]
+Window = tuple[Axis, Axis]
 
-POINT: Window = ((1, 1), (1, 1))
+POINT: Window = ((1, 1, 1), (1, 1, 1))
 
 
 class Parameter(Struct, frozen=True):
@@ -69,7 +72,7 @@ class Op(Struct, frozen=True):
         return 0
 
     def window(self, inputs: Shapes) -> Window:
-        """((kernel, stride) along height, the same along width): what one output element sees of the input."""
+        """(reach, step, parts) along height, and the same along width: what one output element sees of the input."""
         return POINT
 
     def is_view(self, training: bool) -> bool:

@@ -88,6 +88,16 @@ class SiLU(_InPlace, frozen=True):
     """torch.nn.SiLU."""
 
 
+class LeakyReLU(Op, frozen=True):
+    """torch.nn.LeakyReLU."""
+
+    negative_slope: Annotated[float, Number()] = 0.01
+    inplace: Annotated[bool, Flag()] = False
+
+    def describe(self) -> str:
+        return f"LeakyReLU {self.negative_slope:g}"
+
+
 class Sigmoid(Op, frozen=True):
     """torch.nn.Sigmoid."""
 
@@ -120,7 +130,7 @@ class Softmax(Op, frozen=True):
         axis = self.dim % len(inputs[0])
         if len(inputs[0]) != 4 or axis < 2:
             return POINT
-        whole = (inputs[0][axis], 1)
+        whole = (inputs[0][axis], 1, 1)
         return (whole, POINT[1]) if axis == 2 else (POINT[0], whole)
 
 

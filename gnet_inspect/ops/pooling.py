@@ -5,7 +5,7 @@ from typing import Annotated
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Flag, Integer, Optional, Pair
-from gnet_inspect.ops.base import Op, Shape, Shapes, Window, sized, spatial, strided
+from gnet_inspect.ops.base import Axis, Op, Shape, Shapes, Window, sized, spatial, strided
 
 Size = tuple[int, int]
 
@@ -65,7 +65,7 @@ class _Pool(Op, frozen=True):
 
     def window(self, inputs: Shapes) -> Window:
         reach = [self._dilation()[index] * (self.kernel_size[index] - 1) + 1 for index in (0, 1)]
-        return (reach[0], self.step[0]), (reach[1], self.step[1])
+        return (reach[0], self.step[0], 1), (reach[1], self.step[1], 1)
 
     def describe(self) -> str:
         return f"{self.kind} {strided(self.kernel_size, self.step)}" + (", ceil" if self._ceil() else "")
@@ -112,15 +112,13 @@ class AdaptiveAvgPool2d(Op, frozen=True):
         return "AdaptiveAvgPool2d " + "x".join("same" if size is None else str(size) for size in self.output_size)
 
 
-def _adaptive(size: int, out: int) -> tuple[int, float]:
-    """The widest window and the (mean) stride of an adaptive pool from `size` to `out`.
-
-    With size / out = q + r / p in lowest terms, the window of output i is q + ceil((k + r) / p) wide, and k takes
-    every value from 0 to p - 1: the widest is q, q + 1 or q + 2 for r = 0, 1 or more.
+def _adaptive(size: int, out: int) -> Axis:
+    """The window of an adaptive pool: with size / out = a / p in lowest terms, output i averages floor(i a / p) to
+    ceil((i + 1) a / p), and i a mod p takes every value from 0 to p - 1, so that m of them see ceil((m a + p - 1) / p).
 
     >>> _adaptive(14, 4), _adaptive(7, 1), _adaptive(7, 5)
-    ((4, 3.5), (7, 7), (3, 1.4))
+    ((8, 7, 2), (7, 7, 1), (11, 7, 5))
     """
     common = gcd(size, out)
-    whole, rest = divmod(size // common, out // common)
-    return whole + min(rest, 2), whole if rest == 0 else size / out
+    step, parts = size // common, out // common
+    return step + parts - 1, step, parts

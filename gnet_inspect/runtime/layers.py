@@ -74,14 +74,16 @@ def build_layer(op: Op, inputs: Shapes, may_overwrite: bool) -> nn.Module:
         raise NotImplementedError(f"{op.kind} is outside the vocabulary: it cannot be built")
     arguments: dict[str, Any] = op.torch_arguments(inputs)
     if "inplace" in arguments:
-        arguments["inplace"] = arguments["inplace"] and may_overwrite
+        # torch computes no gradient of an in-place LeakyReLU whose slope is below 0.
+        fits = may_overwrite and arguments.get("negative_slope", 0) >= 0
+        arguments["inplace"] = arguments["inplace"] and fits
     cls = _OWN.get(op.kind) or getattr(nn, op.kind)
     layer: nn.Module = cls(**arguments)
     return layer
 
 
 # What these return they keep for the backward pass: nobody may overwrite it.
-_KEEP_THEIR_OUTPUT = ("ReLU", "ReLU6", "Sigmoid", "Tanh", "Softmax")
+_KEEP_THEIR_OUTPUT = ("ReLU", "ReLU6", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")
 
 
 def overwritable(graph: Graph) -> set[str]:

@@ -18,7 +18,7 @@ from gnet_inspect.analysis.memory import peak_activation_bytes
 from gnet_inspect.analysis.verification import CHECKS, Check, compare
 from gnet_inspect.errors import MissingError
 from gnet_inspect.graph import Graph
-from gnet_inspect.ops import Conv2d, Linear
+from gnet_inspect.ops import WEIGHTED
 from gnet_inspect.runtime.module import build_module, check_memory
 
 # (name, ours, theirs)
@@ -132,7 +132,7 @@ def _fvcore(graph: Graph) -> Pairs:
     pairs: Pairs = []
     for node in graph.nodes:
         found = counts.get(f"network.{node.name}", {})
-        if isinstance(node.op, Conv2d | Linear):
+        if isinstance(node.op, WEIGHTED):
             pairs.append((node.name, node.macs, int(found.get("conv", 0) + found.get("linear", 0))))
     total = counts[""]
     pairs.append(("total", sum(node.macs for node in graph.nodes), int(total.get("conv", 0) + total.get("linear", 0))))

@@ -39,7 +39,8 @@ def name_fault(name: str, what: str) -> tuple[str, str] | None:
         return f"expected a name of 1 to 64 letters, digits and underscores for the {what}, got {name[:80]!r}", ""
     if name.startswith("__"):
         return f"expected a name that does not start with two underscores for the {what}, got `{name}`", ""
-    if name in MODULE_ATTRIBUTES:
+    # A block or a parameter gives a module no name.
+    if name in MODULE_ATTRIBUTES and what not in ("block", "parameter"):
         hint = "a module of that name would hide torch's own attribute; rename it"
         return f"expected a name that is free for the {what}, got `{name}`, an attribute of torch.nn.Module", hint
     if name in OWN_WORDS or (what == "block" and name in GRAMMAR_WORDS):
