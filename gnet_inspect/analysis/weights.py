@@ -1,12 +1,8 @@
 """What loading a checkpoint did. The fields are the contract."""
 
-from collections.abc import Iterable
-
 from msgspec import Struct
 
-# How many names a sentence lists; the record has them all.
-SHOWN = 6
-_LONGEST = 100
+from gnet_inspect.errors import quoted, some_of
 
 
 class Mismatch(Struct, frozen=True):
@@ -43,64 +39,27 @@ class LoadedWeights(Struct, frozen=True):
 
     def __str__(self) -> str:
         """One line for each thing there is to say; long lists are cut."""
-        lines = [f"{self.path} ({self.format}): {count_of(self.loaded, 'tensor')} loaded"]
+        lines = [f"{self.path} ({self.format}): {_tensors(len(self.loaded))} loaded"]
         if self.left:
-            lines.append(f"left alone on purpose: {listed(self.left)}")
+            lines.append(f"left alone on purpose: {some_of(map(quoted, self.left))}")
         if self.untracked:
-            lines.append(f"BatchNorm counters the file lacks, kept: {count_of(self.untracked, 'tensor')}")
+            lines.append(f"BatchNorm counters the file lacks, kept: {_tensors(len(self.untracked))}")
         return "\n  ".join([*lines, *self.faults(), *self.notes])
 
     def faults(self) -> list[str]:
         """What did not fit, a sentence for each kind."""
         texts = []
         if self.missing:
-            texts.append(f"{len(self.missing)} missing in the file: {listed(self.missing)}")
+            texts.append(f"{len(self.missing)} missing in the file: {some_of(map(quoted, self.missing))}")
         if self.unexpected:
-            texts.append(f"{len(self.unexpected)} that the module does not have: {listed(self.unexpected)}")
+            texts.append(
+                f"{len(self.unexpected)} that the module does not have: {some_of(map(quoted, self.unexpected))}"
+            )
         if self.mismatched:
-            pairs = [
-                f"{quoted(item.name)} ({item.expected}, in the file {item.got})" for item in self.mismatched[:SHOWN]
-            ]
-            more = [f"and {len(self.mismatched) - SHOWN} more"] * (len(self.mismatched) > SHOWN)
-            texts.append(f"{len(self.mismatched)} that differ: {', '.join([*pairs, *more])}")
+            pairs = [f"{quoted(item.name)} ({item.expected}, in the file {item.got})" for item in self.mismatched]
+            texts.append(f"{len(pairs)} that differ: {some_of(pairs)}")
         return texts
 
 
-def quoted(name: str) -> str:
-    """A name from a stranger's file, in backticks: short and printable."""
-    return f"`{_short(name, _LONGEST)}`"
-
-
-def on_one_line(text: str, limit: int = _LONGEST) -> str:
-    """What another library says, short and printable.
-
-    >>> on_one_line("a  b"), on_one_line("abcd", 3)
-    ('a b', 'abc...')
-    """
-    return _short(" ".join(text.split()), limit)
-
-
-def _short(text: str, limit: int) -> str:
-    text = text if text.isprintable() else repr(text)[1:-1]
-    return text if len(text) <= limit else f"{text[:limit]}..."
-
-
-def listed(names: Iterable[str], shown: int = SHOWN) -> str:
-    """The first of the names, and how many more there are.
-
-    >>> listed(["a", "b", "c"], shown=2)
-    '`a`, `b` and 1 more'
-    """
-    names = list(names)
-    text = ", ".join(map(quoted, names[:shown]))
-    return f"{text} and {len(names) - shown} more" if len(names) > shown else text
-
-
-def count_of(names: Iterable[object], what: str) -> str:
-    """So many of a thing.
-
-    >>> count_of(["a"], "tensor"), count_of([], "tensor")
-    ('1 tensor', '0 tensors')
-    """
-    number = len(list(names))
-    return f"{number} {what}" + ("" if number == 1 else "s")
+def _tensors(number: int) -> str:
+    return "1 tensor" if number == 1 else f"{number} tensors"

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gnet_inspect.analysis.weights import listed, on_one_line, quoted
-from gnet_inspect.errors import MissingError, UsageError, show
+from gnet_inspect.errors import MissingError, UsageError, brief, quoted, show, some_of
 from gnet_inspect.runtime.module import free_memory
 from gnet_inspect.units import byte_count
 
@@ -61,7 +60,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     except FileNotFoundError:
         raise _refused(path, "no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
-        raise _refused(path, f"a file that cannot be read: {on_one_line(str(error))}") from None
+        raise _refused(path, f"a file that cannot be read: {brief(str(error))}") from None
     kind = _format(path, head)
     promised = _ENDINGS.get(path.suffix.lower(), kind)
     if promised != kind:
@@ -97,7 +96,7 @@ def _refused(path: Path, got: str, hint: str = "") -> UsageError:
 
 def _damaged(path: Path, error: Exception) -> UsageError:
     hint = "download or copy it again, and compare its size or hash with the source's"
-    return _refused(path, f"a truncated or damaged file: {on_one_line(str(error) or type(error).__name__, 160)}", hint)
+    return _refused(path, f"a truncated or damaged file: {brief(str(error) or type(error).__name__, 160)}", hint)
 
 
 # --- which format ---
@@ -209,7 +208,9 @@ def _state_dict(path: Path, saved: object) -> Checkpoint:
         raise _refused(path, f"a file with {' and '.join(map(quoted, found))}, each a state dict", hint)
     if found:
         others = [str(name) for name in saved if name != found[0]]
-        notes = (f"read the entry {quoted(found[0])}" + (f"; not read: {listed(others)}" if others else ""),)
+        notes = (
+            f"read the entry {quoted(found[0])}" + (f"; not read: {some_of(map(quoted, others))}" if others else ""),
+        )
         saved = saved[found[0]]
         assert isinstance(saved, dict)
     odd = {key: item for key, item in saved.items() if not (isinstance(key, str) and isinstance(item, Tensor))}
@@ -221,9 +222,8 @@ def _state_dict(path: Path, saved: object) -> Checkpoint:
 
 def _no_state_dict(odd: dict[Any, Any]) -> tuple[str, str]:
     """What a mapping holds that is not only tensors, and what to do."""
-    shown = [f"{quoted(str(key))} (a {type(item).__name__})" for key, item in list(odd.items())[:3]]
-    inner = [str(key) for key, item in odd.items() if isinstance(item, dict)]
+    shown = some_of([f"{quoted(str(key))} (a {type(item).__name__})" for key, item in odd.items()], 3)
+    inner = [quoted(str(key)) for key, item in odd.items() if isinstance(item, dict)]
     entries = " or ".join(map(quoted, WRAPPERS))
-    hint = f"the weights may be in {listed(inner, 3)}: save that alone" if inner else f"or have them under {entries}"
-    more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
-    return f"a mapping with more than tensors: {', '.join(shown)}{more}", hint
+    hint = f"the weights may be in {some_of(inner, 3)}: save that alone" if inner else f"or have them under {entries}"
+    return f"a mapping with more than tensors: {shown}", hint

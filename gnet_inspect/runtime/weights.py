@@ -11,8 +11,8 @@ from typing import Literal
 from torch import Tensor, nn, strided
 from torch.nn.parameter import is_lazy
 
-from gnet_inspect.analysis.weights import SHOWN, LoadedWeights, Mismatch, listed, on_one_line, quoted
-from gnet_inspect.errors import UsageError, expect, nearest, show
+from gnet_inspect.analysis.weights import LoadedWeights, Mismatch
+from gnet_inspect.errors import SHOWN, UsageError, brief, expect, nearest, quoted, show, some_of
 from gnet_inspect.runtime.checkpoint import Checkpoint, read_checkpoint
 from gnet_inspect.runtime.layers import ChannelAffine
 from gnet_inspect.runtime.module import Network
@@ -86,7 +86,7 @@ def load_weights(
     try:
         module.load_state_dict({prefix + name: saved[name] for name in report.loaded}, strict=False)
     except RuntimeError as error:  # a foreign module's own rules, or tensors that may not change
-        raise UsageError(f"{path}: the module refused tensors that fit: {on_one_line(str(error), 200)}") from None
+        raise UsageError(f"{path}: the module refused tensors that fit: {brief(str(error), 200)}") from None
     return report
 
 
@@ -299,16 +299,20 @@ def _hints(report: LoadedWeights, network: nn.Module) -> list[str]:
     layers = tuple(dict.fromkeys(item.name.rpartition(".")[0] for item in report.mismatched))
     if len(layers) == 1 and not (report.missing or report.unexpected):
         hints.append(f"leave={layers} keeps the module's own weights there")
-    heads = [head for head in network._heads if any(_below(name, (head,)) for name in report.unexpected)]
+    heads = _heads_among(network, report.unexpected)
     if heads:
-        hints.append(f'leave="heads" leaves out what the file has of the auxiliary heads {listed(heads)}')
-    heads = [head for head in network._heads if any(_below(name, (head,)) for name in report.missing)]
+        hints.append(f'leave="heads" leaves out what the file has of the auxiliary heads {heads}')
+    heads = _heads_among(network, report.missing)
     if heads:
         hints.append(
-            f'the file lacks the auxiliary heads {listed(heads)}: build_graph(spec, mode="eval") has none, '
+            f'the file lacks the auxiliary heads {heads}: build_graph(spec, mode="eval") has none, '
             'or leave="heads" keeps theirs as initialised'
         )
     return hints
+
+
+def _heads_among(network: Network, names: tuple[str, ...]) -> str:
+    return some_of(quoted(head) for head in network._heads if any(_below(name, (head,)) for name in names))
 
 
 def _near(report: LoadedWeights) -> str:
