@@ -1,9 +1,8 @@
 """A checkpoint's tensors -> a module: compared name by name first, copied only then."""
 
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
@@ -25,6 +24,8 @@ _WRAPPERS = ("module", "_orig_mod")
 _COUNTER, _COUNTING = "num_batches_tracked", 2
 # Names among which a near one is looked for.
 _SEARCHED = 2_000
+# Wrappers taken off a file's names: nobody nests more, and each costs a pass over all names.
+_WRAPPED = 8
 
 
 def load_weights(
@@ -79,7 +80,7 @@ def load_weights(
     checkpoint = read_checkpoint(Path(path))
     saved, wrapping = _bare(checkpoint.tensors, own)
     if leave != "heads":
-        _check_parts(parts, {*own, *saved})
+        _check_parts(parts, {**own, **saved})
     report = _compared(str(path), own, saved, checkpoint, wrapping, parts)
     if strict and not report.complete:
         raise UsageError(_sentence(report, network, own, saved))
@@ -154,15 +155,15 @@ def _parts(network: nn.Module, leave: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(leave)
 
 
-def _check_parts(parts: tuple[str, ...], names: Iterable[str]) -> None:
+def _check_parts(parts: tuple[str, ...], names: Collection[str]) -> None:
     """Raise UsageError for a part that neither the module nor the file has."""
-    known = set(names)
-    known |= {name[: dot.start()] for name in known for dot in re.finditer(r"\.", name)}
     for part in parts:
-        if part not in known:
-            alike = {name for name in known if name.count(".") == part.count(".")}
+        if not any(_below(name, (part,)) for name in names):
+            # Only as deep as the part: a name may have any number of dots.
+            depth = part.count(".") + 1
+            known = dict.fromkeys(".".join(name.split(".", depth)[:depth]) for name in names)
             fact = f"leave: expected a part of the module or the file that has weights, got {quoted(part)}"
-            raise UsageError(f"{fact}. ({nearest(part, alike or known)})")
+            raise UsageError(f"{fact}. ({nearest(part, list(known)[:_SEARCHED])})")
 
 
 # --- names ---
@@ -171,7 +172,7 @@ def _check_parts(parts: tuple[str, ...], names: Iterable[str]) -> None:
 def _bare(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
     """The file's tensors under names without the prefixes of wrappers, and the prefix that went."""
     wrapping = ""
-    while tensors:
+    for _ in range(_WRAPPED if tensors else 0):
         for name in _WRAPPERS:
             prefix = f"{name}."
             # A network may have a layer of that name itself.
@@ -179,8 +180,6 @@ def _bare(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> tuple[dict[str,
                 tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
                 wrapping += prefix
                 break
-        else:
-            break
     return tensors, wrapping
 
 
@@ -293,7 +292,7 @@ def _hints(report: LoadedWeights, network: nn.Module) -> list[str]:
     if not isinstance(network, Network):
         own = {name for name, _ in network.named_children()}
         extra = dict.fromkeys(name.partition(".")[0] for name in report.unexpected)
-        names = tuple(name for name in extra if name not in own)[:3]
+        names = tuple(name for name in extra if name not in own and quoted(name) == f"`{name}`")[:3]
         return [f"leave={names} leaves these parts out"] if names else []
     hints = []
     layers = tuple(dict.fromkeys(item.name.rpartition(".")[0] for item in report.mismatched))
