@@ -71,3 +71,83 @@ def test_names_a_hint_repeats_are_cut_and_escaped(tmp_path: Path) -> None:
     path = save(tmp_path / "b.pth", state)
     with pytest.raises(UsageError, match=r"Nothing was loaded\.$"):
         load_weights(torch.nn.Linear(1, 1), path)
+
+
+# --- numbers ---
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        (torch.tensor(500_000.0).half(), "float16 scalar with inf, which no int64 holds"),
+        (torch.tensor(float("nan")), "float32 scalar with nan, which no int64 holds"),
+        (torch.tensor(-float("inf"), dtype=torch.float64), "float64 scalar with -inf, which no int64 holds"),
+        (torch.tensor(1e30), r"float32 scalar with 1e\+30, which no int64 holds"),
+        (torch.tensor(2.5), "float32 scalar with 2.5, which no int64 holds"),
+        (torch.tensor(3 + 0j), "complex64 scalar"),
+    ],
+)
+def test_a_counter_that_is_no_number_of_batches_does_not_fit(tmp_path: Path, value: Any, got: str) -> None:
+    """A whole network in half precision has infinity for a counter beyond 65,504, and int64 makes -2^63 of it."""
+    path = save(tmp_path / "a.pth", net(seed=2).state_dict() | {"bn.num_batches_tracked": value})
+    refused(net(), path, rf"1 that differ: `bn.num_batches_tracked` \(int64 scalar, in the file {got}\)")
+    report = load_weights(module := net(), path, strict=False)
+    assert torch.equal(module.bn.num_batches_tracked, net().bn.num_batches_tracked)
+    assert [item.name for item in report.mismatched] == ["bn.num_batches_tracked"]
+
+
+@pytest.mark.filterwarnings("ignore:.*quantized:UserWarning")  # torch is about to give them up
+@pytest.mark.filterwarnings("ignore:.*quantize:DeprecationWarning")
+def test_a_quantised_counter_does_not_fit(tmp_path: Path) -> None:
+    """Its integer is a code, like those of weights."""
+    code = torch.quantize_per_tensor(torch.tensor(3.0), 1.0, 0, torch.quint8)
+    path = save(tmp_path / "a.pth", net(seed=2).state_dict() | {"bn.num_batches_tracked": code})
+    refused(net(), path, r"1 that differ: `bn.num_batches_tracked` \(int64 scalar, in the file quint8 scalar\)")
+
+
+@pytest.mark.parametrize("dtype", [torch.int32, torch.uint8, torch.uint16, torch.uint64, torch.float16])
+def test_a_counter_of_another_kind_is_copied_where_it_counts(tmp_path: Path, dtype: Any) -> None:
+    """What is a whole number in the file is the same one in the module."""
+    state = net(seed=2).state_dict() | {"bn.num_batches_tracked": torch.tensor(200).to(dtype)}
+    assert load_weights(module := net(), save(tmp_path / "a.pth", state)).complete
+    assert module.bn.num_batches_tracked.item() == 200
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "value"),
+    [
+        (torch.float32, torch.float16, 1e6),
+        (torch.float32, torch.float16, -65_520.0),
+        (torch.float64, torch.float32, 1e39),
+        (torch.float32, torch.bfloat16, 3.4e38),
+    ],
+)
+def test_a_weight_that_would_become_infinite_does_not_fit(tmp_path: Path, wide: Any, narrow: Any, value: float) -> None:
+    """A finite number stays one, or the load fails."""
+    module = torch.nn.ParameterDict({"x": torch.nn.Parameter(torch.ones(3).to(narrow), requires_grad=False)})
+    path = save(tmp_path / "a.pth", {"x": torch.tensor([1.0, value, -value], dtype=wide)})
+    text = rf"`x` \({narrow} 3, in the file {wide} 3 with {value:g}, which no {narrow} holds".replace("torch.", "")
+    with pytest.raises(UsageError, match=text.replace("+", r"\+")):
+        load_weights(module, path)
+    assert module["x"].float().tolist() == [1, 1, 1]
+
+
+def test_weights_that_are_rounded_or_not_finite_before_are_copied(tmp_path: Path) -> None:
+    """The largest that a dtype rounds to itself, the smallest, and what the file itself calls inf and nan."""
+    values = [65_519.0, 1e-9, float("inf"), -float("inf"), float("nan")]
+    module = torch.nn.ParameterDict({"x": torch.nn.Parameter(torch.ones(5).half())})
+    assert load_weights(module, save(tmp_path / "a.pth", {"x": torch.tensor(values)})).complete
+    assert torch.equal(module["x"].detach().nan_to_num(7), torch.tensor(values).half().nan_to_num(7))
+    load_weights(module, save(tmp_path / "b.pth", {"x": torch.tensor(values).half()}))
+
+
+def test_a_foreign_modules_special_tensors_take_only_their_like(tmp_path: Path) -> None:
+    """Sparse ones none, complex ones those of their dtype."""
+    for own in (torch.ones(2).to_sparse(), torch.ones(2, dtype=torch.complex64)):
+        module = torch.nn.Module()
+        module.register_buffer("x", own)
+        with pytest.raises(
+            UsageError, match=r"1 that differ: `x` \((float32 2 sparse_coo|complex64 2), in the file fl"
+        ):
+            load_weights(module, save(tmp_path / "a.pth", {"x": torch.ones(2)}))
+    assert load_weights(module, save(tmp_path / "a.pth", {"x": torch.ones(2, dtype=torch.complex64)})).complete

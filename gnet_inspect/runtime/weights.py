@@ -208,6 +208,8 @@ def _compared(
             (untracked if _may_lack(name, saved, wrapping, checkpoint) else missing).append(name)
         elif not _fits(mine, saved[name]):
             mismatched.append(Mismatch(name, _describe(mine), _describe(saved[name])))
+        elif odd := _lost(mine, saved[name]):
+            mismatched.append(Mismatch(name, _describe(mine), f"{_describe(saved[name])} with {odd}"))
         else:
             loaded.append(name)
             if mine.dtype != saved[name].dtype:
@@ -244,18 +246,30 @@ def _may_lack(name: str, saved: dict[str, Tensor], wrapping: str, checkpoint: Ch
 
 
 def _fits(mine: Tensor, saved: Tensor) -> bool:
-    """Whether a tensor can be copied and then means the same.
+    """Whether a tensor is of the shape and kind to be copied and then mean the same; its values are another matter.
 
     Integers and floats of eight bits or fewer are codes of a quantisation, whose scale is elsewhere. A counter may be a
     float: that is what converting a whole file to half precision makes of it.
     """
-    if saved.is_nested or saved.is_meta or saved.layout != strided or saved.shape != mine.shape:
+    if any(tensor.is_nested or tensor.is_meta or tensor.layout != strided for tensor in (mine, saved)):
+        return False
+    if saved.shape != mine.shape:
         return False
     if saved.dtype == mine.dtype:
         return True
     if mine.is_floating_point():
-        return saved.is_floating_point() and saved.element_size() > 1
-    return not (saved.is_complex() or saved.is_quantized)
+        return saved.is_floating_point() and min(mine.element_size(), saved.element_size()) > 1
+    return not any(tensor.is_complex() or tensor.is_quantized for tensor in (mine, saved))
+
+
+def _lost(mine: Tensor, saved: Tensor) -> str:
+    """A value that the module's dtype cannot hold, in words; what is merely rounded is not lost."""
+    if saved.dtype == mine.dtype:
+        return ""
+    copied = saved.to(mine.dtype).to(saved.dtype)
+    # As an integer nan, inf, fractions and what is too large come back as something else.
+    lost = saved.isfinite() & ~copied.isfinite() if mine.is_floating_point() else copied != saved
+    return f"{saved[lost][0].item():g}, which no {_dtype(mine)} holds" if lost.any() else ""
 
 
 def _dtype(tensor: Tensor) -> str:
