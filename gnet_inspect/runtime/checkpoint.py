@@ -8,6 +8,7 @@ import pickle
 import re
 import warnings
 import zipfile
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -25,7 +26,12 @@ INSTALL_SAFETENSORS = "pip install safetensors"
 SAFE_TORCH = (2, 10)
 
 # Entries under which training loops keep the state dict of the model.
-WRAPPERS = ("state_dict", "model", "model_state_dict")
+ENTRIES = ("state_dict", "model", "model_state_dict")
+
+# The names under which DataParallel and torch.compile hold the network they wrap.
+WRAPPERS = ("module", "_orig_mod")
+# How many are taken off a file's names: nobody nests more, and each costs a pass over all names.
+_WRAPPED = 8
 
 # The endings that promise a format. Under any other (.bin, .tar, none) the content decides alone.
 _ENDINGS = {".pth": "torch", ".pt": "torch", ".ckpt": "torch", ".safetensors": "safetensors"}
@@ -37,12 +43,16 @@ _NO_WEIGHTS = "weights are files that torch.save or safetensors wrote"
 
 
 class Checkpoint(NamedTuple):
-    """A state dict as it was saved. `versions` are torch's notes on it, by module; safetensors keeps none."""
+    """A state dict as it was saved, but for a `prefix` that was taken off all names.
+
+    `versions` are torch's notes on it, by module and with the prefix; safetensors keeps none.
+    """
 
     format: str
     tensors: dict[str, Tensor]
     versions: dict[Any, Any]
     notes: tuple[str, ...]
+    prefix: str = ""
 
 
 def read_checkpoint(path: Path) -> Checkpoint:
@@ -72,6 +82,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
     _check_reader(path)
     _check_memory(path, _checked_archive(path) if head.startswith(b"PK") else size)
     return _state_dict(path, _unpickled(path))
+
+
+def without_wrappers(checkpoint: Checkpoint, own: Collection[str]) -> Checkpoint:
+    """A checkpoint without the prefixes of wrappers. Where the network has a layer of that name itself, it is none."""
+    tensors, taken = checkpoint.tensors, ""
+    for _ in range(_WRAPPED if tensors else 0):
+        for wrapper in WRAPPERS:
+            prefix = f"{wrapper}."
+            if all(name.startswith(prefix) for name in tensors) and not any(name.startswith(prefix) for name in own):
+                tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+                taken += prefix
+                break
+    if not taken:
+        return checkpoint
+    note = f"took the prefix {quoted(taken)} off the file's names"
+    return checkpoint._replace(tensors=tensors, notes=(*checkpoint.notes, note), prefix=taken)
 
 
 def _check_reader(path: Path) -> None:
@@ -202,7 +228,7 @@ def _state_dict(path: Path, saved: object) -> Checkpoint:
     notes: tuple[str, ...] = ()
     if not isinstance(saved, dict):
         raise _refused(path, f"a {type(saved).__name__}", "a checkpoint is a mapping from names to tensors")
-    found = [name for name in WRAPPERS if isinstance(saved.get(name), dict)]
+    found = [name for name in ENTRIES if isinstance(saved.get(name), dict)]
     if len(found) > 1:
         hint = "save the one that is meant alone"
         raise _refused(path, f"a file with {' and '.join(map(quoted, found))}, each a state dict", hint)
@@ -224,6 +250,6 @@ def _no_state_dict(odd: dict[Any, Any]) -> tuple[str, str]:
     """What a mapping holds that is not only tensors, and what to do."""
     shown = some_of([f"{quoted(str(key))} (a {type(item).__name__})" for key, item in odd.items()], 3)
     inner = [quoted(str(key)) for key, item in odd.items() if isinstance(item, dict)]
-    entries = " or ".join(map(quoted, WRAPPERS))
+    entries = " or ".join(map(quoted, ENTRIES))
     hint = f"the weights may be in {some_of(inner, 3)}: save that alone" if inner else f"or have them under {entries}"
     return f"a mapping with more than tensors: {shown}", hint
