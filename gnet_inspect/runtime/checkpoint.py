@@ -4,6 +4,7 @@ Files of torch.save are read, not mapped into memory: torch maps a record of a z
 or at whether it is compressed, and then hands out other bytes of the file as weights.
 """
 
+import os
 import pickle
 import re
 import warnings
@@ -55,12 +56,13 @@ class Checkpoint(NamedTuple):
     prefix: str = ""
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(name: str | os.PathLike[str]) -> Checkpoint:
     """The tensors of a file, on the CPU.
 
     Raises UsageError where the file is not a checkpoint, is damaged, or could only be read by running its code, and
     MissingError where safetensors is not installed or the memory does not suffice.
     """
+    path = Path(name)
     if path.is_dir():
         raise _refused(path, "a folder", "give the file in it that holds the weights")
     try:
@@ -68,6 +70,9 @@ def read_checkpoint(path: Path) -> Checkpoint:
             head = file.read(_HEAD)
         size = path.stat().st_size
     except FileNotFoundError:
+        # A Path has one slash where the URL it was made of had two.
+        if re.match(r"[a-z][a-z0-9+.-]+:/", os.fspath(name), re.IGNORECASE):
+            raise _refused(name, "a URL", "files are read from disk: download it, and give its path") from None
         raise _refused(path, "no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         raise _refused(path, f"a file that cannot be read: {brief(str(error))}") from None
@@ -116,7 +121,7 @@ def _check_memory(path: Path, needed: int) -> None:
         raise MissingError(f"{path} takes {byte_count(needed)} of memory to read, where {byte_count(free)} are free")
 
 
-def _refused(path: Path, got: str, hint: str = "") -> UsageError:
+def _refused(path: str | os.PathLike[str], got: str, hint: str = "") -> UsageError:
     return UsageError(f"{path}: expected a checkpoint, got {got}" + (f". ({hint})" if hint else ""))
 
 

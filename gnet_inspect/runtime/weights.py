@@ -4,7 +4,6 @@ import os
 from collections import Counter
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Literal
 
 from torch import Tensor, is_inference_mode_enabled, nn, no_grad, strided
@@ -75,10 +74,10 @@ def load_weights(
     own = _own_tensors(module, prefix)
     parts = _parts(network, leave)
     _check_transform(network, transform_input)
-    checkpoint = without_wrappers(read_checkpoint(Path(path)), own)
+    checkpoint = without_wrappers(read_checkpoint(path), own)
     if leave != "heads":
         _check_parts(parts, {**own, **checkpoint.tensors})
-    report = _compared(str(path), own, checkpoint, parts)
+    report = _compared(os.fspath(path), own, checkpoint, parts)
     if strict and not report.complete:
         raise UsageError(_sentence(report, network, own, checkpoint.tensors))
     own = {name: own[name] for name in report.loaded}
