@@ -1,4 +1,4 @@
-"""Loading what a stranger made up: names without end, numbers that do not fit, and addresses that are no files."""
+"""Loading what a stranger made up: names without end and numbers that do not fit; and what the report says of it."""
 
 import tracemalloc
 from pathlib import Path
@@ -7,10 +7,15 @@ from typing import Any
 import pytest
 
 from gnet_inspect.errors import UsageError
+from gnet_inspect.graph import build_graph
+from gnet_inspect.spec import load_spec
+from tests.conftest import twin
+from tests.readme import ROOT
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
+from gnet_inspect.runtime.module import build_module  # noqa: E402  # needs torch
 from gnet_inspect.runtime.weights import load_weights  # noqa: E402  # needs torch
 from tests.test_weights import net, refused, save  # noqa: E402  # needs torch
 
@@ -151,3 +156,33 @@ def test_a_foreign_modules_special_tensors_take_only_their_like(tmp_path: Path) 
         ):
             load_weights(module, save(tmp_path / "a.pth", {"x": torch.ones(2)}))
     assert load_weights(module, save(tmp_path / "a.pth", {"x": torch.ones(2, dtype=torch.complex64)})).complete
+
+
+# --- what was left ---
+
+
+def test_the_report_counts_what_was_left_of_each_part(tmp_path: Path) -> None:
+    """Parts without tensors are not told, a tensor may be a part, and long lists are cut."""
+    path = with_names(tmp_path / "a.pth", "aux.x", "aux.y.z", "auxiliary")
+    report = load_weights(net(), path, leave=("aux", "conv.bias", "auxiliary", "aux"))
+    assert "left alone on purpose: `aux` (2 tensors), `conv.bias` (1 tensor), `auxiliary` (1 tensor)" in str(report)
+    assert report.parts == ("aux", "conv.bias", "auxiliary")
+    assert sorted(report.left) == ["aux.x", "aux.y.z", "auxiliary", "conv.bias"]
+    names = tuple(f"x{index}" for index in range(8))
+    report = load_weights(net(), with_names(tmp_path / "a.pth", *names), leave=names)
+    assert "`x5` (1 tensor) and 2 more" in str(report)
+    report = load_weights(net(), save(tmp_path / "a.pth", net().state_dict()), leave="heads")
+    assert [report.parts, report.left] == [("aux",), ()]
+    assert "left alone" not in str(report)
+
+
+@pytest.mark.torchvision
+def test_the_report_of_torchvisions_googlenet_is_the_one_in_the_docs(torchvision: Any, tmp_path: Path) -> None:
+    """docs/weights.md shows what is printed."""
+    path = save(tmp_path / "googlenet.pth", twin(torchvision, "googlenet_torchvision", heads=True).state_dict())
+    graph = build_graph(load_spec("googlenet_torchvision"), overrides={"transform_input": True})
+    report = str(load_weights(build_module(graph), path, leave="heads", transform_input=True))
+    docs = (ROOT / "docs" / "weights.md").read_text(encoding="utf-8")
+    first, left = report.split("\n  ")
+    assert first == f"{path} (torch): 344 tensors loaded"
+    assert left in docs

@@ -17,7 +17,8 @@ class LoadedWeights(Struct, frozen=True):
     """What came of each name of a checkpoint and of a module.
 
     Names are the network's own, without the prefixes that torch.compile and DataParallel add. `loaded` were copied;
-    `left` are those of the file or the module left alone on purpose; `untracked` are BatchNorm's counters that the file
+    `left` are those of the file or the module left alone on purpose, and `parts` what was named for that, of which some
+    may have no tensors; `untracked` are BatchNorm's counters that the file
     lacks because it was written before there were any. The other three are empty after a strict load: `missing` are in
     the module only, `unexpected` in the file only, `mismatched` in both and different. `notes` say what else was done.
     """
@@ -31,6 +32,7 @@ class LoadedWeights(Struct, frozen=True):
     unexpected: tuple[str, ...] = ()
     mismatched: tuple[Mismatch, ...] = ()
     notes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -41,10 +43,15 @@ class LoadedWeights(Struct, frozen=True):
         """One line for each thing there is to say; long lists are cut."""
         lines = [f"{self.path} ({self.format}): {_tensors(len(self.loaded))} loaded"]
         if self.left:
-            lines.append(f"left alone on purpose: {some_of(map(quoted, self.left))}")
+            lines.append(f"left alone on purpose: {some_of(self._left())}")
         if self.untracked:
             lines.append(f"BatchNorm counters the file lacks, kept: {_tensors(len(self.untracked))}")
         return "\n  ".join([*lines, *self.faults(), *self.notes])
+
+    def _left(self) -> list[str]:
+        """Each part left alone that has tensors, and how many."""
+        numbers = [(part, sum(is_below(name, part) for name in self.left)) for part in self.parts]
+        return [f"{quoted(part)} ({_tensors(number)})" for part, number in numbers if number]
 
     def faults(self) -> list[str]:
         """What did not fit, a sentence for each kind."""
@@ -59,6 +66,15 @@ class LoadedWeights(Struct, frozen=True):
             pairs = [f"{quoted(item.name)} ({item.expected}, in the file {item.got})" for item in self.mismatched]
             texts.append(f"{len(pairs)} that differ: {some_of(pairs)}")
         return texts
+
+
+def is_below(name: str, part: str) -> bool:
+    """Whether a tensor belongs to a part: a layer, a block, a head or itself.
+
+    >>> is_below("fc.weight", "fc"), is_below("fc2.weight", "fc")
+    (True, False)
+    """
+    return name == part or name.startswith(f"{part}.")
 
 
 def _tensors(number: int) -> str:

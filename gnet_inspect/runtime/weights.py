@@ -9,7 +9,7 @@ from typing import Literal
 from torch import Tensor, is_inference_mode_enabled, nn, no_grad, strided
 from torch.nn.parameter import is_lazy
 
-from gnet_inspect.analysis.weights import LoadedWeights, Mismatch
+from gnet_inspect.analysis.weights import LoadedWeights, Mismatch, is_below
 from gnet_inspect.errors import SHOWN, UsageError, brief, expect, nearest, quoted, show, some_of
 from gnet_inspect.runtime.checkpoint import WRAPPERS, Checkpoint, read_checkpoint, without_wrappers
 from gnet_inspect.runtime.layers import ChannelAffine
@@ -153,7 +153,7 @@ def _parts(network: nn.Module, leave: str | Sequence[str]) -> tuple[str, ...]:
 def _check_parts(parts: tuple[str, ...], names: Collection[str]) -> None:
     """Raise UsageError for a part that neither the module nor the file has."""
     for part in parts:
-        if not any(_below(name, (part,)) for name in names):
+        if not any(is_below(name, part) for name in names):
             # Only as deep as the part: a name may have any number of dots.
             depth = part.count(".") + 1
             known = dict.fromkeys(".".join(name.split(".", depth)[:depth]) for name in names)
@@ -165,7 +165,7 @@ def _check_parts(parts: tuple[str, ...], names: Collection[str]) -> None:
 
 
 def _below(name: str, parts: tuple[str, ...]) -> bool:
-    return any(name == part or name.startswith(f"{part}.") for part in parts)
+    return any(is_below(name, part) for part in parts)
 
 
 def _compared(path: str, own: dict[str, Tensor], checkpoint: Checkpoint, parts: tuple[str, ...]) -> LoadedWeights:
@@ -202,6 +202,7 @@ def _compared(path: str, own: dict[str, Tensor], checkpoint: Checkpoint, parts: 
         unexpected=tuple(unexpected),
         mismatched=tuple(mismatched),
         notes=(*checkpoint.notes, *notes),
+        parts=tuple(dict.fromkeys(parts)),
     )
 
 
@@ -365,7 +366,7 @@ def _hints(report: LoadedWeights, network: nn.Module) -> list[str]:
 
 
 def _heads_among(network: Network, names: tuple[str, ...]) -> str:
-    return some_of(quoted(head) for head in network._heads if any(_below(name, (head,)) for name in names))
+    return some_of(quoted(head) for head in network._heads if any(is_below(name, head) for name in names))
 
 
 def _near(report: LoadedWeights) -> str:
