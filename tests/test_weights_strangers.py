@@ -67,6 +67,13 @@ def test_a_part_that_is_not_there_is_answered_with_names_as_deep_as_it(tmp_path:
     refused(net(), path, "got `bloc`", leave=("bloc", "block", "deep"))
 
 
+def test_a_hint_is_looked_for_among_the_first_of_many_names(tmp_path: Path) -> None:
+    """How many there are is up to the file, and each is compared letter by letter."""
+    path = with_names(tmp_path / "a.pth", "early", *(f"n{index}" for index in range(2_000)), "late")
+    refused(net(), path, r"\(did you mean `early`\?\)", leave=("earlz",))
+    refused(net(), path, r"\(known: ", leave=("latx",))
+
+
 def test_names_a_hint_repeats_are_cut_and_escaped(tmp_path: Path) -> None:
     """The nearest of a file's names, and the parts that a foreign module might leave."""
     path = with_names(tmp_path / "a.pth", "a\x1b[31m", "b" * 5_000, "c")
@@ -147,13 +154,15 @@ def test_weights_that_are_rounded_or_not_finite_before_are_copied(tmp_path: Path
 
 
 def test_a_foreign_modules_special_tensors_take_only_their_like(tmp_path: Path) -> None:
-    """Sparse ones none, complex ones those of their dtype."""
-    for own in (torch.ones(2).to_sparse(), torch.ones(2, dtype=torch.complex64)):
+    """Sparse ones none, complex ones and those of eight bits what has their dtype."""
+    for own, what in (
+        (torch.ones(2).to_sparse(), "float32 2 sparse_coo"),
+        (torch.ones(2).to(torch.float8_e4m3fn), "float8_e4m3fn 2"),
+        (torch.ones(2, dtype=torch.complex64), "complex64 2"),
+    ):
         module = torch.nn.Module()
         module.register_buffer("x", own)
-        with pytest.raises(
-            UsageError, match=r"1 that differ: `x` \((float32 2 sparse_coo|complex64 2), in the file fl"
-        ):
+        with pytest.raises(UsageError, match=rf"1 that differ: `x` \({what}, in the file float32 2\)"):
             load_weights(module, save(tmp_path / "a.pth", {"x": torch.ones(2)}))
     assert load_weights(module, save(tmp_path / "a.pth", {"x": torch.ones(2, dtype=torch.complex64)})).complete
 
