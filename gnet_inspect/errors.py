@@ -4,6 +4,12 @@ Inner code states the fact (what was expected, what came); the frame that knows 
 the path adds them once. The command line is the only place that turns one of these into an exit code.
 """
 
+from collections.abc import Iterable
+
+# How many of many names a sentence lists, and how much it shows of one.
+SHOWN = 6
+_LONGEST = 100
+
 
 class GnetError(Exception):
     """Root of every error this package raises on purpose."""
@@ -62,17 +68,16 @@ def expect(value: object, kind: type | tuple[type, ...], words: str) -> None:
 
 def nearest(word: str, known: object) -> str:
     """ "did you mean `x`?" for the nearest of the known names, or the list of them when none is near."""
-    from collections.abc import Iterable
     from difflib import get_close_matches
 
     assert isinstance(known, Iterable)
     names = sorted({str(name) for name in known})
     close = [name for name in names if name.lower() == word.lower()] or get_close_matches(word, names, n=3, cutoff=0.6)
     if close:
-        return "did you mean " + " or ".join(f"`{name}`" for name in close) + "?"
+        return "did you mean " + " or ".join(map(quoted, close)) + "?"
     if not names:
         return ""
-    shown = ", ".join(f"`{name}`" for name in names[:24])
+    shown = ", ".join(map(quoted, names[:24]))
     return f"known: {shown}" + (", ..." if len(names) > 24 else "")
 
 
@@ -91,3 +96,49 @@ def show(value: object, limit: int = 60) -> str:
     else:
         text = str(value)
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def printable(text: str) -> str:
+    """Text of a stranger on one line: control, bidirectional-override and other invisible characters become escapes.
+
+    >>> printable("a\\x1b[31mb\\nc")
+    'a\\\\x1b[31mb\\\\nc'
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def brief(text: str, limit: int = _LONGEST) -> str:
+    """What another library says, in one short line.
+
+    >>> brief("a\\n b"), brief("abcd", 3)
+    ('a b', 'abc...')
+    """
+    return _cut(" ".join(text.split()), limit)
+
+
+def quoted(name: str) -> str:
+    """A name as a sentence quotes it: in backticks, printable and short.
+
+    >>> quoted("conv.weight"), quoted("a\\x1b")
+    ('`conv.weight`', '`a\\\\x1b`')
+    """
+    return f"`{_cut(name, _LONGEST)}`"
+
+
+def _cut(text: str, limit: int) -> str:
+    # Cut before as well: no more of a long text is escaped than is shown.
+    shown = printable(text[: limit + 1])
+    return shown if len(shown) <= limit else f"{shown[:limit]}..."
+
+
+def some_of(texts: Iterable[str], shown: int = SHOWN) -> str:
+    """The first of many texts, and how many more there are.
+
+    >>> some_of(["a", "b", "c"], shown=2)
+    'a, b and 1 more'
+    """
+    texts = list(texts)
+    more = f" and {len(texts) - shown} more" if len(texts) > shown else ""
+    return ", ".join(texts[:shown]) + more

@@ -288,3 +288,28 @@ def test_any_damage_ends_in_an_error_of_ours_or_in_a_load(tmp_path: Path, format
             outcomes.add("refused")
             assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
     assert "refused" in outcomes
+
+
+@pytest.mark.parametrize(("length", "message"), [(100_000_000, "truncated or damaged"), (100_000_001, "another kind")])
+def test_a_header_longer_than_safetensors_allows_is_no_header(tmp_path: Path, length: int, message: str) -> None:
+    """Eight bytes before a brace may be anything."""
+    refused(tmp_path / "a.bin", struct.pack("<Q", length) + b"{", message)
+    refused(tmp_path / "a.bin", b'weights={"a": 1}', "got a text file that begins with 'weights=")
+
+
+@pytest.mark.parametrize("path", ["https://a.org/b.pth", Path("https://a.org/b.pth"), "S3://a/b", "file:///tmp/b.pth"])
+def test_a_url_is_called_one(path: str | Path) -> None:
+    """Nothing is fetched."""
+    message = rf"^{re.escape(str(path))}: expected a checkpoint, got a URL\. \(files are read from disk: download it"
+    with pytest.raises(UsageError, match=message):
+        load_weights(build_module(GRAPH), path)
+
+
+def test_a_folder_named_like_a_scheme_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the file is there, it is read; where a name merely has a colon, it is no URL."""
+    monkeypatch.chdir(tmp_path)
+    Path("ab:").mkdir()
+    Path("ab:/c.pth").write_bytes(saved(state()))
+    assert load_weights(build_module(GRAPH), "ab:/c.pth").complete
+    with pytest.raises(UsageError, match=r"a:b\.pth: expected a checkpoint, got no such file"):
+        load_weights(build_module(GRAPH), "a:b.pth")

@@ -384,7 +384,7 @@ def test_the_report_reads_as_a_few_lines(tmp_path: Path) -> None:
     assert (
         str(report)
         == f"""{path} (torch): 8 tensors loaded
-  left alone on purpose: `aux.fc.weight`, `aux.fc.bias`
+  left alone on purpose: `aux` (2 tensors)
   BatchNorm counters the file lacks, kept: 1 tensor
   1 that the module does not have: `more`
   read the entry `state_dict`

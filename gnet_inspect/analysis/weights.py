@@ -1,12 +1,8 @@
 """What loading a checkpoint did. The fields are the contract."""
 
-from collections.abc import Iterable
-
 from msgspec import Struct
 
-# How many names a sentence lists; the record has them all.
-SHOWN = 6
-_LONGEST = 100
+from gnet_inspect.errors import quoted, some_of
 
 
 class Mismatch(Struct, frozen=True):
@@ -21,7 +17,8 @@ class LoadedWeights(Struct, frozen=True):
     """What came of each name of a checkpoint and of a module.
 
     Names are the network's own, without the prefixes that torch.compile and DataParallel add. `loaded` were copied;
-    `left` are those of the file or the module left alone on purpose; `untracked` are BatchNorm's counters that the file
+    `left` are those of the file or the module left alone on purpose, and `parts` what was named for that, of which some
+    may have no tensors; `untracked` are BatchNorm's counters that the file
     lacks because it was written before there were any. The other three are empty after a strict load: `missing` are in
     the module only, `unexpected` in the file only, `mismatched` in both and different. `notes` say what else was done.
     """
@@ -35,6 +32,7 @@ class LoadedWeights(Struct, frozen=True):
     unexpected: tuple[str, ...] = ()
     mismatched: tuple[Mismatch, ...] = ()
     notes: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -43,64 +41,41 @@ class LoadedWeights(Struct, frozen=True):
 
     def __str__(self) -> str:
         """One line for each thing there is to say; long lists are cut."""
-        lines = [f"{self.path} ({self.format}): {count_of(self.loaded, 'tensor')} loaded"]
+        lines = [f"{self.path} ({self.format}): {_tensors(len(self.loaded))} loaded"]
         if self.left:
-            lines.append(f"left alone on purpose: {listed(self.left)}")
+            lines.append(f"left alone on purpose: {some_of(self._left())}")
         if self.untracked:
-            lines.append(f"BatchNorm counters the file lacks, kept: {count_of(self.untracked, 'tensor')}")
+            lines.append(f"BatchNorm counters the file lacks, kept: {_tensors(len(self.untracked))}")
         return "\n  ".join([*lines, *self.faults(), *self.notes])
+
+    def _left(self) -> list[str]:
+        """Each part left alone that has tensors, and how many."""
+        numbers = [(part, sum(is_below(name, part) for name in self.left)) for part in self.parts]
+        return [f"{quoted(part)} ({_tensors(number)})" for part, number in numbers if number]
 
     def faults(self) -> list[str]:
         """What did not fit, a sentence for each kind."""
         texts = []
         if self.missing:
-            texts.append(f"{len(self.missing)} missing in the file: {listed(self.missing)}")
+            texts.append(f"{len(self.missing)} missing in the file: {some_of(map(quoted, self.missing))}")
         if self.unexpected:
-            texts.append(f"{len(self.unexpected)} that the module does not have: {listed(self.unexpected)}")
+            texts.append(
+                f"{len(self.unexpected)} that the module does not have: {some_of(map(quoted, self.unexpected))}"
+            )
         if self.mismatched:
-            pairs = [
-                f"{quoted(item.name)} ({item.expected}, in the file {item.got})" for item in self.mismatched[:SHOWN]
-            ]
-            more = [f"and {len(self.mismatched) - SHOWN} more"] * (len(self.mismatched) > SHOWN)
-            texts.append(f"{len(self.mismatched)} that differ: {', '.join([*pairs, *more])}")
+            pairs = [f"{quoted(item.name)} ({item.expected}, in the file {item.got})" for item in self.mismatched]
+            texts.append(f"{len(pairs)} that differ: {some_of(pairs)}")
         return texts
 
 
-def quoted(name: str) -> str:
-    """A name from a stranger's file, in backticks: short and printable."""
-    return f"`{_short(name, _LONGEST)}`"
+def is_below(name: str, part: str) -> bool:
+    """Whether a tensor belongs to a part: a layer, a block, a head or itself.
 
-
-def on_one_line(text: str, limit: int = _LONGEST) -> str:
-    """What another library says, short and printable.
-
-    >>> on_one_line("a  b"), on_one_line("abcd", 3)
-    ('a b', 'abc...')
+    >>> is_below("fc.weight", "fc"), is_below("fc2.weight", "fc")
+    (True, False)
     """
-    return _short(" ".join(text.split()), limit)
+    return name == part or name.startswith(f"{part}.")
 
 
-def _short(text: str, limit: int) -> str:
-    text = text if text.isprintable() else repr(text)[1:-1]
-    return text if len(text) <= limit else f"{text[:limit]}..."
-
-
-def listed(names: Iterable[str], shown: int = SHOWN) -> str:
-    """The first of the names, and how many more there are.
-
-    >>> listed(["a", "b", "c"], shown=2)
-    '`a`, `b` and 1 more'
-    """
-    names = list(names)
-    text = ", ".join(map(quoted, names[:shown]))
-    return f"{text} and {len(names) - shown} more" if len(names) > shown else text
-
-
-def count_of(names: Iterable[object], what: str) -> str:
-    """So many of a thing.
-
-    >>> count_of(["a"], "tensor"), count_of([], "tensor")
-    ('1 tensor', '0 tensors')
-    """
-    number = len(list(names))
-    return f"{number} {what}" + ("" if number == 1 else "s")
+def _tensors(number: int) -> str:
+    return "1 tensor" if number == 1 else f"{number} tensors"

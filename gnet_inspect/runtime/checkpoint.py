@@ -4,10 +4,12 @@ Files of torch.save are read, not mapped into memory: torch maps a record of a z
 or at whether it is compressed, and then hands out other bytes of the file as weights.
 """
 
+import os
 import pickle
 import re
 import warnings
 import zipfile
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,8 +17,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gnet_inspect.analysis.weights import listed, on_one_line, quoted
-from gnet_inspect.errors import MissingError, UsageError, show
+from gnet_inspect.errors import MissingError, UsageError, brief, quoted, show, some_of
 from gnet_inspect.runtime.module import free_memory
 from gnet_inspect.units import byte_count
 
@@ -26,7 +27,12 @@ INSTALL_SAFETENSORS = "pip install safetensors"
 SAFE_TORCH = (2, 10)
 
 # Entries under which training loops keep the state dict of the model.
-WRAPPERS = ("state_dict", "model", "model_state_dict")
+ENTRIES = ("state_dict", "model", "model_state_dict")
+
+# The names under which DataParallel and torch.compile hold the network they wrap.
+WRAPPERS = ("module", "_orig_mod")
+# How many are taken off a file's names: nobody nests more, and each costs a pass over all names.
+_WRAPPED = 8
 
 # The endings that promise a format. Under any other (.bin, .tar, none) the content decides alone.
 _ENDINGS = {".pth": "torch", ".pt": "torch", ".ckpt": "torch", ".safetensors": "safetensors"}
@@ -38,20 +44,25 @@ _NO_WEIGHTS = "weights are files that torch.save or safetensors wrote"
 
 
 class Checkpoint(NamedTuple):
-    """A state dict as it was saved. `versions` are torch's notes on it, by module; safetensors keeps none."""
+    """A state dict as it was saved, but for a `prefix` that was taken off all names.
+
+    `versions` are torch's notes on it, by module and with the prefix; safetensors keeps none.
+    """
 
     format: str
     tensors: dict[str, Tensor]
     versions: dict[Any, Any]
     notes: tuple[str, ...]
+    prefix: str = ""
 
 
-def read_checkpoint(path: Path) -> Checkpoint:
+def read_checkpoint(name: str | os.PathLike[str]) -> Checkpoint:
     """The tensors of a file, on the CPU.
 
     Raises UsageError where the file is not a checkpoint, is damaged, or could only be read by running its code, and
     MissingError where safetensors is not installed or the memory does not suffice.
     """
+    path = Path(name)
     if path.is_dir():
         raise _refused(path, "a folder", "give the file in it that holds the weights")
     try:
@@ -59,9 +70,12 @@ def read_checkpoint(path: Path) -> Checkpoint:
             head = file.read(_HEAD)
         size = path.stat().st_size
     except FileNotFoundError:
+        # A Path has one slash where the URL it was made of had two.
+        if re.match(r"[a-z][a-z0-9+.-]+:/", os.fspath(name), re.IGNORECASE):
+            raise _refused(name, "a URL", "files are read from disk: download it, and give its path") from None
         raise _refused(path, "no such file") from None
     except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
-        raise _refused(path, f"a file that cannot be read: {on_one_line(str(error))}") from None
+        raise _refused(path, f"a file that cannot be read: {brief(str(error))}") from None
     kind = _format(path, head)
     promised = _ENDINGS.get(path.suffix.lower(), kind)
     if promised != kind:
@@ -73,6 +87,22 @@ def read_checkpoint(path: Path) -> Checkpoint:
     _check_reader(path)
     _check_memory(path, _checked_archive(path) if head.startswith(b"PK") else size)
     return _state_dict(path, _unpickled(path))
+
+
+def without_wrappers(checkpoint: Checkpoint, own: Collection[str]) -> Checkpoint:
+    """A checkpoint without the prefixes of wrappers. Where the network has a layer of that name itself, it is none."""
+    tensors, taken = checkpoint.tensors, ""
+    for _ in range(_WRAPPED if tensors else 0):
+        for wrapper in WRAPPERS:
+            prefix = f"{wrapper}."
+            if all(name.startswith(prefix) for name in tensors) and not any(name.startswith(prefix) for name in own):
+                tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
+                taken += prefix
+                break
+    if not taken:
+        return checkpoint
+    note = f"took the prefix {quoted(taken)} off the file's names"
+    return checkpoint._replace(tensors=tensors, notes=(*checkpoint.notes, note), prefix=taken)
 
 
 def _check_reader(path: Path) -> None:
@@ -91,13 +121,13 @@ def _check_memory(path: Path, needed: int) -> None:
         raise MissingError(f"{path} takes {byte_count(needed)} of memory to read, where {byte_count(free)} are free")
 
 
-def _refused(path: Path, got: str, hint: str = "") -> UsageError:
+def _refused(path: str | os.PathLike[str], got: str, hint: str = "") -> UsageError:
     return UsageError(f"{path}: expected a checkpoint, got {got}" + (f". ({hint})" if hint else ""))
 
 
 def _damaged(path: Path, error: Exception) -> UsageError:
     hint = "download or copy it again, and compare its size or hash with the source's"
-    return _refused(path, f"a truncated or damaged file: {on_one_line(str(error) or type(error).__name__, 160)}", hint)
+    return _refused(path, f"a truncated or damaged file: {brief(str(error) or type(error).__name__, 160)}", hint)
 
 
 # --- which format ---
@@ -203,13 +233,15 @@ def _state_dict(path: Path, saved: object) -> Checkpoint:
     notes: tuple[str, ...] = ()
     if not isinstance(saved, dict):
         raise _refused(path, f"a {type(saved).__name__}", "a checkpoint is a mapping from names to tensors")
-    found = [name for name in WRAPPERS if isinstance(saved.get(name), dict)]
+    found = [name for name in ENTRIES if isinstance(saved.get(name), dict)]
     if len(found) > 1:
         hint = "save the one that is meant alone"
         raise _refused(path, f"a file with {' and '.join(map(quoted, found))}, each a state dict", hint)
     if found:
         others = [str(name) for name in saved if name != found[0]]
-        notes = (f"read the entry {quoted(found[0])}" + (f"; not read: {listed(others)}" if others else ""),)
+        notes = (
+            f"read the entry {quoted(found[0])}" + (f"; not read: {some_of(map(quoted, others))}" if others else ""),
+        )
         saved = saved[found[0]]
         assert isinstance(saved, dict)
     odd = {key: item for key, item in saved.items() if not (isinstance(key, str) and isinstance(item, Tensor))}
@@ -221,9 +253,8 @@ def _state_dict(path: Path, saved: object) -> Checkpoint:
 
 def _no_state_dict(odd: dict[Any, Any]) -> tuple[str, str]:
     """What a mapping holds that is not only tensors, and what to do."""
-    shown = [f"{quoted(str(key))} (a {type(item).__name__})" for key, item in list(odd.items())[:3]]
-    inner = [str(key) for key, item in odd.items() if isinstance(item, dict)]
-    entries = " or ".join(map(quoted, WRAPPERS))
-    hint = f"the weights may be in {listed(inner, 3)}: save that alone" if inner else f"or have them under {entries}"
-    more = f" and {len(odd) - 3} more" if len(odd) > 3 else ""
-    return f"a mapping with more than tensors: {', '.join(shown)}{more}", hint
+    shown = some_of([f"{quoted(str(key))} (a {type(item).__name__})" for key, item in odd.items()], 3)
+    inner = [quoted(str(key)) for key, item in odd.items() if isinstance(item, dict)]
+    entries = " or ".join(map(quoted, ENTRIES))
+    hint = f"the weights may be in {some_of(inner, 3)}: save that alone" if inner else f"or have them under {entries}"
+    return f"a mapping with more than tensors: {shown}", hint

@@ -1,28 +1,27 @@
 """A checkpoint's tensors -> a module: compared name by name first, copied only then."""
 
 import os
-import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Literal
 
-from torch import Tensor, nn, strided
+from torch import Tensor, is_inference_mode_enabled, nn, no_grad, strided
 from torch.nn.parameter import is_lazy
 
-from gnet_inspect.analysis.weights import SHOWN, LoadedWeights, Mismatch, listed, on_one_line, quoted
-from gnet_inspect.errors import UsageError, expect, nearest, show
-from gnet_inspect.runtime.checkpoint import Checkpoint, read_checkpoint
+from gnet_inspect.analysis.weights import LoadedWeights, Mismatch, is_below
+from gnet_inspect.errors import SHOWN, UsageError, brief, expect, nearest, quoted, show, some_of
+from gnet_inspect.runtime.checkpoint import WRAPPERS, Checkpoint, read_checkpoint, without_wrappers
 from gnet_inspect.runtime.layers import ChannelAffine
 from gnet_inspect.runtime.module import Network
 from gnet_inspect.units import dimensions
 
-# The names under which DataParallel and torch.compile hold the network they wrap.
-_WRAPPERS = ("module", "_orig_mod")
-
 # BatchNorm counts its batches from this version of its state dict on (torch 0.4.1).
 _COUNTER, _COUNTING = "num_batches_tracked", 2
+# Where torch looks for a module's own rules of loading; BatchNorm's is about counters that older files lack.
+_LOADING = ("state_dict", "_save_to_state_dict", "load_state_dict", "_load_from_state_dict")
+_HOOKS = ("_state_dict_pre_hooks", "_state_dict_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")
+_COPYING = (nn.Module, nn.BatchNorm2d)
 # Names among which a near one is looked for.
 _SEARCHED = 2_000
 
@@ -50,8 +49,8 @@ def load_weights(
         A file that torch.save wrote (a zip archive or, before torch 1.6, a pickle) or a safetensors file. The content
         decides; an ending that says otherwise is an error.
     strict
-        Names that only one of the two has, and tensors of another shape or kind, are an error. False copies what fits
-        and reports the rest.
+        Names that only one of the two has, and tensors of another shape or kind or with a value that the module's dtype
+        cannot hold, are an error. False copies what fits and reports the rest.
     leave
         Parts to leave alone, by the names of layers, blocks or heads (`("fc",)`): they keep what they have in the
         module, and what the file has of them is not used. "heads" means the auxiliary heads of the spec, whether the
@@ -60,14 +59,13 @@ def load_weights(
     transform_input
         Some of torchvision's pretrained weights (GoogLeNet's, Inception v3's) expect their input renormalised, which
         specs have as a ChannelAffine layer under `when: $transform_input`. True demands that the module has it, False
-        that it has not, None does not ask. It cannot be folded into the first convolution instead: that pads with zeros
-        after the transform, so that the border would differ.
+        that it has not, None does not ask.
 
     A counter `num_batches_tracked` may be missing where the file does not say that BatchNorm had it, as torch itself
     allows: files of torch before 0.4.1, and all safetensors files. It keeps its value.
 
-    Raises UsageError for a file that is no checkpoint or does not fit, and MissingError where safetensors, memory or,
-    for files of torch.save, a torch that reads them safely (2.10) is lacking.
+    Raises UsageError for a file that is no checkpoint or does not fit and for a module that cannot take what fits, and
+    MissingError where safetensors, memory or, for torch.save's files, a torch that reads them safely (2.10) is lacking.
     """
     expect(module, nn.Module, "a torch.nn.Module (build_module gives one)")
     expect(path, (str, os.PathLike), "the path of a checkpoint")
@@ -76,17 +74,15 @@ def load_weights(
     own = _own_tensors(module, prefix)
     parts = _parts(network, leave)
     _check_transform(network, transform_input)
-    checkpoint = read_checkpoint(Path(path))
-    saved, wrapping = _bare(checkpoint.tensors, own)
+    checkpoint = without_wrappers(read_checkpoint(path), own)
     if leave != "heads":
-        _check_parts(parts, {*own, *saved})
-    report = _compared(str(path), own, saved, checkpoint, wrapping, parts)
+        _check_parts(parts, {**own, **checkpoint.tensors})
+    report = _compared(os.fspath(path), own, checkpoint, parts)
     if strict and not report.complete:
-        raise UsageError(_sentence(report, network, own, saved))
-    try:
-        module.load_state_dict({prefix + name: saved[name] for name in report.loaded}, strict=False)
-    except RuntimeError as error:  # a foreign module's own rules, or tensors that may not change
-        raise UsageError(f"{path}: the module refused tensors that fit: {on_one_line(str(error), 200)}") from None
+        raise UsageError(_sentence(report, network, own, checkpoint.tensors))
+    own = {name: own[name] for name in report.loaded}
+    _check_writable(own)
+    _copy(module, prefix, own, checkpoint.tensors, report.path)
     return report
 
 
@@ -98,7 +94,7 @@ def _unwrapped(module: nn.Module) -> tuple[nn.Module, str]:
     prefix = ""
     while not isinstance(module, Network):
         names = [name for name, _ in module.named_children()]
-        if len(names) != 1 or names[0] not in _WRAPPERS:
+        if len(names) != 1 or names[0] not in WRAPPERS:
             break
         prefix += f"{names[0]}."
         module = module.get_submodule(names[0])
@@ -154,49 +150,27 @@ def _parts(network: nn.Module, leave: str | Sequence[str]) -> tuple[str, ...]:
     return tuple(leave)
 
 
-def _check_parts(parts: tuple[str, ...], names: Iterable[str]) -> None:
+def _check_parts(parts: tuple[str, ...], names: Collection[str]) -> None:
     """Raise UsageError for a part that neither the module nor the file has."""
-    known = set(names)
-    known |= {name[: dot.start()] for name in known for dot in re.finditer(r"\.", name)}
     for part in parts:
-        if part not in known:
-            alike = {name for name in known if name.count(".") == part.count(".")}
+        if not any(is_below(name, part) for name in names):
+            # Only as deep as the part: a name may have any number of dots.
+            depth = part.count(".") + 1
+            known = dict.fromkeys(".".join(name.split(".", depth)[:depth]) for name in names)
             fact = f"leave: expected a part of the module or the file that has weights, got {quoted(part)}"
-            raise UsageError(f"{fact}. ({nearest(part, alike or known)})")
+            raise UsageError(f"{fact}. ({nearest(part, list(known)[:_SEARCHED])})")
 
 
 # --- names ---
 
 
-def _bare(tensors: dict[str, Tensor], own: dict[str, Tensor]) -> tuple[dict[str, Tensor], str]:
-    """The file's tensors under names without the prefixes of wrappers, and the prefix that went."""
-    wrapping = ""
-    while tensors:
-        for name in _WRAPPERS:
-            prefix = f"{name}."
-            # A network may have a layer of that name itself.
-            if all(key.startswith(prefix) for key in tensors) and not any(key.startswith(prefix) for key in own):
-                tensors = {key.removeprefix(prefix): tensor for key, tensor in tensors.items()}
-                wrapping += prefix
-                break
-        else:
-            break
-    return tensors, wrapping
-
-
 def _below(name: str, parts: tuple[str, ...]) -> bool:
-    return any(name == part or name.startswith(f"{part}.") for part in parts)
+    return any(is_below(name, part) for part in parts)
 
 
-def _compared(
-    path: str,
-    own: dict[str, Tensor],
-    saved: dict[str, Tensor],
-    checkpoint: Checkpoint,
-    wrapping: str,
-    parts: tuple[str, ...],
-) -> LoadedWeights:
+def _compared(path: str, own: dict[str, Tensor], checkpoint: Checkpoint, parts: tuple[str, ...]) -> LoadedWeights:
     """Every name of the two, where it belongs."""
+    saved = checkpoint.tensors
     loaded: list[str] = []
     missing: list[str] = []
     untracked: list[str] = []
@@ -206,17 +180,18 @@ def _compared(
         if _below(name, parts):
             continue
         if name not in saved:
-            (untracked if _may_lack(name, saved, wrapping, checkpoint) else missing).append(name)
+            (untracked if _may_lack(name, checkpoint) else missing).append(name)
         elif not _fits(mine, saved[name]):
             mismatched.append(Mismatch(name, _describe(mine), _describe(saved[name])))
+        elif odd := _lost(mine, saved[name]):
+            mismatched.append(Mismatch(name, _describe(mine), f"{_describe(saved[name])} with {odd}"))
         else:
             loaded.append(name)
             if mine.dtype != saved[name].dtype:
                 dtypes[f"{_dtype(saved[name])} into {_dtype(mine)}"] += 1
     left = [name for name in {**own, **saved} if _below(name, parts)]
     unexpected = [name for name in saved if name not in own and not _below(name, parts)]
-    notes = [f"took the prefix {quoted(wrapping)} off the file's names"] if wrapping else []
-    notes += [f"copied {number} from {which}" for which, number in dtypes.items()]
+    notes = [f"copied {number} from {which}" for which, number in dtypes.items()]
     return LoadedWeights(
         path=path,
         format=checkpoint.format,
@@ -227,16 +202,17 @@ def _compared(
         unexpected=tuple(unexpected),
         mismatched=tuple(mismatched),
         notes=(*checkpoint.notes, *notes),
+        parts=tuple(dict.fromkeys(parts)),
     )
 
 
-def _may_lack(name: str, saved: dict[str, Tensor], wrapping: str, checkpoint: Checkpoint) -> bool:
+def _may_lack(name: str, checkpoint: Checkpoint) -> bool:
     """Whether a file may lack a BatchNorm's counter: torch's rule, by the version the file states of that layer."""
     layer, dot, last = name.rpartition(".")
     # Where the whole layer is missing, its counter is missing like the rest.
-    if last != _COUNTER or f"{layer}{dot}running_mean" not in saved:
+    if last != _COUNTER or f"{layer}{dot}running_mean" not in checkpoint.tensors:
         return False
-    stated = checkpoint.versions.get(f"{wrapping}{layer}")
+    stated = checkpoint.versions.get(f"{checkpoint.prefix}{layer}")
     version = stated.get("version") if isinstance(stated, dict) else None
     return not isinstance(version, int) or version < _COUNTING
 
@@ -245,18 +221,30 @@ def _may_lack(name: str, saved: dict[str, Tensor], wrapping: str, checkpoint: Ch
 
 
 def _fits(mine: Tensor, saved: Tensor) -> bool:
-    """Whether a tensor can be copied and then means the same.
+    """Whether a tensor is of the shape and kind to be copied and then mean the same; its values are another matter.
 
     Integers and floats of eight bits or fewer are codes of a quantisation, whose scale is elsewhere. A counter may be a
     float: that is what converting a whole file to half precision makes of it.
     """
-    if saved.is_nested or saved.is_meta or saved.layout != strided or saved.shape != mine.shape:
+    if any(tensor.is_nested or tensor.is_meta or tensor.layout != strided for tensor in (mine, saved)):
+        return False
+    if saved.shape != mine.shape:
         return False
     if saved.dtype == mine.dtype:
         return True
     if mine.is_floating_point():
-        return saved.is_floating_point() and saved.element_size() > 1
-    return not (saved.is_complex() or saved.is_quantized)
+        return saved.is_floating_point() and min(mine.element_size(), saved.element_size()) > 1
+    return not any(tensor.is_complex() or tensor.is_quantized for tensor in (mine, saved))
+
+
+def _lost(mine: Tensor, saved: Tensor) -> str:
+    """A value that the module's dtype cannot hold, in words; what is merely rounded is not lost."""
+    if saved.dtype == mine.dtype:
+        return ""
+    copied = saved.to(mine.dtype).to(saved.dtype)
+    # As an integer nan, inf, fractions and what is too large come back as something else.
+    lost = saved.isfinite() & ~copied.isfinite() if mine.is_floating_point() else copied != saved
+    return f"{saved[lost][0].item():g}, which no {_dtype(mine)} holds" if lost.any() else ""
 
 
 def _dtype(tensor: Tensor) -> str:
@@ -271,6 +259,72 @@ def _describe(tensor: Tensor) -> str:
     if tensor.is_meta:
         text += " without data"
     return text if tensor.layout == strided else f"{text} {str(tensor.layout).removeprefix('torch.')}"
+
+
+# --- the copying ---
+
+
+def _check_writable(own: dict[str, Tensor]) -> None:
+    """Raise UsageError for a tensor that cannot take values, or not all of them."""
+    for name, tensor in own.items():
+        if not _writable(tensor):
+            what, hint = (
+                ("expanded: elements of it share memory", "give it its own: nn.Parameter(tensor.clone())")
+                if _overlaps(tensor)
+                else ("made under torch.inference_mode, where alone it may change", "load under that mode too")
+            )
+            fact = f"expected a module to copy weights into, got {quoted(name)} {what}"
+            raise UsageError(f"{fact}. Nothing was loaded. ({hint})")
+
+
+def _writable(tensor: Tensor) -> bool:
+    return not _overlaps(tensor) and (is_inference_mode_enabled() or not tensor.is_inference())
+
+
+def _overlaps(tensor: Tensor) -> bool:
+    """Whether elements share memory. Strides that interleave count as that too: no layer has them."""
+    reach = 0
+    for step, size in sorted(zip(tensor.stride(), tensor.shape, strict=True)):
+        if size > 1:
+            if step <= reach:
+                return True
+            reach += step * (size - 1)
+    return False
+
+
+@no_grad()
+def _copy(module: nn.Module, prefix: str, own: dict[str, Tensor], saved: dict[str, Tensor], path: str) -> None:
+    """Copy what fits into the module, or put back what was there."""
+    before: list[tuple[Tensor, Tensor]] = []
+    try:
+        if _only_copies(module):
+            for name, tensor in own.items():
+                # What was there takes the place of the file's tensor, which goes: no more memory is used for both.
+                before.append((tensor, tensor.to("cpu", copy=True)))
+                tensor.copy_(saved.pop(name))
+        else:
+            # Its rules may change more than what they are given.
+            tensors = [tensor for tensor in (*module.parameters(), *module.buffers()) if not is_lazy(tensor)]
+            tensors = [tensor for tensor in tensors if tensor.layout == strided and not tensor.is_meta]
+            before += [(tensor, tensor.to("cpu", copy=True)) for tensor in tensors if _writable(tensor)]
+            module.load_state_dict({prefix + name: saved[name] for name in own}, strict=False)
+    except BaseException as error:
+        # The last first: tensors that share memory were kept in the order they changed.
+        for tensor, kept in reversed(before):
+            tensor.copy_(kept)
+        if isinstance(error, RuntimeError):  # as torch calls what a module's own rules refuse, and a lack of memory
+            reason = brief(str(error), 200)
+            raise UsageError(f"{path}: the module refused tensors that fit: {reason}. Nothing was loaded.") from None
+        raise
+
+
+def _only_copies(module: nn.Module) -> bool:
+    """Whether load_state_dict would do nothing but copy: no hooks, and no layer with a rule of its own."""
+    return all(
+        all(getattr(type(part), name) in (getattr(kind, name) for kind in _COPYING) for name in _LOADING)
+        and not any(getattr(part, name, True) for name in _HOOKS)
+        for part in module.modules()
+    )
 
 
 # --- the error ---
@@ -293,22 +347,26 @@ def _hints(report: LoadedWeights, network: nn.Module) -> list[str]:
     if not isinstance(network, Network):
         own = {name for name, _ in network.named_children()}
         extra = dict.fromkeys(name.partition(".")[0] for name in report.unexpected)
-        names = tuple(name for name in extra if name not in own)[:3]
+        names = tuple(name for name in extra if name not in own and quoted(name) == f"`{name}`")[:3]
         return [f"leave={names} leaves these parts out"] if names else []
     hints = []
     layers = tuple(dict.fromkeys(item.name.rpartition(".")[0] for item in report.mismatched))
     if len(layers) == 1 and not (report.missing or report.unexpected):
         hints.append(f"leave={layers} keeps the module's own weights there")
-    heads = [head for head in network._heads if any(_below(name, (head,)) for name in report.unexpected)]
+    heads = _heads_among(network, report.unexpected)
     if heads:
-        hints.append(f'leave="heads" leaves out what the file has of the auxiliary heads {listed(heads)}')
-    heads = [head for head in network._heads if any(_below(name, (head,)) for name in report.missing)]
+        hints.append(f'leave="heads" leaves out what the file has of the auxiliary heads {heads}')
+    heads = _heads_among(network, report.missing)
     if heads:
         hints.append(
-            f'the file lacks the auxiliary heads {listed(heads)}: build_graph(spec, mode="eval") has none, '
+            f'the file lacks the auxiliary heads {heads}: build_graph(spec, mode="eval") has none, '
             'or leave="heads" keeps theirs as initialised'
         )
     return hints
+
+
+def _heads_among(network: Network, names: tuple[str, ...]) -> str:
+    return some_of(quoted(head) for head in network._heads if any(is_below(name, head) for name in names))
 
 
 def _near(report: LoadedWeights) -> str:
