@@ -15,6 +15,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gnet_inspect.analysis.comparison import Comparison as Comparison
+    from gnet_inspect.analysis.comparison import compare_models as compare_models
     from gnet_inspect.analysis.conventions import FlopCounts as FlopCounts
     from gnet_inspect.analysis.conventions import count_flops as count_flops
     from gnet_inspect.analysis.summary import Coverage as Coverage
@@ -43,6 +45,8 @@ __version__ = "0.1.0"
 
 # Where each public name lives: looked up on first use, so that `import gnet_inspect` stays light.
 _HOMES = {
+    "Comparison": "analysis.comparison",
+    "compare_models": "analysis.comparison",
     "FlopCounts": "analysis.conventions",
     "count_flops": "analysis.conventions",
     "Coverage": "analysis.summary",

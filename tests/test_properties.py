@@ -31,7 +31,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from gnet_inspect.analysis.memory import peak_activation_bytes
 from gnet_inspect.analysis.receptive import receptive_fields
 from gnet_inspect.analysis.summary import summarize
-from gnet_inspect.errors import GnetError, ShapeError, SpecError
+from gnet_inspect.errors import GnetError, ShapeError, SpecError, printable
 from gnet_inspect.graph import INPUT, Graph, build_graph
 from gnet_inspect.ops import VOCABULARY, Op
 from gnet_inspect.ops.pooling import AdaptiveAvgPool2d
@@ -39,7 +39,6 @@ from gnet_inspect.ops.resampling import TAPS
 from gnet_inspect.runtime.module import Outputs, build_module
 from gnet_inspect.spec import parse_spec
 from gnet_inspect.units import DTYPE_BYTES
-from gnet_inspect.views.text import printable
 from tests.strategies import (
     ARGUMENTS,
     VALUES,

@@ -27,6 +27,8 @@ NAMES = {
     "build_graph",
     "build_module",
     "catalogue",
+    "Comparison",
+    "compare_models",
     "count_flops",
     "load_spec",
     "load_weights",

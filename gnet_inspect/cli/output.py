@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from gnet_inspect.errors import UsageError
+from gnet_inspect.errors import UsageError, printable
 from gnet_inspect.views.grid import Grid, draw_csv, draw_markdown, draw_text
-from gnet_inspect.views.text import ASCII_BARS, printable
+from gnet_inspect.views.text import ASCII_BARS
 
 FORMATS = ("table", "json", "csv", "markdown")
 

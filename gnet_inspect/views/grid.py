@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from gnet_inspect.views.text import clip, csv_cell, markdown, printable, width
+from gnet_inspect.errors import printable
+from gnet_inspect.views.text import clip, csv_cell, markdown, width
 
 GAP = "  "
 NARROWEST_TEXT = 12

@@ -3,30 +3,13 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gnet_inspect.errors import printable
+
 if TYPE_CHECKING:
     from gnet_inspect.analysis.summary import Coverage
 
 # What bars are drawn with where there are no block characters: a cell at least half full is one.
 ASCII_BARS = str.maketrans(dict.fromkeys("█▉▊▋▌", "#") | dict.fromkeys("▍▎▏", "."))
-
-
-def printable(text: str) -> str:
-    """One line for a terminal: control, bidirectional-override and other invisible characters become their escapes.
-
-    >>> printable("a\\x1b[31mb\\nc")
-    'a\\\\x1b[31mb\\\\nc'
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(_escaped(character) for character in text)
-
-
-def _escaped(character: str) -> str:
-    import unicodedata
-
-    if character.isprintable() and unicodedata.category(character) not in ("Cf", "Cc", "Cs", "Zl", "Zp"):
-        return character
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def markdown(text: str) -> str:
