@@ -296,6 +296,19 @@ def test_version_and_help(run: Run) -> None:
         assert "Example: gnet-inspect" in run(command, "--help").out
 
 
+def test_only_the_command_that_is_called_is_put_in() -> None:
+    """All of them for help and for a misspelt one, which is answered with the nearest."""
+    from gnet_inspect.cli.app import COMMANDS, make_app
+
+    for arguments, registered in (
+        (["summary", "list"], ["summary"]),
+        (["--version"], list(COMMANDS)),
+        ([], list(COMMANDS)),
+        (["sumary"], list(COMMANDS)),
+    ):
+        assert [command.name for command in make_app(arguments).registered_commands] == registered
+
+
 # --- errors of flags ---
 
 # The messages are quoted whole, one case a line.

@@ -38,9 +38,9 @@ def _run(debug: bool) -> int:
     _interrupts.clear()
     try:
         signal.signal(signal.SIGINT, _interrupt)
-        from gnet_inspect.cli.app import app
+        from gnet_inspect.cli.app import make_app
 
-        app(prog_name="gnet-inspect")
+        make_app(sys.argv[1:])(prog_name="gnet-inspect")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except KeyboardInterrupt:

@@ -1,37 +1,43 @@
 """The commands, put together."""
 
+import os
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
-from gnet_inspect.cli.compare import compare
-from gnet_inspect.cli.doctor import doctor
-from gnet_inspect.cli.flops import flops
-from gnet_inspect.cli.list import list_models
-from gnet_inspect.cli.schema import schema
-from gnet_inspect.cli.show import show
-from gnet_inspect.cli.summary import summary
-from gnet_inspect.cli.validate import validate
-from gnet_inspect.cli.verify import verify
+# Each command's function, in the module of its name, in the order of --help. Reading the signatures of all of them
+# takes longer than a summary's numbers: only the command that is called is put in, all where none is.
+COMMANDS = {
+    "summary": "summary",
+    "compare": "compare",
+    "flops": "flops",
+    "list": "list_models",
+    "show": "show",
+    "validate": "validate",
+    "schema": "schema",
+    "verify": "verify",
+    "doctor": "doctor",
+}
 
-# Plain help and plain errors: rich's panels would double the time of --help.
-app = typer.Typer(
-    name="gnet-inspect",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
-app.command()(summary)
-app.command()(compare)
-app.command()(flops)
-app.command("list")(list_models)
-app.command()(show)
-app.command()(validate)
-app.command()(schema)
-app.command()(verify)
-app.command()(doctor)
+def make_app(arguments: list[str]) -> typer.Typer:
+    """The application for a command line: with the command it calls, or with all for help, completion and mistakes."""
+    # Plain help and plain errors: rich's panels would double the time of --help.
+    app = typer.Typer(
+        name="gnet-inspect",
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    called = next((argument for argument in arguments if not argument.startswith("-")), "")
+    completing = "_GNET_INSPECT_COMPLETE" in os.environ
+    for name, function in COMMANDS.items():
+        if completing or called not in COMMANDS or name == called:
+            app.command(name)(getattr(import_module(f"gnet_inspect.cli.{name}"), function))
+    app.callback()(options)
+    return app
 
 
 def _print_version(wanted: bool) -> None:
@@ -42,7 +48,6 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
