@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check format bench goldens clean
+.PHONY: demo test check format bench goldens pictures clean
 
 ## demo: GoogLeNet stage by stage and block by block (no torch needed)
 demo: $(VENV)/.installed
@@ -33,6 +33,10 @@ bench: $(VENV)/.developing
 goldens: $(VENV)/.developing
 	$(BIN)/python -m pytest tests/test_goldens.py tests/test_catalogue.py tests/test_spec_errors.py tests/test_flops.py --overwrite
 	$(BIN)/python -m tests.readme
+
+## pictures: draw the diagram that the README shows anew
+pictures: $(VENV)/.installed
+	$(BIN)/gnet-inspect diagram googlenet -o docs/googlenet.svg
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)

@@ -1,5 +1,6 @@
 """Commands against the bare import of their own libraries, and against torchinfo on torchvision's model."""
 
+import os
 import sys
 
 from benchmarks.measure import Ratio, commands, milliseconds
@@ -35,6 +36,7 @@ def measure() -> list[Ratio]:
         layer=[*GNET, "summary", "googlenet", "--depth", "layer"],
         compare=[*GNET, "compare", "googlenet", "alexnet", "vgg16"],
         flops=[*GNET, "flops", "googlenet"],
+        diagram=[*GNET, "diagram", "googlenet", "-o", os.devnull, "--format", "svg"],
         list=[*GNET, "list"],
         help=[*GNET, "--help"],
         package=[PYTHON, "-c", "import gnet_inspect"],
@@ -61,6 +63,7 @@ def measure() -> list[Ratio]:
         times("list, the whole catalogue / summary", "list", "summary", "at most", 2.5),
         times("compare googlenet alexnet vgg16 / summary", "compare", "summary", "at most", 2.5),
         times("flops googlenet / summary", "flops", "summary", "at most", 2.5),
+        times("diagram googlenet as svg / summary", "diagram", "summary", "at most", 3),
         times("--help / summary", "help", "summary", "at most", 1),
         times("import gnet_inspect / import of msgspec, PyYAML", "package", "libraries", "at most", 1.5),
         times("torchinfo on the meta device / summary", "summary", "meta", "at least", 12),

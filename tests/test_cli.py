@@ -291,7 +291,7 @@ def test_version_and_help(run: Run) -> None:
     """Every command's help has an example."""
     assert re.fullmatch(r"gnet-inspect \d+\.\d+\.\d+\n", run("--version").out)
     out = run("--help").out
-    for command in ("list", "show", "validate", "schema", "summary", "compare", "flops", "verify", "doctor"):
+    for command in ("list", "show", "validate", "schema", "summary", "compare", "flops", "diagram", "verify", "doctor"):
         assert re.search(rf"^  {command} ", out, re.MULTILINE)
         assert "Example: gnet-inspect" in run(command, "--help").out
 

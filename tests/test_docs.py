@@ -2,12 +2,16 @@
 
 import re
 import shlex
+from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gnet_inspect.spec import parse_spec
+from gnet_inspect.analysis.summary import summarize
+from gnet_inspect.graph import build_graph
+from gnet_inspect.spec import load_spec, parse_spec
+from gnet_inspect.views.diagram import Options, drawing_of
 from tests.conftest import Run
 from tests.readme import quoted, refreshed
 
@@ -32,6 +36,21 @@ def test_readme_quotes_what_is_printed() -> None:
     ]
     assert list(quoted(README)) == files
     assert refreshed(README) == README
+
+
+def test_the_readmes_diagram_is_of_the_spec_as_it_is() -> None:
+    """Every text of it, in order; `make pictures` draws it anew."""
+    svg = (ROOT / "docs" / "googlenet.svg").read_text(encoding="utf-8")
+    assert "docs/googlenet.svg" in README
+    texts = [
+        unescape(text).replace("\N{NO-BREAK SPACE}", " ") for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    ]
+    graph = build_graph(load_spec("googlenet"))
+    drawing = drawing_of(graph, summarize(graph), Options())
+    drawn = {" ".join(text.split()) for text in texts}
+    for box in drawing.boxes():
+        assert all(any(" ".join(line.split()) in text for text in drawn) for line in box.lines[1:]), box.lines
+    assert {wire.label for wire in drawing.wires if wire.label} <= drawn
 
 
 def test_the_benchmarks_kept_their_budgets() -> None:

@@ -20,6 +20,7 @@ COMMANDS = (
     ["validate", "googlenet"],
     ["schema"],
     ["verify", "googlenet", "--published"],
+    ["diagram", "googlenet"],
     ["--help"],
 )
 

@@ -12,6 +12,7 @@ COMMANDS = {
     "summary": "summary",
     "compare": "compare",
     "flops": "flops",
+    "diagram": "diagram",
     "list": "list_models",
     "show": "show",
     "validate": "validate",

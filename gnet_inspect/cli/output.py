@@ -13,12 +13,17 @@ from gnet_inspect.views.text import ASCII_BARS
 FORMATS = ("table", "json", "csv", "markdown")
 
 
-def emit(text: str, output: Path | None) -> None:
-    """Write a result to a file (whole or not at all) or to standard output."""
-    if output is None or str(output) == "-":
-        _to_stdout(text)
+def emit(content: str | bytes, output: Path | None) -> None:
+    """Write a result to a file (whole or not at all) or to standard output, a picture not to a terminal."""
+    if output is not None and str(output) != "-":
+        write_whole(output, content)
+    elif isinstance(content, str):
+        _to_stdout(content)
     else:
-        write_whole(output, text)
+        if sys.stdout is None or sys.stdout.isatty():
+            raise UsageError("a picture is nothing for a terminal: expected -o FILE or a pipe")
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
 
 
 def emit_result(
@@ -105,27 +110,31 @@ def _encodable(text: str) -> str:
     return text
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all: beside it first, then moved into place. Raises UsageError."""
     try:
         if path.exists() and not path.is_file():
             if path.is_dir():
                 raise UsageError(f"-o: expected a file, got the folder {str(path)!r}")
-            path.write_text(text, encoding="utf-8")  # a device or a pipe has nothing to lose
+            path.write_bytes(_bytes(content))  # a device or a pipe has nothing to lose
             return
-        _replace(path.resolve(), text)
+        _replace(path.resolve(), _bytes(content))
     except OSError as error:
         raise UsageError(f"-o: cannot write {str(path)!r}: {error.strerror}") from None
 
 
-def _replace(path: Path, text: str) -> None:
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode("utf-8") if isinstance(content, str) else content
+
+
+def _replace(path: Path, content: bytes) -> None:
     import tempfile  # not every command writes a file, and this import takes as long as a spec
 
     mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
         os.chmod(name, mode)
         os.replace(name, path)
     except BaseException:

@@ -27,6 +27,7 @@ def examine() -> Examination:
         _package("safetensors", "checkpoints in that format", INSTALL_TORCH),
         _package("graphviz", "diagrams: the DOT source", "pip install graphviz"),
         _package("pygraphviz", "diagrams: svg, png, pdf", "pip install pygraphviz"),
+        _package("font-roboto", "diagrams: the letters in png and pdf", "pip install font-roboto"),
         Part("dot", shutil.which("dot"), "diagrams, where pygraphviz is missing", "apt-get install graphviz"),
     ]
     mended = (Part(part.name, part.found, part.purpose, "" if part.found else part.remedy) for part in parts)

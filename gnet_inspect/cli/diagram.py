@@ -1,0 +1,121 @@
+"""`gnet-inspect diagram`: a network as Graphviz draws it."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gnet_inspect.cli import options
+from gnet_inspect.errors import UsageError
+
+
+def diagram(
+    model: options.Model,
+    input_shape: options.Input = None,
+    batch: options.Batch = None,
+    depth: Annotated[
+        str, typer.Option("--depth", metavar="stage|block|layer", help="How far the diagram opens.")
+    ] = "block",
+    only: Annotated[
+        str | None,
+        typer.Option("--only", metavar="NAME", help="One block, stage or head alone, opened.", show_default=False),
+    ] = None,
+    collapse: Annotated[
+        bool, typer.Option("--collapse", help="Draw equal blocks that follow each other once, with their number.")
+    ] = False,
+    direction: Annotated[
+        str, typer.Option("--direction", metavar="TB|LR", help="From top to bottom, or from left to right.")
+    ] = "TB",
+    color: Annotated[
+        str, typer.Option("--color", metavar="kind|params|macs|memory|time", help="What the colours say.")
+    ] = "kind",
+    latency: Annotated[
+        Path | None,
+        typer.Option(
+            "--latency", metavar="FILE", help="The times for --color time, as `latency` saves them.", show_default=False
+        ),
+    ] = None,
+    mode: options.Mode = "eval",
+    edits: options.Set = None,
+    resize: options.Resize = False,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="svg|png|pdf|dot",
+            help="Default: by the file's ending, or dot on standard output.",
+            show_default=False,
+        ),
+    ] = None,
+    output: options.Output = None,
+) -> None:
+    """Draw a network: stages, blocks and branches, with shapes, parameters and MACs.
+
+    At depth layer BatchNorm, activations and dropout are drawn in the layer they follow. An svg has the exact figures
+    as tooltips, and its text can be searched.
+
+    Example: gnet-inspect diagram googlenet --depth layer -o googlenet.svg
+    """
+    from gnet_inspect.analysis.summary import summarize
+    from gnet_inspect.cli.output import emit
+    from gnet_inspect.graph import MODES, build_graph
+    from gnet_inspect.graph.overrides import parse_overrides
+    from gnet_inspect.views.diagram import DEPTHS, Options, drawing_of
+    from gnet_inspect.views.dot import COLORS, DIRECTIONS, Style, draw_dot
+    from gnet_inspect.views.picture import draw_picture
+
+    form = _format(style, output)
+    options.one_of("--depth", depth, DEPTHS)
+    options.one_of("--direction", direction, DIRECTIONS)
+    options.one_of("--color", color, COLORS)
+    options.one_of("--mode", mode, MODES)
+    if (color == "time") != (latency is not None):
+        raise UsageError("--color time needs measured times, and --latency FILE gives them: give both or neither")
+    spec = options.read_model(model)
+    shape = options.read_input(spec, input_shape, batch, resize)
+    graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
+    drawing = drawing_of(graph, summarize(graph), Options(depth, only, collapse))
+    seconds = _times(latency, graph.model, {node.name for node in graph.nodes}) if latency else {}
+    dot = draw_dot(drawing, Style(direction, color, seconds, in_roboto=form in ("png", "pdf")))
+    emit(dot if form == "dot" else draw_picture(dot, form), output)
+
+
+def _format(style: str | None, output: Path | None) -> str:
+    """The format that was asked for, or that the file's ending names."""
+    from gnet_inspect.views.picture import FORMATS
+
+    if style is not None:
+        return options.one_of("--format", style, FORMATS)
+    if output is None or str(output) == "-":
+        return "dot"
+    ending = output.suffix.lower().removeprefix(".")
+    if ending not in FORMATS:
+        raise UsageError(
+            f"-o: expected a file that ends in {', '.join(f'.{name}' for name in FORMATS)}, got {str(output)!r}. "
+            "(or say --format)"
+        )
+    return ending
+
+
+def _times(path: Path, model: str, known: set[str]) -> dict[str, float]:
+    """Seconds by layer, of the first result of this model that has them, in a file that `latency --save` wrote."""
+    import msgspec
+
+    try:
+        record = msgspec.json.decode(path.read_bytes())
+        layers = next(
+            result["layers"] for result in record["results"] if result["model"] == model and result.get("layers")
+        )
+        seconds = {layer["name"]: float(layer["median_s"]) for layer in layers}
+    except OSError as error:
+        raise UsageError(f"--latency: cannot read {str(path)!r}: {error.strerror}") from None
+    except StopIteration:
+        raise UsageError(
+            f"--latency: expected a result of {model} with its layers in {str(path)!r}, got none"
+        ) from None
+    except (msgspec.DecodeError, LookupError, TypeError, ValueError):
+        raise UsageError(f"--latency: expected a file that `latency --save` wrote, got {str(path)!r}") from None
+    strangers = sorted(set(seconds) - known)
+    if strangers:
+        raise UsageError(f"--latency: {str(path)!r} times `{strangers[0]}`, which {model} does not have")
+    return seconds

@@ -1,0 +1,353 @@
+"""Graph -> Drawing: the boxes, frames and wires of a diagram as plain data, whatever draws them.
+
+At depth "layer" BatchNorm, activations and dropout fold into the layer they follow, and a block that is one box then is
+drawn as that box: a diagram shows what one would sketch, and its tooltips hold the exact figures.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from gnet_inspect.analysis.difference import content_of
+from gnet_inspect.analysis.summary import LayerSummary, Summary
+from gnet_inspect.errors import UsageError, nearest, printable
+from gnet_inspect.graph import INPUT, Graph, Group
+from gnet_inspect.units import byte_count, count, dimensions
+from gnet_inspect.views.text import headline
+
+DEPTHS = ("stage", "block", "layer")
+
+# What folds into the layer before it, and how it is named there.
+FOLDED = {
+    "BatchNorm2d": "BN",
+    **{name: name for name in ("ReLU", "ReLU6", "LeakyReLU", "SiLU", "Sigmoid", "Tanh", "GELU")},
+    "Dropout": "Dropout",
+}
+
+
+class Box(Struct, frozen=True):
+    """One node of the diagram: what it says, what its tooltip says, and the figures it may be coloured by."""
+
+    key: str
+    lines: tuple[str, ...]
+    tooltip: str
+    kind: str
+    params: int
+    macs: int
+    activation_bytes: int
+    layers: tuple[str, ...]
+
+
+class Frame(Struct, frozen=True):
+    """A stage, head or block drawn around its members; its lines stand in a header, by which its input comes in."""
+
+    key: str
+    role: str
+    lines: tuple[str, ...]
+    tooltip: str
+    members: "tuple[Frame | Box, ...]"
+
+
+class Wire(Struct, frozen=True):
+    """A tensor from one box, header or pill to another; `label` is its shape, "" behind a header, which had it."""
+
+    tail: str
+    head: str
+    label: str
+    tooltip: str
+
+
+class Drawing(Struct, frozen=True):
+    """A diagram: `heading` lines stand above it. The key of a frame is that of its header, too."""
+
+    heading: tuple[str, ...]
+    members: tuple[Frame | Box, ...]
+    wires: tuple[Wire, ...]
+
+    def boxes(self) -> list[Box]:
+        """All boxes, in execution order."""
+        return [box for member in self.members for box in _boxes_of(member)]
+
+
+def _boxes_of(member: Frame | Box) -> Iterator[Box]:
+    if isinstance(member, Box):
+        yield member
+    else:
+        for inner in member.members:
+            yield from _boxes_of(inner)
+
+
+class Options(NamedTuple):
+    """What is to be drawn: how far it opens, of which block or stage alone, and whether equal blocks are drawn once."""
+
+    depth: str = "block"
+    only: str | None = None
+    collapse: bool = False
+
+
+def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
+    """The diagram of a graph. Raises UsageError for an `only` that names no block, stage or head of it."""
+    maker = _Maker(graph, summary, options)
+    members = maker.members_of_graph()
+    wires = maker.wires(members)
+    totals = summary.totals
+    shown = _find(graph, options.only) if options.only is not None else None
+    size = f"{count(totals.params)} params, {count(totals.macs)} MACs"
+    if shown is not None:
+        size = f"{_named(shown)} alone: {_figures(maker.layers(shown.nodes()))} of {size}"
+    heading = (
+        printable(headline(graph.title, graph.model, graph.overrides)),
+        f"input {dimensions(graph.input_shape)}, {graph.mode} mode: {size}; in boxes: parameters, MACs",
+    )
+    return Drawing(heading, members, wires)
+
+
+def _find(graph: Graph, name: str) -> Group:
+    groups: dict[str, Group] = {}
+
+    def collect(group: Group) -> None:
+        for child in group.children:
+            if isinstance(child, Group):
+                if child.role == "block":
+                    groups.setdefault(child.name, child)
+                collect(child)
+
+    for stage in graph.stages:
+        collect(stage)
+    for stage in graph.stages:
+        groups.setdefault(stage.name, stage)
+    if name not in groups:
+        raise UsageError(f"--only: expected a block, stage or head, got {name!r}. ({nearest(name, groups)})")
+    return groups[name]
+
+
+def _named(group: Group) -> str:
+    return f"{group.name}: {group.describe()}" if group.role == "block" else printable(group.name)
+
+
+def _figures(layers: Sequence[LayerSummary]) -> str:
+    params, macs = sum(layer.params for layer in layers), sum(layer.macs for layer in layers)
+    return f"{count(params)}, {count(macs)}" if params or macs else ""
+
+
+class _Maker:
+    """Makes the boxes of one graph, and knows afterwards in which box every node is."""
+
+    def __init__(self, graph: Graph, summary: Summary, options: Options) -> None:
+        self.graph, self.summary, self.options = graph, summary, options
+        self.depth = "layer" if options.only is not None else options.depth
+        self.box_of: dict[str, str] = {}
+        # Which copy of a run of equal blocks a node lies in, where the run is drawn once.
+        self.copy_of: dict[str, tuple[str, int]] = {}
+        self.hosts = self._fold()
+        self._made = 0
+
+    def layers(self, indices: Sequence[int]) -> list[LayerSummary]:
+        return [self.summary.layers[index] for index in indices]
+
+    def members_of_graph(self) -> tuple[Frame | Box, ...]:
+        if self.options.only is not None:
+            group = _find(self.graph, self.options.only)
+            return (self._frame(group, ""),)
+        if self.depth == "stage":
+            return tuple(self._group_box(stage, printable(stage.name)) for stage in self.graph.stages)
+        return tuple(self._frame(stage, "") for stage in self.graph.stages)
+
+    # --- folding ---
+
+    def _fold(self) -> dict[int, int]:
+        """For every node the one it is drawn in: what folds goes where its only input goes."""
+        places = {node.name: index for index, node in enumerate(self.graph.nodes)}
+        readers: dict[str, int] = {}
+        for node in self.graph.nodes:
+            for name in node.inputs:
+                readers[name] = readers.get(name, 0) + 1
+        hosts = {}
+        for index, node in enumerate(self.graph.nodes):
+            hosts[index] = index
+            before = node.inputs[0]
+            same_scope = before.rpartition(".")[0] == node.name.rpartition(".")[0] and before != INPUT
+            same_stage = same_scope and self.graph.nodes[places[before]].stage == node.stage
+            if node.op.kind in FOLDED and same_stage and readers[before] == 1:
+                hosts[index] = hosts[places[before]]
+        return hosts
+
+    # --- boxes and frames ---
+
+    def _frame(self, group: Group, scope: str, run: Sequence[Group] = ()) -> Frame:
+        layers = self.layers([index for copy in run or (group,) for index in copy.nodes()])
+        title = [_run_name(run or (group,), scope)]
+        if group.role == "block":
+            title.append(_run_of(run, group.describe()))
+        figures = _figures(layers)
+        key = self._key("f")
+        inside = group.name if group.role == "block" else ""
+        return Frame(
+            key, group.role, (": ".join(title), figures), _tooltip(_named(group), layers), self._members(group, inside)
+        )
+
+    def _members(self, group: Group, scope: str) -> tuple[Frame | Box, ...]:
+        found: list[Frame | Box] = []
+        for child, run in self._runs(group.children):
+            if isinstance(child, int):
+                if self.hosts[child] == child:
+                    found.append(self._layer_box(child, scope))
+            elif child.role != "block":
+                found.extend(self._members(child, scope))
+            elif self.depth == "block":
+                found.append(self._group_box(child, _run_name(run, scope), run))
+            else:
+                found.append(self._opened(child, scope, run))
+        return tuple(found)
+
+    def _opened(self, group: Group, scope: str, run: Sequence[Group]) -> Frame | Box:
+        """A block opened: a frame around its boxes, or its one box; equal copies behind it are drawn by the first."""
+        boxes = {self.hosts[index] for index in group.nodes()}
+        drawn: Frame | Box
+        if len(boxes) == 1 and len(run) == 1:
+            drawn = self._layer_box(boxes.pop(), scope, _short(group.name, scope))
+        else:
+            drawn = self._frame(group, scope, run)
+        for number, copy in enumerate(run[1:], 1):
+            for first, other in zip(group.nodes(), copy.nodes(), strict=True):
+                self.box_of[self.graph.nodes[other].name] = self.box_of[self.graph.nodes[first].name]
+                self.copy_of[self.graph.nodes[other].name] = (group.name, number)
+                self.copy_of.setdefault(self.graph.nodes[first].name, (group.name, 0))
+        return drawn
+
+    def _runs(self, children: "Sequence[Group | int]") -> "Iterator[tuple[Group | int, Sequence[Group]]]":
+        """Each child with the equal blocks right behind it, where they are to be drawn once; else with itself."""
+        for _, run in groupby(children, self._likeness):
+            first, *_ = blocks = list(run)
+            yield first, [block for block in blocks if isinstance(block, Group)]
+
+    def _likeness(self, child: "Group | int") -> object:
+        if isinstance(child, int) or child.role != "block" or not self.options.collapse:
+            return id(child) if isinstance(child, Group) else child
+        nodes = tuple(self.graph.nodes[index] for index in child.nodes())
+        shapes = tuple(shape for node in nodes for shape in (*node.input_shapes, node.output_shape))
+        return child.kind, content_of(nodes, child.name), shapes
+
+    def _layer_box(self, index: int, scope: str, name: str | None = None) -> Box:
+        node = self.graph.nodes[index]
+        folded = [other for other, host in self.hosts.items() if host == index and other != index]
+        layers = self.layers([index, *folded])
+        described = node.op.describe()
+        if node.op.kind == "concat":
+            described = f"concat to {node.output_shape[1]}"
+        parts = [described, *(FOLDED[self.graph.nodes[other].op.kind] for other in folded)]
+        shown = name if name is not None else _short(node.name, scope)
+        lines = (f"{shown}: {' + '.join(parts)}", _figures(layers))
+        return self._box(lines, layers, node.op.kind, node.name)
+
+    def _group_box(self, group: Group, name: str, run: Sequence[Group] = ()) -> Box:
+        indices = [index for copy in run or (group,) for index in copy.nodes()]
+        layers = self.layers(indices)
+        described = _run_of(run, group.describe()) if group.role == "block" else f"{len(indices)} layers"
+        lines = (name, described, _figures(layers))
+        return self._box(lines, layers, group.kind or group.role, _named(group))
+
+    def _box(self, lines: tuple[str, ...], layers: Sequence[LayerSummary], kind: str, name: str) -> Box:
+        key = self._key("b")
+        for layer in layers:
+            self.box_of[layer.name] = key
+        return Box(
+            key,
+            tuple(filter(None, lines)),
+            _tooltip(name, layers),
+            kind,
+            sum(layer.params for layer in layers),
+            sum(layer.macs for layer in layers),
+            sum(layer.activation_bytes for layer in layers),
+            tuple(layer.name for layer in layers),
+        )
+
+    def _key(self, prefix: str) -> str:
+        self._made += 1
+        return f"{prefix}{self._made}"
+
+    # --- wires ---
+
+    def wires(self, members: tuple[Frame | Box, ...]) -> tuple[Wire, ...]:
+        """One wire for each pair of boxes that a tensor joins.
+
+        A tensor enters a frame by its header, once, and parts there; its shape is written where it sets out. What comes
+        from or goes to the outside of the diagram has a pill.
+        """
+        inside = dict(_framed(members))
+        found: dict[tuple[str, str], Wire] = {}
+        for reading in self._readings():
+            left, entered = inside.get(reading.tail, ()), inside.get(reading.head, ())
+            hops = [reading.tail, *(key for key in entered if key not in left), reading.head]
+            said = f"{reading.name}: {dimensions(reading.shape)}"
+            for index, ends in enumerate(pairwise(hops)):
+                if ends[0] != ends[1]:
+                    label = dimensions(reading.shape[1:]) if index == 0 else ""
+                    found.setdefault(ends, Wire(*ends, label, said))
+        return tuple(found.values())
+
+    def _readings(self) -> "Iterator[_Reading]":
+        """Every tensor that a box reads or the network returns: from which box it comes, and which it goes to."""
+        for node in self.graph.nodes:
+            head = self.box_of.get(node.name)
+            for name, shape in zip(node.inputs, node.input_shapes, strict=True):
+                tail = self.box_of.get(name)
+                run, other = self.copy_of.get(node.name), self.copy_of.get(name)
+                if run and other and run[0] == other[0] and run[1] != other[1]:
+                    continue  # from one copy to the next, which is the same picture
+                if head is not None:
+                    yield _Reading(tail or "input", head, name, shape)
+                elif tail is not None:
+                    yield _Reading(tail, "output", name, shape)
+        shapes = {node.name: node.output_shape for node in self.graph.nodes}
+        ends = {self.graph.output: "output", **{head.output: f"output {head.name}" for head in self.graph.heads}}
+        for name, pill in ends.items():
+            if name in self.box_of:
+                yield _Reading(self.box_of[name], pill, name, shapes[name])
+
+
+class _Reading(NamedTuple):
+    tail: str
+    head: str
+    name: str
+    shape: tuple[int, ...]
+
+
+def _framed(members: Sequence[Frame | Box], inside: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The key of every box, and those of the frames around it, the outermost first."""
+    for member in members:
+        if isinstance(member, Box):
+            yield member.key, inside
+        else:
+            yield from _framed(member.members, (*inside, member.key))
+
+
+def _short(name: str, scope: str) -> str:
+    return name.removeprefix(f"{scope}.") if scope else name
+
+
+def _run_name(run: Sequence[Group], scope: str) -> str:
+    first = printable(_short(run[0].name, scope))
+    return first if len(run) == 1 else f"{first} to {_short(run[-1].name, scope)}"
+
+
+def _run_of(run: Sequence[Group], described: str) -> str:
+    return described if len(run) < 2 else f"{len(run)} x {described}"
+
+
+def _tooltip(name: str, layers: Sequence[LayerSummary]) -> str:
+    """The exact figures, and every layer that is drawn in a box."""
+    params, macs = sum(layer.params for layer in layers), sum(layer.macs for layer in layers)
+    activations = sum(layer.activation_bytes for layer in layers)
+    lines = [
+        name,
+        f"output {dimensions(layers[-1].output_shape)}",
+        f"{params:,} params, {macs:,} MACs, {activations:,} bytes of activations ({byte_count(activations)})",
+    ]
+    if 1 < len(layers) <= 12:
+        lines.append(", ".join(f"{layer.name} ({layer.kind})" for layer in layers))
+    elif len(layers) > 12:
+        lines.append(f"{len(layers)} layers")
+    return "\n".join(lines)

@@ -1,0 +1,465 @@
+"""Diagrams: what is drawn, and the pictures themselves."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from html import unescape
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, reject, settings
+from hypothesis import strategies as st
+
+from gnet_inspect.analysis.summary import summarize
+from gnet_inspect.errors import SpecError, UsageError
+from gnet_inspect.graph import Graph, build_graph
+from gnet_inspect.spec import catalogue, load_spec, parse_spec
+from gnet_inspect.views.diagram import DEPTHS, Box, Drawing, Frame, Options, drawing_of
+from gnet_inspect.views.dot import CLASSES, COLORS, FONT_SIZE, INK, ROBOTO, STEPS, Style, draw_dot
+from gnet_inspect.views.picture import PICTURES, draw_picture
+from tests.conftest import Run
+from tests.specs import HEADER
+from tests.strategies import specs, to_yaml
+
+# A page's printable size in points, with margins of 5 mm.
+A4, A3 = (567, 813), (813, 1162)
+SHOWN = ("googlenet", "inception_v3", "resnet50", "vgg16")
+
+
+def drawn(model: str, **options: Any) -> tuple[Graph, Drawing]:
+    """A built-in model's graph and diagram."""
+    graph = build_graph(load_spec(model))
+    return graph, drawing_of(graph, summarize(graph), Options(**options))
+
+
+def picture(dot: str, style: str) -> bytes:
+    """A DOT text drawn, where there is a Graphviz."""
+    pytest.importorskip("pygraphviz")
+    return draw_picture(dot, style)
+
+
+def layout(model: str, **options: Any) -> dict[str, Any]:
+    """Graphviz's own record of a diagram's layout."""
+    found: dict[str, Any] = json.loads(picture(draw_dot(drawn(model, **options)[1], Style()), "json"))
+    return found
+
+
+def frames_of(members: "tuple[Frame | Box, ...]") -> list[Frame]:
+    """All frames, outer ones first."""
+    found = []
+    for member in members:
+        if isinstance(member, Frame):
+            found += [member, *frames_of(member.members)]
+    return found
+
+
+# --- what is drawn ---
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("model", catalogue())
+def test_every_layer_is_in_one_box(model: str, depth: str) -> None:
+    """Boxes share out the layers of the network, and their figures add up to its totals."""
+    graph, drawing = drawn(model, depth=depth)
+    boxes = drawing.boxes()
+    names = [name for box in boxes for name in box.layers]
+    assert sorted(names) == sorted(node.name for node in graph.nodes)
+    for what in ("params", "macs"):
+        assert sum(getattr(box, what) for box in boxes) == sum(getattr(node, what) for node in graph.nodes)
+    check_wires(graph, drawing)
+
+
+def check_wires(graph: Graph, drawing: Drawing) -> None:
+    """Every tensor between two boxes has a way of wires from the one to the other, through headers only."""
+    box_of = {name: box.key for box in drawing.boxes() for name in box.layers}
+    headers = {frame.key for frame in frames_of(drawing.members)}
+    after: dict[str, set[str]] = {}
+    for wire in drawing.wires:
+        after.setdefault(wire.tail, set()).add(wire.head)
+    for node in graph.nodes:
+        for name in node.inputs:
+            tail, head = box_of.get(name, "input"), box_of[node.name]
+            if tail == head:
+                continue
+            reached, reach = set(), {tail}
+            while reach:
+                reached |= reach
+                reach = {end for key in reach for end in after.get(key, ()) if end in headers or end == head} - reached
+            assert head in reached, (name, node.name)
+    assert any(wire.head == "output" for wire in drawing.wires)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_any_network_is_drawn(data: st.DataObject) -> None:
+    """Drawn specs at every depth, collapsed or not: boxes share out the layers, and the DOT is well-formed text."""
+    try:
+        graph = build_graph(
+            parse_spec(to_yaml(data.draw(specs(faults=False)))), mode=data.draw(st.sampled_from(["eval", "train"]))
+        )
+    except SpecError:
+        reject()
+    summary = summarize(graph)
+    for depth in DEPTHS:
+        drawing = drawing_of(graph, summary, Options(depth))
+        assert sorted(name for box in drawing.boxes() for name in box.layers) == sorted(
+            node.name for node in graph.nodes
+        )
+        check_wires(graph, drawing)
+        collapsed = drawing_of(graph, summary, Options(depth, collapse=True))
+        assert len(collapsed.boxes()) <= len(drawing.boxes())
+        assert draw_dot(collapsed, Style()).count("{") == draw_dot(collapsed, Style()).count("}")
+
+
+def test_normalisation_activation_and_dropout_fold_into_what_they_follow() -> None:
+    """In one box with the layer before them, in their order; what others read too stays a box of its own."""
+    _, drawing = drawn("resnet18", depth="layer")
+    lines = [box.lines[0] for box in drawing.boxes()]
+    assert lines[0] == "conv1: Conv2d 7x7/2, 64 + BN + ReLU"
+    assert "sum: add + ReLU" in lines
+    assert "classifier.0: Linear 4096 + ReLU + Dropout" in [
+        box.lines[0] for box in drawn("vgg16", depth="layer")[1].boxes()
+    ]
+    text = "stages: {s: {a: {Conv2d: {out_channels: 2, kernel_size: 1}}, j: {add: [{}, {r: ReLU}]}}}"
+    graph = build_graph(parse_spec(HEADER + text))
+    boxes = drawing_of(graph, summarize(graph), Options("layer")).boxes()
+    assert [box.lines[0] for box in boxes] == ["a: Conv2d 1x1, 2", "r: ReLU", "j: add"]
+
+
+def test_an_opened_block_has_its_arguments_in_its_header_and_its_branches_inside() -> None:
+    """The (c1, c2, c3, c4) of the paper, four branches that part at the header, and shapes on the wires."""
+    _, drawing = drawn("googlenet", only="inception3a")
+    (frame,) = frames_of(drawing.members)
+    assert frame.lines[0] == "inception3a: inception 64, 96-128, 16-32, 32"
+    assert [box.lines[0].split(":")[0] for box in drawing.boxes()] == [
+        *("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.0", "branch4.1", "output")
+    ]
+    entering = [wire for wire in drawing.wires if wire.head == frame.key]
+    assert [(wire.tail, wire.label) for wire in entering] == [("input", "192x28x28")]
+    assert sum(wire.tail == frame.key for wire in drawing.wires) == 4
+    assert [wire.label for wire in drawing.wires if wire.head == "output"] == ["256x28x28"]
+
+
+def test_only_a_part_that_is_there() -> None:
+    """The nearest name answers another."""
+    with pytest.raises(UsageError, match=r"--only: expected a block, stage or head, got 'inception3c'. .*inception3b"):
+        drawn("googlenet", only="inception3c")
+
+
+def test_equal_blocks_behind_each_other_are_drawn_once_on_demand() -> None:
+    """With their number and their sums, whether opened or not; the first, which differs, stays apart."""
+    for depth in ("block", "layer"):
+        _, drawing = drawn("resnet50", depth=depth, collapse=True)
+        said = [frame.lines for frame in frames_of(drawing.members)] + [box.lines for box in drawing.boxes()]
+        assert any(
+            "layer3.1 to layer3.5" in " ".join(lines) and "5 x bottleneck 256, 1024" in " ".join(lines)
+            for lines in said
+        )
+        heads = {frame.key for frame in frames_of(drawing.members)} | {box.key for box in drawing.boxes()} | {"output"}
+        assert {wire.head for wire in drawing.wires} <= heads
+        order = {key: index for index, key in enumerate(["input", *_order(drawing.members), "output"])}
+        assert all(order[wire.tail] < order[wire.head] for wire in drawing.wires)
+
+
+def _order(members: "tuple[Frame | Box, ...]") -> list[str]:
+    """Keys in the order in which things are drawn."""
+    found = []
+    for member in members:
+        found.append(member.key)
+        if isinstance(member, Frame):
+            found += _order(member.members)
+    return found
+
+
+def test_heads_are_drawn_in_training_mode() -> None:
+    """Each a frame of its own, with an output of its own."""
+    graph = build_graph(load_spec("googlenet"), mode="train")
+    drawing = drawing_of(graph, summarize(graph), Options())
+    assert {"aux1", "aux2"} <= {frame.lines[0] for frame in frames_of(drawing.members)}
+    assert {"output", "output aux1", "output aux2"} <= {wire.head for wire in drawing.wires}
+
+
+# --- the DOT text and the pictures ---
+
+
+def test_the_same_spec_gives_the_same_bytes() -> None:
+    """DOT and every picture, a PDF too, which else holds the time."""
+    texts = [draw_dot(drawn("googlenet", depth="layer")[1], Style()) for _ in range(2)]
+    assert texts[0] == texts[1]
+    for style in PICTURES:
+        first = picture(texts[0], style)
+        time.sleep(1.1 if style == "pdf" else 0)
+        assert picture(texts[0], style) == first
+
+
+@pytest.mark.parametrize(("depth", "page"), [("block", A4), ("layer", A3)])
+def test_googlenet_is_legible_on_one_page(depth: str, page: tuple[int, int]) -> None:
+    """At block depth on A4, at layer depth on A3, text of at least 6 points when it is printed."""
+    svg = picture(draw_dot(drawn("googlenet", depth=depth)[1], Style()), "svg").decode()
+    match = re.search(r'<svg width="([\d.]+)pt" height="([\d.]+)pt"', svg)
+    assert match
+    scale = min(page[0] / float(match[1]), page[1] / float(match[2]))
+    sizes = {float(size) for size in re.findall(r'font-size="([\d.]+)"', svg)}
+    assert sizes == {FONT_SIZE}
+    assert min(sizes) * min(scale, 1) >= 6
+
+
+Rectangle = tuple[float, float, float, float]
+
+
+def rectangles(record: dict[str, Any]) -> dict[str, Rectangle]:
+    """(left, bottom, right, top) of every node, in points."""
+    found = {}
+    for item in record["objects"]:
+        if "pos" in item:
+            x, y = map(float, item["pos"].split(","))
+            width, height = 72 * float(item["width"]), 72 * float(item["height"])
+            found[item["name"]] = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return found
+
+
+def labels(record: dict[str, Any]) -> list[Rectangle]:
+    """The rectangles of the wires' labels."""
+    found = []
+    for edge in record.get("edges", ()):
+        if edge.get("label", "").strip() and "lp" in edge:
+            x, y = map(float, edge["lp"].split(","))
+            width = max(float(item["width"]) for item in edge["_ldraw_"] if item["op"] == "T")
+            found.append((x - width / 2, y - FONT_SIZE / 2, x + width / 2, y + FONT_SIZE / 2))
+    return found
+
+
+def overlap(one: Rectangle, other: Rectangle) -> bool:
+    """By more than a hair."""
+    slack = 0.5
+    return (
+        one[0] < other[2] - slack
+        and other[0] < one[2] - slack
+        and one[1] < other[3] - slack
+        and other[1] < one[3] - slack
+    )
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("model", SHOWN)
+def test_nothing_overlaps_and_no_text_is_cut(model: str, depth: str) -> None:
+    """Boxes, labels of wires, and the text in its box, as Graphviz laid them out."""
+    record = layout(model, depth=depth)
+    boxes = rectangles(record)
+    written = labels(record)
+    assert not [pair for pair in combinations(boxes.values(), 2) if overlap(*pair)]
+    assert not [pair for pair in combinations(written, 2) if overlap(*pair)]
+    assert not [(label, box) for label in written for box in boxes.values() if overlap(label, box)]
+    for item in record["objects"]:
+        if item["name"] in boxes:
+            left, _, right, _ = boxes[item["name"]]
+            assert all(text["width"] <= right - left + 0.5 for text in item.get("_ldraw_", ()) if text["op"] == "T")
+
+
+def test_an_svg_has_its_text_as_text_and_the_exact_figures_as_tooltips() -> None:
+    """What one searches for is found, and what one points at is told to the digit."""
+    svg = unescape(picture(draw_dot(drawn("googlenet")[1], Style()), "svg").decode())
+    assert ">inception3a: inception 64, 96-128, 16-32, 32</text>" in svg
+    assert "163,696 params, 128,049,152 MACs" in svg
+    assert 'id="box-' in svg
+
+
+@pytest.mark.parametrize("color", [color for color in COLORS if color not in ("kind", "time")])
+def test_colours_are_shares_of_the_most(color: str) -> None:
+    """The largest box is as dark as it gets, boxes without anything are white, and the legend has the bounds."""
+    dot = draw_dot(drawn("vgg16")[1], Style(color=color))
+    assert f'fillcolor="{STEPS[-1]}"' in dot
+    assert all(fill in dot for fill in STEPS)
+
+
+def test_every_colour_leaves_its_text_legible() -> None:
+    """A contrast of at least 4.5 to the ink, WCAG's AA."""
+
+    def luminance(fill: str) -> float:
+        parts = [int(fill[index : index + 2], 16) / 255 for index in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    for fill in (*STEPS, *(fill for fill, _ in CLASSES.values())):
+        assert (luminance(fill) + 0.05) / (luminance(INK) + 0.05) >= 4.5, fill
+
+
+HOSTILE = """
+name: "a\\"><script>alert(1)</script>{|}<b>\\\\N\\\\G\\\\n"
+title: "\\u05e9\\u05dc\\u05d5\\u05dd \\u202e evil \\U0001F600 <TABLE> \\\\G &amp; \\u00e9 \\u00df"
+input: [3, 8, 8]
+stages:
+  "<b>stage</b>|{x}\\\\l \\n new": {a: {Conv2d: {out_channels: 2, kernel_size: 3}}}
+  ? "%s"
+  : {b: Tanh}
+"""
+
+
+@pytest.mark.parametrize("style", ["dot", "svg", "png", "pdf"])
+def test_text_from_strangers_is_drawn_as_text(
+    style: str, run: Run, write_spec: Callable[..., str], tmp_path: Path
+) -> None:
+    """Quotes, tags, record fields, Graphviz's escapes, line ends, marks of direction and ten thousand characters."""
+    if style != "dot":
+        pytest.importorskip("pygraphviz")
+    path = write_spec(HOSTILE % ("x" * 10_000))
+    result = run("diagram", path, "-o", str(tmp_path / f"a.{style}"))
+    assert (result.code, result.out, result.err) == (0, "", "")
+    if style == "svg":
+        svg = (tmp_path / "a.svg").read_text()
+        assert "<script" not in svg
+        assert "\u202e" not in svg
+        shown = unescape("\n".join(re.findall(r"<text[^>]*>([^<]*)</text>", svg)))
+        for text in (
+            'a"><script>alert(1)</script>{|}<b>\\N\\G\\n',
+            "<b>stage</b>|{x}\\l \\n new",
+            "<TABLE> \\G &amp; é ß",
+        ):
+            assert text in shown.replace("\N{NO-BREAK SPACE}", " "), text
+        import xml.etree.ElementTree as ET  # the library's own short name
+
+        ET.fromstring(svg)
+
+
+def test_a_png_has_no_empty_boxes_for_letters() -> None:
+    """Every letter that counts as Roboto's is drawn unlike a letter no font has; others are written as escapes."""
+    pytest.importorskip("pygraphviz")
+    image = pytest.importorskip("PIL.ImageFont")
+    import font_roboto
+
+    font = image.truetype(str(Path(font_roboto.__file__).parent / "files" / "Roboto-Regular.ttf"), 40)
+
+    def ink(character: str) -> bytes:
+        return bytes(font.getmask(character))
+
+    missing = ink("\U0010fffd")
+    letters = [chr(code) for first, last in ROBOTO for code in range(first, last + 1) if chr(code).isprintable()]
+    assert len(letters) > 700
+    assert not [letter for letter in letters if not letter.isspace() and ink(letter) == missing]
+    graph = build_graph(parse_spec(HEADER.replace("test", '"\\u05e9 \\u00e9"') + "stages: {s: {a: ReLU}}"))
+    dot = draw_dot(drawing_of(graph, summarize(graph), Options()), Style(in_roboto=True))
+    assert "<td" in dot
+    assert "\\\\u05e9 é" in dot
+
+
+def test_a_container_without_fonts_draws_the_same_letters(tmp_path: Path) -> None:
+    """The picture of a text is the same file where the system has no font at all."""
+    pytest.importorskip("pygraphviz")
+    code = (
+        "import sys; from gnet_inspect.views import picture;"
+        "picture._system_fonts = (lambda: '') if sys.argv[1] == 'bare' else picture._system_fonts;"
+        "text = 'digraph { a [fontname=Roboto label=\"The quick brown fox 0123 x\"] }';"
+        "sys.stdout.buffer.write(picture.draw_picture(text, 'png'))"
+    )
+    bare, usual = (
+        subprocess.run(
+            [sys.executable, "-c", code, kind],
+            capture_output=True,
+            check=True,
+            env={**os.environ, "HOME": str(tmp_path)},
+        )
+        for kind in ("bare", "usual")
+    )
+    assert bare.stdout == usual.stdout
+    assert bare.stderr == usual.stderr == b""
+
+
+# --- the command ---
+
+
+def test_the_format_follows_the_ending_or_the_flag(run: Run, tmp_path: Path) -> None:
+    """dot on standard output by default; a picture has its own first bytes."""
+    pytest.importorskip("pygraphviz")
+    assert run("diagram", "lenet5").out.startswith("digraph")
+    assert run("diagram", "lenet5", "--format", "svg").out.startswith("<?xml")
+    for ending, magic in ((".svg", b"<?xml"), (".png", b"\x89PNG"), (".pdf", b"%PDF"), (".dot", b"digraph")):
+        path = tmp_path / f"lenet5{ending}"
+        assert run("diagram", "lenet5", "-o", str(path)).code == 0
+        assert path.read_bytes().startswith(magic)
+    assert run("diagram", "lenet5", "--format", "png", "-o", str(tmp_path / "any.thing")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "lenet5.gif"], "-o: expected a file that ends in .svg, .png, .pdf, .dot, got 'lenet5.gif'"),
+        (["--format", "gif"], "--format: expected svg, png, pdf, dot, got 'gif'"),
+        (["--depth", "blocks"], "--depth: expected stage, block, layer, got 'blocks'"),
+        (["--direction", "RL"], "--direction: expected TB, LR, got 'RL'"),
+        (["--color", "red"], "--color: expected kind, params, macs, memory, time, got 'red'"),
+        (["--color", "time"], "--color time needs measured times"),
+        (["--only", "nothing"], "--only: expected a block, stage or head, got 'nothing'"),
+    ],
+)
+def test_refusals_say_what_was_expected(run: Run, arguments: list[str], message: str) -> None:
+    """On standard error, with exit code 2."""
+    result = run("diagram", "lenet5", *arguments)
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+
+
+def test_times_are_read_from_a_saved_measurement(run: Run, tmp_path: Path) -> None:
+    """Of the model that is drawn; a file of something else is refused."""
+    path = tmp_path / "latency.json"
+    layers = [{"name": "c1", "median_s": 2e-5}, {"name": "c3", "median_s": 1e-5}]
+    path.write_text(json.dumps({"results": [{"model": "nin", "layers": []}, {"model": "lenet5", "layers": layers}]}))
+    dot = run("diagram", "lenet5", "--color", "time", "--latency", str(path)).out
+    assert "up to 20 us" in dot
+    assert f'fillcolor="{STEPS[-1]}"' in dot
+    for record, message in (
+        ({"results": [{"model": "nin", "layers": layers}]}, "expected a result of lenet5 with"),
+        ({"results": [{"model": "lenet5", "layers": [{"name": "x", "median_s": 1}]}]}, "times `x`, which lenet5"),
+        ([], "expected a file that `latency --save` wrote"),
+    ):
+        path.write_text(json.dumps(record))
+        result = run("diagram", "lenet5", "--color", "time", "--latency", str(path))
+        assert result.code == 2
+        assert message in result.err
+
+
+def test_without_graphviz_the_dot_still_comes_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture exits 3 with what to install."""
+    import importlib.util
+
+    real = importlib.util.find_spec
+
+    def find_spec(name: str, *rest: Any) -> Any:
+        return None if name == "pygraphviz" else real(name, *rest)
+
+    monkeypatch.setattr("gnet_inspect.views.picture.find_spec", find_spec)
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    assert run("diagram", "lenet5").code == 0
+    result = run("diagram", "lenet5", "--format", "svg")
+    assert result.code == 3
+    assert "pip install pygraphviz" in result.err
+
+
+def test_the_programs_own_dot_stands_in_for_pygraphviz(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It gets the text and the arguments; this one writes them back."""
+    monkeypatch.setattr("gnet_inspect.views.picture.find_spec", lambda name: None if name == "pygraphviz" else _SPEC)
+    program = tmp_path / "dot"
+    program.write_text('#!/bin/sh\nprintf "%s " "$@"; cat\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert draw_picture("digraph { a }", "png") == b"-Tpng -Gdpi=150 digraph { a }"
+
+
+class _SPEC:
+    """Where the font would be."""
+
+    submodule_search_locations = ("nowhere",)
+
+
+def test_the_largest_model_is_drawn_in_time(run: Run, tmp_path: Path) -> None:
+    """At layer depth, within 15 seconds."""
+    pytest.importorskip("pygraphviz")
+    start = time.monotonic()
+    assert run("diagram", "inception_resnet_v2", "--depth", "layer", "-o", str(tmp_path / "a.svg")).code == 0
+    assert time.monotonic() - start < 15
