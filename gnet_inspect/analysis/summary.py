@@ -89,6 +89,12 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     # The edits made to the model ("inception4a.c2=[96,256]"); JSON has the key where there are any.
     overrides: tuple[str, ...] = ()
 
+    def _repr_html_(self) -> str:
+        """The table, as the last line of a notebook's cell shows it."""
+        from gnet_inspect.notebook import summary_html
+
+        return summary_html(self)
+
 
 def summarize(graph: Graph, dtype: str = "fp32") -> Summary:
     """All static numbers of a graph, in one dtype ("fp32", "fp16", "bf16", "fp64" or "int8").

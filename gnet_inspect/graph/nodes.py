@@ -112,3 +112,9 @@ class Graph(Struct, frozen=True):
     def variant(self) -> str:
         """The model's name with the edits that were made to it."""
         return " ".join([self.model, *self.overrides])
+
+    def _repr_svg_(self) -> str | None:
+        """The diagram, as the last line of a notebook's cell shows it; None where Graphviz is missing."""
+        from gnet_inspect.notebook import graph_svg
+
+        return graph_svg(self)

@@ -121,7 +121,7 @@ def summary_grid(summary: Summary, graph: Graph, selection: Selection) -> Grid:
     columns, texts = zip(*(_drawn_column(name, rows, summary) for name in names), strict=True)
     cells = zip(*texts, strict=True)
     lines = [Line(line, style=row.style, rule_above=row.rule_above) for line, row in zip(cells, rows, strict=True)]
-    return Grid(columns, tuple(lines), _above(summary), _below(summary))
+    return Grid(columns, tuple(lines), notes_above(summary), notes_below(summary))
 
 
 def summary_rows(summary: Summary, graph: Graph, selection: Selection) -> Grid:
@@ -353,7 +353,8 @@ def _written(value: Any, name: str) -> object:
 # --- what is said above and below ---
 
 
-def _above(summary: Summary) -> tuple[str, ...]:
+def notes_above(summary: Summary) -> tuple[str, ...]:
+    """What a summary is of, and by which convention."""
     return (
         headline(summary.title, summary.model, summary.overrides),
         f"input {dimensions(summary.input)} (batch {summary.input[0]}), {summary.dtype}, {summary.mode} mode",
@@ -361,7 +362,8 @@ def _above(summary: Summary) -> tuple[str, ...]:
     )
 
 
-def _below(summary: Summary) -> tuple[str, ...]:
+def notes_below(summary: Summary) -> tuple[str, ...]:
+    """The totals in words, and how many layers were counted."""
     totals = summary.totals
     peak = f"{byte_count(totals.peak_activation_bytes)} alive at the peak of a forward pass, at {totals.peak_node}"
     lines = [

@@ -1,0 +1,34 @@
+"""A table as HTML: what notebooks show."""
+
+from html import escape
+
+from gnet_inspect.errors import printable
+from gnet_inspect.views.grid import Grid
+
+
+def draw_html(grid: Grid) -> str:
+    """One table with its notes above and below; text from strangers is text."""
+    parts = [f"<p>{_said(text, bold=index == 0)}</p>" for index, text in enumerate(grid.above)]
+    head = "".join(
+        f'<th scope="col" style="{_align(column.number)}">{_said(column.title)}</th>' for column in grid.columns
+    )
+    parts.append(f"<table><thead><tr>{head}</tr></thead><tbody>")
+    for line in grid.lines:
+        bold = "bold" in line.style
+        cells = "".join(
+            f'<td style="{_align(column.number)}">{_said(cell, bold)}</td>'
+            for column, cell in zip(grid.columns, line.cells, strict=True)
+        )
+        parts.append(f"<tr>{cells}</tr>")
+    parts.append("</tbody></table>")
+    parts += [f"<p>{_said(text)}</p>" for text in grid.below]
+    return "".join(parts)
+
+
+def _align(number: bool) -> str:
+    return f"text-align: {'right' if number else 'left'}; white-space: pre"
+
+
+def _said(text: str, bold: bool = False) -> str:
+    said = escape(printable(text))
+    return f"<strong>{said}</strong>" if bold else said
