@@ -104,6 +104,11 @@ def draw_dot(drawing: Drawing, style: Style) -> str:
         # The space keeps the label off the wire.
         label = f" {painter.label(wire.label, MOST_TEXT)} " if wire.label else ""
         arrow = {"dir": "none"} if wire.head in headers else {}
+        if style.direction == "LR":
+            # A header is wide: wires meet its ends, not its text.
+            arrow |= ({"tailport": "e"} if wire.tail in headers else {}) | (
+                {"headport": "w"} if wire.head in headers else {}
+            )
         dot.edge(wire.tail, wire.head, label=label, tooltip=said, labeltooltip=said, edgetooltip=said, **arrow)
     source: str = dot.source
     return source
