@@ -457,6 +457,16 @@ class _SPEC:
     submodule_search_locations = ("nowhere",)
 
 
+def test_a_picture_that_would_take_minutes_is_refused(run: Run, write_spec: Callable[[str], str]) -> None:
+    """With what to do instead; the DOT of it comes out."""
+    path = write_spec(HEADER + "stages: {s: {f: [{repeat: {times: 2001, layer: {MaxPool2d: {kernel_size: 1}}}}]}}")
+    result = run("diagram", path, "--format", "svg")
+    assert (result.code, result.out) == (2, "")
+    assert "expected a picture of at most 2,000 boxes, got 2,001" in result.err
+    assert run("diagram", path).out.count("MaxPool2d") >= 2_001
+    assert run("diagram", path, "--depth", "stage", "--format", "svg").code == 0
+
+
 def test_the_largest_model_is_drawn_in_time(run: Run, tmp_path: Path) -> None:
     """At layer depth, within 15 seconds."""
     pytest.importorskip("pygraphviz")

@@ -8,6 +8,9 @@ import typer
 from gnet_inspect.cli import options
 from gnet_inspect.errors import UsageError
 
+# Graphviz takes ten seconds for these, and four times as long for twice as many.
+MOST_BOXES = 2_000
+
 
 def diagram(
     model: options.Model,
@@ -75,6 +78,12 @@ def diagram(
     shape = options.read_input(spec, input_shape, batch, resize)
     graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
     drawing = drawing_of(graph, summarize(graph), Options(depth, only, collapse))
+    boxes = len(drawing.boxes())
+    if form != "dot" and boxes > MOST_BOXES:
+        raise UsageError(
+            f"expected a picture of at most {MOST_BOXES:,} boxes, got {boxes:,}, which would take minutes. "
+            "(draw less with --depth, --only or --collapse, or take --format dot)"
+        )
     seconds = _times(latency, graph.model, {node.name for node in graph.nodes}) if latency else {}
     dot = draw_dot(drawing, Style(direction, color, seconds, in_roboto=form in ("png", "pdf")))
     emit(dot if form == "dot" else draw_picture(dot, form), output)
