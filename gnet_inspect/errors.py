@@ -140,5 +140,5 @@ def some_of(texts: Iterable[str], shown: int = SHOWN) -> str:
     'a, b and 1 more'
     """
     texts = list(texts)
-    more = f" and {len(texts) - shown} more" if len(texts) > shown else ""
+    more = f" and {len(texts) - shown:,} more" if len(texts) > shown else ""
     return ", ".join(texts[:shown]) + more

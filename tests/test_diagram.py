@@ -51,15 +51,6 @@ def layout(model: str, **options: Any) -> dict[str, Any]:
     return found
 
 
-def frames_of(members: "tuple[Frame | Box, ...]") -> list[Frame]:
-    """All frames, outer ones first."""
-    found = []
-    for member in members:
-        if isinstance(member, Frame):
-            found += [member, *frames_of(member.members)]
-    return found
-
-
 # --- what is drawn ---
 
 
@@ -79,7 +70,7 @@ def test_every_layer_is_in_one_box(model: str, depth: str) -> None:
 def check_wires(graph: Graph, drawing: Drawing) -> None:
     """Every tensor between two boxes has a way of wires from the one to the other, through headers only."""
     box_of = {name: box.key for box in drawing.boxes() for name in box.layers}
-    headers = {frame.key for frame in frames_of(drawing.members)}
+    headers = {frame.key for frame in drawing.frames()}
     after: dict[str, set[str]] = {}
     for wire in drawing.wires:
         after.setdefault(wire.tail, set()).add(wire.head)
@@ -136,7 +127,7 @@ def test_normalisation_activation_and_dropout_fold_into_what_they_follow() -> No
 def test_an_opened_block_has_its_arguments_in_its_header_and_its_branches_inside() -> None:
     """The (c1, c2, c3, c4) of the paper, four branches that part at the header, and shapes on the wires."""
     _, drawing = drawn("googlenet", only="inception3a")
-    (frame,) = frames_of(drawing.members)
+    (frame,) = drawing.frames()
     assert frame.lines[0] == "inception3a: inception 64, 96-128, 16-32, 32"
     assert [box.lines[0].split(":")[0] for box in drawing.boxes()] == [
         *("branch1", "branch2.0", "branch2.1", "branch3.0", "branch3.1", "branch4.0", "branch4.1", "output")
@@ -157,12 +148,12 @@ def test_equal_blocks_behind_each_other_are_drawn_once_on_demand() -> None:
     """With their number and their sums, whether opened or not; the first, which differs, stays apart."""
     for depth in ("block", "layer"):
         _, drawing = drawn("resnet50", depth=depth, collapse=True)
-        said = [frame.lines for frame in frames_of(drawing.members)] + [box.lines for box in drawing.boxes()]
+        said = [frame.lines for frame in drawing.frames()] + [box.lines for box in drawing.boxes()]
         assert any(
             "layer3.1 to layer3.5" in " ".join(lines) and "5 x bottleneck 256, 1024" in " ".join(lines)
             for lines in said
         )
-        heads = {frame.key for frame in frames_of(drawing.members)} | {box.key for box in drawing.boxes()} | {"output"}
+        heads = {frame.key for frame in drawing.frames()} | {box.key for box in drawing.boxes()} | {"output"}
         assert {wire.head for wire in drawing.wires} <= heads
         order = {key: index for index, key in enumerate(["input", *_order(drawing.members), "output"])}
         assert all(order[wire.tail] < order[wire.head] for wire in drawing.wires)
@@ -182,7 +173,7 @@ def test_heads_are_drawn_in_training_mode() -> None:
     """Each a frame of its own, with an output of its own."""
     graph = build_graph(load_spec("googlenet"), mode="train")
     drawing = drawing_of(graph, summarize(graph), Options())
-    assert {"aux1", "aux2"} <= {frame.lines[0] for frame in frames_of(drawing.members)}
+    assert {"aux1", "aux2"} <= {frame.lines[0] for frame in drawing.frames()}
     assert {"output", "output aux1", "output aux2"} <= {wire.head for wire in drawing.wires}
 
 

@@ -6,7 +6,7 @@ Four verdicts: "agrees" (within the printed rounding), "close" (within 5 %), "er
 
 from collections.abc import Callable
 
-from gnet_inspect.analysis.depth import weight_layers
+from gnet_inspect.analysis.depth import depths, weight_layers
 from gnet_inspect.analysis.verification import AuditRow, AuditSource
 from gnet_inspect.errors import SpecError, nearest
 from gnet_inspect.graph import Graph, Node, build_graph
@@ -73,9 +73,8 @@ class _Auditor:
         # The places of the nodes of every layer, block and list, by its name.
         self._members: dict[str, list[int]] = {}
         for index, node in enumerate(whole.nodes):
-            parts = node.name.split(".")
-            for length in range(1, len(parts) + 1):
-                self._members.setdefault(".".join(parts[:length]), []).append(index)
+            for path in (*node.scopes(), node.name):
+                self._members.setdefault(path, []).append(index)
         self._nodes: dict[str, tuple[Node, ...]] = {}
 
     def rows(self) -> tuple[AuditRow, ...]:
@@ -172,8 +171,4 @@ def _params(node: Node, params_are: str) -> int:
 
 def _depth(nodes: list[Node]) -> int:
     """Weight layers on the longest path through these nodes."""
-    depths: dict[str, int] = {}
-    for node in nodes:
-        before = max((depths.get(name, 0) for name in node.inputs), default=0)
-        depths[node.name] = before + isinstance(node.op, WEIGHTED)
-    return max(depths.values())
+    return max(depths(nodes).values())

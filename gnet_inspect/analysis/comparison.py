@@ -12,6 +12,9 @@ from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
 from gnet_inspect.spec import Spec
 
+# Ratios of what is not known where nobody can count some layer.
+COUNTED = ("params", "macs", "flops", "param_bytes")
+
 
 class Ratios(Struct, frozen=True):
     """A model's totals over the baseline's; None where the baseline has nothing of it, or where nobody can count some
@@ -117,9 +120,6 @@ def _labels(variants: Sequence[str], names: Sequence[str]) -> list[str]:
         seen[label] += 1
         labels[index] = f"{label} #{seen[label]}" if times[label] > 1 else label
     return labels
-
-
-COUNTED = ("params", "macs", "flops", "param_bytes")
 
 
 def _ratios(summary: Summary, baseline: Summary) -> Ratios:

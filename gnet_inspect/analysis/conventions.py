@@ -271,7 +271,7 @@ def count_flops(graph: Graph) -> FlopCounts:
     (1498391752, 1504878688)
     """
     expect(graph, Graph, "a Graph (build_graph gives one)")
-    heads = _head_prefixes(graph)
+    heads = graph.head_prefixes
     rows: dict[tuple[str, bool], Counter[str]] = {}
     terms: Counter[tuple[str, str]] = Counter()
     for node in graph.nodes:
@@ -315,11 +315,6 @@ def _differences(terms: "Counter[tuple[str, str]]") -> list[FlopDifference]:
     return sorted(found, key=lambda item: (TOOLS.index(item.tool), -item.amount))
 
 
-def _head_prefixes(graph: Graph) -> tuple[str, ...]:
-    """What the names of a head's nodes start with."""
-    return tuple(f"{head.name}." for head in graph.heads)
-
-
 def _not_run(node: Node) -> Terms:
     """A head where a tool puts the module into eval mode, in which heads do not run."""
     return _terms("heads, which do not run in the eval mode it sets", -node.macs)
@@ -355,6 +350,6 @@ def _updated(norms: list[Node], totals: FlopTotals) -> str:
 
 def _averaged(graph: Graph, total: int) -> int:
     """What ptflops's pytorch backend prints for a batch that it sees as one."""
-    heads = _head_prefixes(graph)
+    heads = graph.head_prefixes
     patched = sum(amount for node in graph.nodes if not node.name.startswith(heads) for _, amount in _patched(node))
     return (total - patched) // graph.input_shape[0] + patched

@@ -1,12 +1,20 @@
 """How deep a network is."""
 
-from gnet_inspect.graph import INPUT, Graph
+from collections.abc import Iterable
+
+from gnet_inspect.graph import Graph, Node
 from gnet_inspect.ops import WEIGHTED
 
 
 def weight_layers(graph: Graph) -> int:
     """Convolutions and linear layers on the longest path to the output, as papers count ("22 layers deep")."""
-    depths = {INPUT: 0}
-    for node in graph.nodes:
-        depths[node.name] = max(depths[name] for name in node.inputs) + isinstance(node.op, WEIGHTED)
-    return depths[graph.output]
+    return depths(graph.nodes)[graph.output]
+
+
+def depths(nodes: Iterable[Node]) -> dict[str, int]:
+    """Weight layers on the longest path to each node, by its name; paths start at what is not among the nodes."""
+    found: dict[str, int] = {}
+    for node in nodes:
+        before = max((found.get(name, 0) for name in node.inputs), default=0)
+        found[node.name] = before + isinstance(node.op, WEIGHTED)
+    return found

@@ -96,20 +96,13 @@ def content_of(nodes: tuple[Node, ...], scope: str) -> Hashable:
 
 
 def _parts(graph: Graph) -> list[_Part]:
-    found: list[_Part] = []
+    return [_part(graph, stage.name, unit) for stage in graph.stages for unit in stage.units()]
 
-    def collect(group: Group, stage: str) -> None:
-        for child in group.children:
-            if isinstance(child, int):
-                found.append(_Part(stage, graph.nodes[child].name, (graph.nodes[child],)))
-            elif child.role == "block":
-                found.append(_Part(stage, child.name, tuple(graph.nodes[index] for index in child.nodes()), child))
-            else:
-                collect(child, stage)
 
-    for stage in graph.stages:
-        collect(stage, stage.name)
-    return found
+def _part(graph: Graph, stage: str, unit: Group | int) -> _Part:
+    if isinstance(unit, int):
+        return _Part(stage, graph.nodes[unit].name, (graph.nodes[unit],))
+    return _Part(stage, unit.name, tuple(graph.nodes[index] for index in unit.nodes()), unit)
 
 
 class _Pair(NamedTuple):

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Totals, summarize
 from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import Spec, catalogue, parse_spec, spec_text
-from gnet_inspect.spec.catalogue import specs_folder
+from gnet_inspect.spec import Spec, catalogue, parse_spec
+from gnet_inspect.spec.catalogue import built_in_text, specs_folder
 
 # The kept totals lie beside the specs.
 KEPT = "catalogue.json"
@@ -84,7 +84,7 @@ def keep_catalogue() -> str:
     """The text of specs/catalogue.json, computed anew."""
     records = {}
     for name in catalogue():
-        text, file = spec_text(name)
+        text, file = built_in_text(name)
         records[name] = KeptModel(_digest(text), _listed(parse_spec(text, file)))
     lines = (
         f"{msgspec.json.encode(name).decode()}: {msgspec.json.encode(record).decode()}"
@@ -120,7 +120,7 @@ def _kept() -> dict[str, KeptModel]:
 
 
 def _known(name: str, kept: dict[str, KeptModel]) -> ListedModel:
-    text, file = spec_text(name)
+    text, file = built_in_text(name)
     record = kept.get(name)
     if record is not None and record.digest == _digest(text):
         return record.listed

@@ -18,9 +18,9 @@ class LoadedWeights(Struct, frozen=True):
 
     Names are the network's own, without the prefixes that torch.compile and DataParallel add. `loaded` were copied;
     `left` are those of the file or the module left alone on purpose, and `parts` what was named for that, of which some
-    may have no tensors; `untracked` are BatchNorm's counters that the file
-    lacks because it was written before there were any. The other three are empty after a strict load: `missing` are in
-    the module only, `unexpected` in the file only, `mismatched` in both and different. `notes` say what else was done.
+    may have no tensors; `untracked` are BatchNorm's counters that the file lacks because it was written before there
+    were any. The other three are empty after a strict load: `missing` are in the module only, `unexpected` in the file
+    only, `mismatched` in both and different. `notes` say what else was done.
     """
 
     path: str

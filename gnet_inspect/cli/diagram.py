@@ -61,8 +61,6 @@ def diagram(
     """
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import emit
-    from gnet_inspect.graph import MODES, build_graph
-    from gnet_inspect.graph.overrides import parse_overrides
     from gnet_inspect.views.diagram import DEPTHS, Options, drawing_of
     from gnet_inspect.views.dot import COLORS, DIRECTIONS, Style, draw_dot
     from gnet_inspect.views.picture import draw_picture
@@ -71,12 +69,9 @@ def diagram(
     options.one_of("--depth", depth, DEPTHS)
     options.one_of("--direction", direction, DIRECTIONS)
     options.one_of("--color", color, COLORS)
-    options.one_of("--mode", mode, MODES)
     if (color == "time") != (latency is not None):
         raise UsageError("--color time needs measured times, and --latency FILE gives them: give both or neither")
-    spec = options.read_model(model)
-    shape = options.read_input(spec, input_shape, batch, resize)
-    graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
+    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
     drawing = drawing_of(graph, summarize(graph), Options(depth, only, collapse))
     boxes = len(drawing.boxes())
     if form != "dot" and boxes > MOST_BOXES:

@@ -22,14 +22,9 @@ def flops(
     """
     from gnet_inspect.analysis.conventions import count_flops
     from gnet_inspect.cli.output import FORMATS, emit_result
-    from gnet_inspect.graph import MODES, build_graph
-    from gnet_inspect.graph.overrides import parse_overrides
     from gnet_inspect.views.flops import flops_grid, flops_rows
 
     options.one_of("--format", style, FORMATS)
-    options.one_of("--mode", mode, MODES)
-    spec = options.read_model(model)
-    shape = options.read_input(spec, input_shape, batch, resize)
-    graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
+    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
     result = count_flops(graph)
     emit_result(result, style, output, lambda: flops_grid(result), lambda: flops_rows(result))

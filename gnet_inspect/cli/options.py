@@ -11,6 +11,7 @@ from gnet_inspect.units import dimensions
 
 # What reads specs is imported when a command runs: --help and completion start without it.
 if TYPE_CHECKING:
+    from gnet_inspect.graph import Graph
     from gnet_inspect.spec import Spec
 
 
@@ -105,6 +106,19 @@ def read_input(spec: "Spec", text: str | None, batch: int | None, resize: bool =
     if batch is not None and batch != shape[0]:
         raise UsageError(f"--input {text} has a batch of {shape[0]}, --batch says {batch}. (give one of them)")
     return shape
+
+
+def read_graph(
+    model: str, input_shape: str | None, batch: int | None, mode: str, edits: list[str] | None, resize: bool
+) -> "tuple[Spec, Graph]":
+    """The spec of MODEL, and its graph at the input, in the mode and with the edits that the flags ask for."""
+    from gnet_inspect.graph import MODES, build_graph
+    from gnet_inspect.graph.overrides import parse_overrides
+
+    one_of("--mode", mode, MODES)
+    spec = read_model(model)
+    shape = read_input(spec, input_shape, batch, resize)
+    return spec, build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
 
 
 def positive(flag: str, value: int | None) -> None:

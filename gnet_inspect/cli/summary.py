@@ -50,13 +50,10 @@ def summary(
     """
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import FORMATS, emit_result, say
-    from gnet_inspect.graph import MODES, build_graph
-    from gnet_inspect.graph.overrides import parse_overrides
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.summary import DEPTHS, Selection, check_columns, matches, summary_grid, summary_rows
 
     options.one_of("--format", style, FORMATS)
-    options.one_of("--mode", mode, MODES)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
     options.positive("--top", top)
     selection = Selection(
@@ -67,9 +64,7 @@ def summary(
         top=top,
     )
     check_columns(selection)
-    spec = options.read_model(model)
-    shape = options.read_input(spec, input_shape, batch, resize)
-    graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
+    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
     result = summarize(graph, dtype)
     emit_result(
         result,

@@ -39,15 +39,10 @@ def verify(
     from gnet_inspect.analysis.summary import SCHEMA_VERSION
     from gnet_inspect.analysis.verification import Verification
     from gnet_inspect.cli.output import FORMATS, emit_result, say
-    from gnet_inspect.graph import MODES, build_graph
-    from gnet_inspect.graph.overrides import parse_overrides
     from gnet_inspect.views.verification import verification_grid, verification_rows
 
     options.one_of("--format", style, FORMATS)
-    options.one_of("--mode", mode, MODES)
-    spec = options.read_model(model)
-    shape = options.read_input(spec, input_shape, batch, resize)
-    graph = build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
+    spec, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
     figures = audit(spec)
     checks = [] if published else _checks(graph)
     ok = all(check.ok is not False for check in checks) and all(row.verdict != "disagrees" for row in figures)

@@ -4,6 +4,7 @@ Node is a msgspec.Struct because a network may have 100,000 of them and a Struct
 microsecond.
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import Struct
@@ -32,6 +33,11 @@ class Node(Struct, frozen=True):
     stage: str
     block: str | None
     buffers: int = 0
+
+    def scopes(self) -> list[str]:
+        """The paths of the scopes it lies in, outermost first: "a" and "a.b" for a node "a.b.c"."""
+        parts = self.name.split(".")[:-1]
+        return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
 
 
 class BlockArgument(Struct, frozen=True):
@@ -71,6 +77,14 @@ class Group(Struct, frozen=True):
     def describe(self) -> str:
         """A block with its arguments: "inception 64, 96-128, 16-32, 32"."""
         return f"{self.kind} {', '.join(filter(None, (item.describe() for item in self.arguments)))}".strip()
+
+    def units(self) -> Iterator["Group | int"]:
+        """The outermost blocks below and the nodes outside them, in order."""
+        for child in self.children:
+            if isinstance(child, Group) and child.role != "block":
+                yield from child.units()
+            else:
+                yield child
 
     def nodes(self) -> list[int]:
         """The indices of all nodes below, in order."""
@@ -112,6 +126,11 @@ class Graph(Struct, frozen=True):
     def variant(self) -> str:
         """The model's name with the edits that were made to it."""
         return " ".join([self.model, *self.overrides])
+
+    @property
+    def head_prefixes(self) -> tuple[str, ...]:
+        """What the names of the nodes in its heads start with."""
+        return tuple(f"{head.name}." for head in self.heads)
 
     def _repr_svg_(self) -> str | None:
         """The diagram, as the last line of a notebook's cell shows it; None where Graphviz is missing."""

@@ -111,7 +111,7 @@ def build_module(
         made: set[str] = set()
         for node in graph.nodes:
             # A scope comes right before its first layer, so that the state dict is in execution order.
-            for path in planner.scopes_of(node.name):
+            for path in node.scopes():
                 if path not in made:
                     made.add(path)
                     plan = planner.scope(path)

@@ -44,7 +44,7 @@ class Planner:
         # Outer scopes first, each with its nodes.
         self.scopes: dict[str, list[Node]] = {}
         for node in graph.nodes:
-            for path in self.scopes_of(node.name):
+            for path in node.scopes():
                 self.scopes.setdefault(path, []).append(node)
         self._place = {node.name: index for index, node in enumerate(graph.nodes)}
         self._readers: dict[str, list[str]] = {}
@@ -54,18 +54,11 @@ class Planner:
         self._kept = {graph.output, *(head.output for head in graph.heads)}
         self._sources = {path: self._source(path, nodes) for path, nodes in self.scopes.items()}
 
-    @staticmethod
-    def scopes_of(name: str) -> list[str]:
-        """The paths of the scopes a layer lies in, outermost first."""
-        parts = name.split(".")[:-1]
-        return [".".join(parts[:length]) for length in range(1, len(parts) + 1)]
-
     def network(self, heads: bool) -> Plan:
         """The plan of the whole network, with its heads or without; the main output comes first."""
         nodes: Sequence[Node] = self.graph.nodes
         if not heads:
-            prefixes = tuple(f"{head.name}." for head in self.graph.heads)
-            nodes = [node for node in nodes if not node.name.startswith(prefixes)]
+            nodes = [node for node in nodes if not node.name.startswith(self.graph.head_prefixes)]
         outputs = [self.graph.output, *(head.output for head in self.graph.heads if heads)]
         return _with_slots(list(self._calls(nodes, "")), INPUT, outputs)
 

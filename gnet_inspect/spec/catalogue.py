@@ -30,7 +30,7 @@ def spec_text(model: str | os.PathLike[str]) -> tuple[bytes, str]:
     # A file's name may hold bytes that are no text.
     shown = name.encode("utf-8", "backslashreplace").decode()
     if name in catalogue():
-        return (specs_folder() / f"{name}.yaml").read_bytes(), f"{name}.yaml"
+        return built_in_text(name)
     path = Path(name)
     try:
         with path.open("rb") as file:
@@ -45,6 +45,11 @@ def spec_text(model: str | os.PathLike[str]) -> tuple[bytes, str]:
     if name.endswith(ENDINGS) or os.path.dirname(name):
         raise UsageError(f"expected a spec file, got {name!r}, which does not exist")
     raise UsageError(f"expected a built-in model or a spec file, got {name!r}: {nearest(name, catalogue())}")
+
+
+def built_in_text(name: str) -> tuple[bytes, str]:
+    """`spec_text` of a name that `catalogue` gave."""
+    return (specs_folder() / f"{name}.yaml").read_bytes(), f"{name}.yaml"
 
 
 def load_spec(model: str | os.PathLike[str]) -> Spec:

@@ -68,15 +68,18 @@ class Drawing(Struct, frozen=True):
 
     def boxes(self) -> list[Box]:
         """All boxes, in execution order."""
-        return [box for member in self.members for box in _boxes_of(member)]
+        return [member for member in _drawn(self.members) if isinstance(member, Box)]
+
+    def frames(self) -> list[Frame]:
+        """All frames, outer ones first."""
+        return [member for member in _drawn(self.members) if isinstance(member, Frame)]
 
 
-def _boxes_of(member: Frame | Box) -> Iterator[Box]:
-    if isinstance(member, Box):
+def _drawn(members: tuple[Frame | Box, ...]) -> Iterator[Frame | Box]:
+    for member in members:
         yield member
-    else:
-        for inner in member.members:
-            yield from _boxes_of(inner)
+        if isinstance(member, Frame):
+            yield from _drawn(member.members)
 
 
 class Options(NamedTuple):
@@ -89,11 +92,11 @@ class Options(NamedTuple):
 
 def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
     """The diagram of a graph. Raises UsageError for an `only` that names no block, stage or head of it."""
-    maker = _Maker(graph, summary, options)
+    shown = _find(graph, options.only) if options.only is not None else None
+    maker = _Maker(graph, summary, options, shown)
     members = maker.members_of_graph()
     wires = maker.wires(members)
     totals = summary.totals
-    shown = _find(graph, options.only) if options.only is not None else None
     size = f"{count(totals.params)} params, {count(totals.macs)} MACs"
     if shown is not None:
         size = f"{_named(shown)} alone: {_figures(maker.layers(shown.nodes()))} of {size}"
@@ -135,22 +138,25 @@ def _figures(layers: Sequence[LayerSummary]) -> str:
 class _Maker:
     """Makes the boxes of one graph, and knows afterwards in which box every node is."""
 
-    def __init__(self, graph: Graph, summary: Summary, options: Options) -> None:
-        self.graph, self.summary, self.options = graph, summary, options
-        self.depth = "layer" if options.only is not None else options.depth
+    def __init__(self, graph: Graph, summary: Summary, options: Options, shown: Group | None) -> None:
+        self.graph, self.summary, self.options, self.shown = graph, summary, options, shown
+        self.depth = "layer" if shown is not None else options.depth
         self.box_of: dict[str, str] = {}
         # Which copy of a run of equal blocks a node lies in, where the run is drawn once.
         self.copy_of: dict[str, tuple[str, int]] = {}
         self.hosts = self._fold()
+        self.folded: dict[int, list[int]] = {}
+        for index, host in self.hosts.items():
+            if index != host:
+                self.folded.setdefault(host, []).append(index)
         self._made = 0
 
     def layers(self, indices: Sequence[int]) -> list[LayerSummary]:
         return [self.summary.layers[index] for index in indices]
 
     def members_of_graph(self) -> tuple[Frame | Box, ...]:
-        if self.options.only is not None:
-            group = _find(self.graph, self.options.only)
-            return (self._frame(group, ""),)
+        if self.shown is not None:
+            return (self._frame(self.shown, ""),)
         if self.depth == "stage":
             return tuple(self._group_box(stage, printable(stage.name)) for stage in self.graph.stages)
         return tuple(self._frame(stage, "") for stage in self.graph.stages)
@@ -232,7 +238,7 @@ class _Maker:
 
     def _layer_box(self, index: int, scope: str, name: str | None = None) -> Box:
         node = self.graph.nodes[index]
-        folded = [other for other, host in self.hosts.items() if host == index and other != index]
+        folded = self.folded.get(index, [])
         layers = self.layers([index, *folded])
         described = node.op.describe()
         if node.op.kind == "concat":

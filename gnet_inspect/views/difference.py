@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from gnet_inspect.analysis.comparison import Comparison
 from gnet_inspect.analysis.difference import Change
+from gnet_inspect.errors import some_of
 from gnet_inspect.units import Unit, column_unit, dimensions, in_unit
 from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.summary import CONVENTION
@@ -142,12 +143,11 @@ def _below(comparison: Comparison, changes: tuple[Change, ...]) -> Iterator[str]
     if tally["affected"]:
         yield "affected (.): the same layers, whose numbers or shapes follow from what comes before them"
     if tally["renamed"]:
-        names = [f"{change.was} -> {change.name}" for change in changes if change.status == "renamed"]
-        more = f" and {len(names) - MOST_RENAMED:,} more" if len(names) > MOST_RENAMED else ""
-        yield f"other names, so other keys in a state dict: {', '.join(names[:MOST_RENAMED])}{more}"
+        names = (f"{change.was} -> {change.name}" for change in changes if change.status == "renamed")
+        yield f"other names, so other keys in a state dict: {some_of(names, MOST_RENAMED)}"
     stages = dict.fromkeys(f"{change.stage_was} -> {change.stage}" for change in changes if change.stage_was)
     if stages:
-        yield f"other stages: {', '.join(list(stages)[:MOST_RENAMED])}"
+        yield f"other stages: {some_of(stages, MOST_RENAMED)}"
     for model in (before, after):
         if model.unknown:
             yield f"{model.label}: {unknown_names(model.unknown)}"

@@ -91,14 +91,13 @@ def draw_dot(drawing: Drawing, style: Style) -> str:
             "arrowsize": "0.7",
         },
     )
-    pills = sorted({end for wire in drawing.wires for end in (wire.tail, wire.head)} - _keys(drawing.members))
-    for pill in pills:
-        dot.node(
-            pill, painter.label(pill, MOST_TEXT), shape="plaintext", style="", tooltip=painter.label(pill, MOST_TEXT)
-        )
+    headers = {frame.key for frame in drawing.frames()}
+    ends = {end for wire in drawing.wires for end in (wire.tail, wire.head)}
+    for pill in sorted(ends - headers - {box.key for box in drawing.boxes()}):
+        said = painter.label(pill, MOST_TEXT)
+        dot.node(pill, said, shape="plaintext", style="", tooltip=said)
     for member in drawing.members:
         painter.paint(dot, member)
-    headers = {key for key, box in painter.keys.items() if isinstance(box, Frame)}
     for wire in drawing.wires:
         said = painter.label(wire.tooltip, MOST_TOOLTIP)
         # The space keeps the label off the wire.
@@ -114,23 +113,16 @@ def draw_dot(drawing: Drawing, style: Style) -> str:
     return source
 
 
-def _keys(members: "tuple[Frame | Box, ...]") -> set[str]:
-    found = set()
-    for member in members:
-        found.add(member.key)
-        if isinstance(member, Frame):
-            found |= _keys(member.members)
-    return found
-
-
 class _Painter:
-    """Knows the colours of one drawing."""
+    """Knows the colours of one drawing, and where its wires lead."""
 
     def __init__(self, drawing: Drawing, style: Style) -> None:
         self.drawing, self.style = drawing, style
         self.boxes = drawing.boxes()
         self.most = max((self._value(box) for box in self.boxes), default=0)
-        self.keys: dict[str, Frame | Box] = {}
+        self.heads: dict[str, list[str]] = {}
+        for wire in drawing.wires:
+            self.heads.setdefault(wire.tail, []).append(wire.head)
 
     def line(self, text: str, most: int) -> str:
         """Free text as one line that is safe to draw."""
@@ -148,7 +140,6 @@ class _Painter:
         return html_escape(self.line(text, MOST_HEADING)).replace("\\", "\\\\")
 
     def paint(self, dot: graphviz.Digraph, member: "Frame | Box") -> None:
-        self.keys[member.key] = member
         if isinstance(member, Box):
             dot.node(
                 member.key,
@@ -178,7 +169,7 @@ class _Painter:
         """The first boxes of a frame's branches side by side."""
         joints = {box.key for box in frame.members if isinstance(box, Box) and box.kind in JOINTS}
         own = {box.key for box in frame.members if isinstance(box, Box)} - joints
-        firsts = [wire.head for wire in self.drawing.wires if wire.tail == frame.key and wire.head in own]
+        firsts = [head for head in self.heads.get(frame.key, ()) if head in own]
         if len(firsts) > 1:
             with dot.subgraph() as level:
                 level.attr(rank="same")

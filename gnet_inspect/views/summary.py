@@ -167,7 +167,7 @@ class _RowMaker:
         for stage in self.stages:
             rows.append(self._group(stage, 0, stage.name))
             if depth == "block":
-                rows.extend(self._item(item, 1) for item in _units(stage))
+                rows.extend(self._item(item, 1) for item in stage.units())
             elif depth == "layer":
                 self._add_children(rows, stage, 1)
         return rows
@@ -187,7 +187,7 @@ class _RowMaker:
             if selection.depth == "stage":
                 items.append(stage)
             else:
-                items.extend(_units(stage) if selection.depth == "block" else stage.nodes())
+                items.extend(stage.units() if selection.depth == "block" else stage.nodes())
         rows = [self._item(item, 0) for item in items]
         chosen = [row for row in rows if _matches(row, selection.pattern)]
         if selection.sort:
@@ -249,15 +249,6 @@ def _shown_children(parent: Group) -> Iterable[tuple[Group | int, bool]]:
             yield (child.children[0], True) if len(child.children) == 1 else (child, True)
         else:
             yield child, False
-
-
-def _units(group: Group) -> Iterable[Group | int]:
-    """What depth "block" shows: outermost blocks, and the layers outside them."""
-    for child in group.children:
-        if isinstance(child, Group) and child.role != "block":
-            yield from _units(child)
-        else:
-            yield child
 
 
 def _label(name: str, parent: Group) -> str:

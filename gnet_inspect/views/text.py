@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gnet_inspect.errors import printable
+from gnet_inspect.errors import printable, some_of
 
 if TYPE_CHECKING:
     from gnet_inspect.analysis.summary import Coverage
@@ -67,5 +67,4 @@ def unknown_names(names: Sequence[str]) -> str:
     >>> unknown_names(["a", "b"])
     'nobody can count a, b'
     """
-    more = f" and {len(names) - 8:,} more" if len(names) > 8 else ""
-    return f"nobody can count {', '.join(names[:8])}{more}"
+    return f"nobody can count {some_of(names, 8)}"
