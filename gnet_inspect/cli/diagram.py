@@ -54,8 +54,8 @@ def diagram(
 ) -> None:
     """Draw a network: stages, blocks and branches, with shapes, parameters and MACs.
 
-    At depth layer BatchNorm, activations and dropout are drawn in the layer they follow. An svg has the exact figures
-    as tooltips, and its text can be searched.
+    BatchNorm, activations and dropout are drawn in the layer they follow. An svg has the exact figures as tooltips, and
+    its text can be searched.
 
     Example: gnet-inspect diagram googlenet --depth layer -o googlenet.svg
     """

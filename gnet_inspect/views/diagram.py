@@ -1,6 +1,6 @@
 """Graph -> Drawing: the boxes, frames and wires of a diagram as plain data, whatever draws them.
 
-At depth "layer" BatchNorm, activations and dropout fold into the layer they follow, and a block that is one box then is
+BatchNorm, activations and dropout fold into the layer they follow, and at depth "layer" a block that then is one box is
 drawn as that box: a diagram shows what one would sketch, and its tooltips hold the exact figures.
 """
 
