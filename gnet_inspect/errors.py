@@ -58,6 +58,8 @@ class MissingError(GnetError):
 
 # What modules and verification need; the extra `torch` is the same list.
 INSTALL_TORCH = "pip install torch torchinfo fvcore psutil safetensors"
+# What reports need; the extra `report` is the same list.
+INSTALL_REPORT = "pip install Jinja2 vl-convert-python"
 
 
 def expect(value: object, kind: type | tuple[type, ...], words: str) -> None:

@@ -25,6 +25,7 @@ from gnet_inspect.views.diagram import DEPTHS, Box, Drawing, Frame, Options, dra
 from gnet_inspect.views.dot import CLASSES, COLORS, FONT_SIZE, INK, ROBOTO, STEPS, Style, draw_dot
 from gnet_inspect.views.picture import PICTURES, draw_picture
 from tests.conftest import Run
+from tests.drawing import HOSTILE, contrast
 from tests.specs import HEADER
 from tests.strategies import specs, to_yaml
 
@@ -272,25 +273,8 @@ def test_colours_are_shares_of_the_most(color: str) -> None:
 
 def test_every_colour_leaves_its_text_legible() -> None:
     """A contrast of at least 4.5 to the ink, WCAG's AA."""
-
-    def luminance(fill: str) -> float:
-        parts = [int(fill[index : index + 2], 16) / 255 for index in (1, 3, 5)]
-        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
-        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
     for fill in (*STEPS, *(fill for fill, _ in CLASSES.values())):
-        assert (luminance(fill) + 0.05) / (luminance(INK) + 0.05) >= 4.5, fill
-
-
-HOSTILE = """
-name: "a\\"><script>alert(1)</script>{|}<b>\\\\N\\\\G\\\\n"
-title: "\\u05e9\\u05dc\\u05d5\\u05dd \\u202e evil \\U0001F600 <TABLE> \\\\G &amp; \\u00e9 \\u00df"
-input: [3, 8, 8]
-stages:
-  "<b>stage</b>|{x}\\\\l \\n new": {a: {Conv2d: {out_channels: 2, kernel_size: 3}}}
-  ? "%s"
-  : {b: Tanh}
-"""
+        assert contrast(fill, INK) >= 4.5, fill
 
 
 @pytest.mark.parametrize("style", ["dot", "svg", "png", "pdf"])
@@ -405,8 +389,8 @@ def test_times_are_read_from_a_saved_measurement(run: Run, tmp_path: Path) -> No
     assert "up to 20 us" in dot
     assert f'fillcolor="{STEPS[-1]}"' in dot
     for record, message in (
-        ({"results": [{"model": "nin", "layers": layers}]}, "expected a result of lenet5 with"),
-        ({"results": [{"model": "lenet5", "layers": [{"name": "x", "median_s": 1}]}]}, "times `x`, which lenet5"),
+        ({"results": [{"model": "nin", "layers": layers}]}, "expected a result of `lenet5` in"),
+        ({"results": [{"model": "lenet5", "layers": [{"name": "x", "median_s": 1}]}]}, "times `x`, which `lenet5`"),
         ([], "expected a file that `latency --save` wrote"),
     ):
         path.write_text(json.dumps(record))

@@ -65,6 +65,7 @@ OUTPUTS = {
     "help.txt": ["--help"],
     "help_summary.txt": ["summary", "--help"],
     "help_compare.txt": ["compare", "--help"],
+    "help_report.txt": ["report", "--help"],
 }
 
 

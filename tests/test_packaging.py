@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from gnet_inspect.errors import INSTALL_TORCH
+from gnet_inspect.errors import INSTALL_REPORT, INSTALL_TORCH
 from gnet_inspect.spec import catalogue
 
 ROOT = Path(__file__).parent.parent
@@ -32,6 +32,8 @@ def test_the_wheel_holds_the_specs_and_nothing_of_the_workshop(wheel: Path) -> N
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"gnet_inspect/specs/{model}.yaml" for model in catalogue()} <= set(names)
     assert "gnet_inspect/py.typed" in names
+    templates = "gnet_inspect/views/report/templates/"
+    assert {f"{templates}report.{kind}" for kind in ("html", "css", "js")} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"gnet_inspect"}
 
@@ -60,6 +62,8 @@ def test_the_wheel_works_without_torch_in_an_empty_environment(wheel: Path, tmp_
     assert "missing" in command("doctor").stdout
     verified = command("verify", "googlenet")
     assert (verified.returncode, "torch is not installed" in verified.stderr) == (3, True)
+    reported = command("report", "googlenet")
+    assert (reported.returncode, f"Install it with: {INSTALL_REPORT}" in reported.stderr) == (3, True)
     code = "from gnet_inspect import build_module; build_module(None)"
     api = subprocess.run([python, "-c", code], cwd=tmp_path, env=clean, capture_output=True, text=True, check=False)
     assert f"build_module needs torch, which is not installed. Install it with: {INSTALL_TORCH}" in api.stderr

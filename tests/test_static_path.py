@@ -1,5 +1,6 @@
 """The static path imports no torch, and this test can fail."""
 
+import os
 import subprocess
 import sys
 
@@ -21,6 +22,7 @@ COMMANDS = (
     ["schema"],
     ["verify", "googlenet", "--published"],
     ["diagram", "googlenet"],
+    ["report", "lenet5", "-o", os.devnull],
     ["--help"],
 )
 

@@ -83,6 +83,13 @@ def compare_models(
         raise UsageError(f"expected two models for a diff, got {len(variants)}")
     if len({graph.mode for _, graph in variants}) > 1:
         raise UsageError("expected graphs of one mode to compare, got eval and train")
+    return side_by_side(variants, dtype, names, diff=diff)
+
+
+def side_by_side(
+    variants: Sequence[tuple[Spec, Graph]], dtype: str, names: Sequence[str] | None = None, *, diff: bool = False
+) -> Comparison:
+    """The same of any number of models, one alone too, whose graphs are known to fit."""
     summaries = [summarize(graph, dtype) for _, graph in variants]
     labels = _labels([graph.variant for _, graph in variants], names or [spec.file for spec, _ in variants])
     models = tuple(

@@ -1,12 +1,12 @@
-"""Peak activation memory by liveness."""
+"""Activation memory over the execution order, by liveness."""
 
 from math import prod
 
 from gnet_inspect.graph import INPUT, Graph
 
 
-def peak_activation_bytes(graph: Graph, element_bytes: int) -> tuple[int, str]:
-    """(the largest sum of live tensors in bytes, the node at which it is reached).
+def live_activation_bytes(graph: Graph, element_bytes: int) -> list[int]:
+    """The bytes of all live tensors while each node runs, in execution order.
 
     A tensor lives from the node that makes it to the last node that reads it; the network's input lives to its last
     reader, its outputs to the end. While a node runs, its inputs and its output are alive together. Views (Flatten,
@@ -19,24 +19,32 @@ def peak_activation_bytes(graph: Graph, element_bytes: int) -> tuple[int, str]:
             last_use[storage[name]] = index
     for name in (graph.output, *(head.output for head in graph.heads)):
         last_use[storage[name]] = len(graph.nodes)
-
-    sizes = {INPUT: prod(graph.input_shape) * element_bytes}
-    live = peak = sizes[INPUT]
-    where = INPUT
     dying: dict[int, list[str]] = {}
     for name, index in last_use.items():
         dying.setdefault(index, []).append(name)
+
+    sizes = {INPUT: prod(graph.input_shape) * element_bytes}
+    live = sizes[INPUT]
+    moments = []
     for index, node in enumerate(graph.nodes):
-        if storage[node.name] == node.name:
+        made = storage[node.name] == node.name
+        if made:
             sizes[node.name] = prod(node.output_shape) * element_bytes
             live += sizes[node.name]
-            if live > peak:
-                peak, where = live, node.name
-            if last_use[node.name] < 0:
-                live -= sizes[node.name]
+        moments.append(live)
+        if made and last_use[node.name] < 0:
+            live -= sizes[node.name]
         for name in dying.get(index, ()):
             live -= sizes[name]
-    return peak, where
+    return moments
+
+
+def peak_activation_bytes(graph: Graph, element_bytes: int) -> tuple[int, str]:
+    """(the largest sum of live tensors in bytes, the first node at which it is reached)."""
+    moments = live_activation_bytes(graph, element_bytes)
+    before = prod(graph.input_shape) * element_bytes
+    peak = max(moments, default=before)
+    return (peak, graph.nodes[moments.index(peak)].name) if peak > before else (before, INPUT)
 
 
 def _storages(graph: Graph) -> dict[str, str]:

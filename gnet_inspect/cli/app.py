@@ -13,6 +13,7 @@ COMMANDS = {
     "compare": "compare",
     "flops": "flops",
     "diagram": "diagram",
+    "report": "report",
     "list": "list_models",
     "show": "show",
     "validate": "validate",

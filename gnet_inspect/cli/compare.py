@@ -1,15 +1,11 @@
 """`gnet-inspect compare`: models side by side, or how one differs from another."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from gnet_inspect.cli import options
 from gnet_inspect.errors import UsageError
-
-if TYPE_CHECKING:
-    from gnet_inspect.graph import Graph
-    from gnet_inspect.spec import Spec
 
 BASELINE = "googlenet"
 
@@ -63,19 +59,17 @@ def compare(
     """
     from gnet_inspect.analysis.comparison import compare_models
     from gnet_inspect.cli.output import FORMATS, emit_result
-    from gnet_inspect.graph import MODES
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.comparison import comparison_grids, comparison_rows
     from gnet_inspect.views.difference import DEPTHS, difference_grid, difference_rows
 
     options.one_of("--format", style, FORMATS)
-    options.one_of("--mode", mode, MODES)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
     opened = options.one_of("--depth", depth or "block", DEPTHS)
     if depth is not None and not diff:
         raise UsageError("--depth says how far --diff opens, and there is no --diff")
     names = _named(models, bool(edits))
-    variants = _variants(names, (input_shape, batch), mode, resize, edits or [])
+    variants = options.read_variants(names, input_shape, batch, mode, edits, resize)
     result = compare_models(variants, dtype, diff=diff, names=names)
     if diff:
         emit_result(result, style, output, lambda: difference_grid(result, opened), lambda: difference_rows(result))
@@ -85,8 +79,7 @@ def compare(
 
 def _named(models: list[str], edited: bool) -> list[str]:
     """The models to compare, by the names they are given by: the baseline is put before one alone."""
-    if models.count("-") > 1:
-        raise UsageError("expected one spec on standard input, got `-` twice")
+    options.one_stdin(models)
     if edited:
         if len(models) > 1:
             raise UsageError(f"--set: expected one model to compare with itself, edited, got {len(models)} models")
@@ -94,20 +87,3 @@ def _named(models: list[str], edited: bool) -> list[str]:
     if models == [BASELINE]:
         raise UsageError(f"expected another model to compare {BASELINE} with. (gnet-inspect list shows them)")
     return models if len(models) > 1 else [BASELINE, *models]
-
-
-def _variants(
-    names: list[str], size: tuple[str | None, int | None], mode: str, resize: bool, edits: list[str]
-) -> "list[tuple[Spec, Graph]]":
-    """Each model at the input that was asked for; the last one edited."""
-    from gnet_inspect.graph import build_graph
-    from gnet_inspect.graph.overrides import parse_overrides
-
-    specs = {name: options.read_model(name) for name in dict.fromkeys(names)}
-    overrides = parse_overrides(edits)
-    variants = []
-    for index, name in enumerate(names):
-        shape = options.read_input(specs[name], *size, resize)
-        edited = overrides if index == len(names) - 1 else {}
-        variants.append((specs[name], build_graph(specs[name], shape, overrides=edited, mode=mode, resize=resize)))
-    return variants

@@ -1,15 +1,15 @@
 """`gnet-inspect diagram`: a network as Graphviz draws it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gnet_inspect.cli import options
 from gnet_inspect.errors import UsageError
 
-# Graphviz takes ten seconds for these, and four times as long for twice as many.
-MOST_BOXES = 2_000
+if TYPE_CHECKING:
+    from gnet_inspect.graph import Graph
 
 
 def diagram(
@@ -61,7 +61,7 @@ def diagram(
     """
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import emit
-    from gnet_inspect.views.diagram import DEPTHS, Options, drawing_of
+    from gnet_inspect.views.diagram import DEPTHS, MOST_BOXES, Options, drawing_of
     from gnet_inspect.views.dot import COLORS, DIRECTIONS, Style, draw_dot
     from gnet_inspect.views.picture import draw_picture
 
@@ -79,7 +79,7 @@ def diagram(
             f"expected a picture of at most {MOST_BOXES:,} boxes, got {boxes:,}, which would take minutes. "
             "(draw less with --depth, --only or --collapse, or take --format dot)"
         )
-    seconds = _times(latency, graph.model, {node.name for node in graph.nodes}) if latency else {}
+    seconds = _times(latency, graph) if latency else {}
     dot = draw_dot(drawing, Style(direction, color, seconds, in_roboto=form in ("png", "pdf")))
     emit(dot if form == "dot" else draw_picture(dot, form), output)
 
@@ -101,25 +101,13 @@ def _format(style: str | None, output: Path | None) -> str:
     return ending
 
 
-def _times(path: Path, model: str, known: set[str]) -> dict[str, float]:
+def _times(path: Path, graph: "Graph") -> dict[str, float]:
     """Seconds by layer, of the first result of this model that has them, in a file that `latency --save` wrote."""
-    import msgspec
+    from gnet_inspect.analysis.timing import check_measured, read_record
 
-    try:
-        record = msgspec.json.decode(path.read_bytes())
-        layers = next(
-            result["layers"] for result in record["results"] if result["model"] == model and result.get("layers")
-        )
-        seconds = {layer["name"]: float(layer["median_s"]) for layer in layers}
-    except OSError as error:
-        raise UsageError(f"--latency: cannot read {str(path)!r}: {error.strerror}") from None
-    except StopIteration:
-        raise UsageError(
-            f"--latency: expected a result of {model} with its layers in {str(path)!r}, got none"
-        ) from None
-    except (msgspec.DecodeError, LookupError, TypeError, ValueError):
-        raise UsageError(f"--latency: expected a file that `latency --save` wrote, got {str(path)!r}") from None
-    strangers = sorted(set(seconds) - known)
-    if strangers:
-        raise UsageError(f"--latency: {str(path)!r} times `{strangers[0]}`, which {model} does not have")
-    return seconds
+    record = read_record(path)
+    check_measured(record, [graph], path)
+    timed = [result.layers for result in record.results if result.model == graph.variant and result.layers]
+    if not timed:
+        raise UsageError(f"--latency: expected a result with layers in {str(path)!r}, got none. (latency --layers)")
+    return {layer.name: layer.median_s for layer in timed[0]}

@@ -121,6 +121,35 @@ def read_graph(
     return spec, build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
 
 
+def read_variants(
+    names: list[str],
+    input_shape: str | None,
+    batch: int | None,
+    mode: str,
+    edits: list[str] | None,
+    resize: bool,
+) -> "list[tuple[Spec, Graph]]":
+    """Each model with its graph at the input and in the mode that the flags ask for; the last one edited."""
+    from gnet_inspect.graph import MODES, build_graph
+    from gnet_inspect.graph.overrides import parse_overrides
+
+    one_of("--mode", mode, MODES)
+    specs = {name: read_model(name) for name in dict.fromkeys(names)}
+    overrides = parse_overrides(edits or [])
+    variants = []
+    for index, name in enumerate(names):
+        shape = read_input(specs[name], input_shape, batch, resize)
+        edited = overrides if index == len(names) - 1 else {}
+        variants.append((specs[name], build_graph(specs[name], shape, overrides=edited, mode=mode, resize=resize)))
+    return variants
+
+
+def one_stdin(models: list[str]) -> None:
+    """Refuse two specs on standard input."""
+    if models.count("-") > 1:
+        raise UsageError("expected one spec on standard input, got `-` twice")
+
+
 def positive(flag: str, value: int | None) -> None:
     """Refuse a count below 1."""
     if value is not None and value < 1:

@@ -21,7 +21,7 @@ def emit(content: str | bytes, output: Path | None) -> None:
         _to_stdout(content)
     else:
         if sys.stdout is None or sys.stdout.isatty():
-            raise UsageError("a picture is nothing for a terminal: expected -o FILE or a pipe")
+            raise UsageError("a picture or a page is nothing for a terminal: expected -o FILE or a pipe")
         sys.stdout.buffer.write(content)
         sys.stdout.flush()
 

@@ -7,7 +7,7 @@ from importlib.util import find_spec
 
 from gnet_inspect.analysis.environment import Examination, Part
 from gnet_inspect.analysis.summary import SCHEMA_VERSION
-from gnet_inspect.errors import INSTALL_TORCH
+from gnet_inspect.errors import INSTALL_REPORT, INSTALL_TORCH
 
 
 def examine() -> Examination:
@@ -28,6 +28,7 @@ def examine() -> Examination:
         _package("graphviz", "diagrams: the DOT source", "pip install graphviz"),
         _package("pygraphviz", "diagrams: svg, png, pdf", "pip install pygraphviz"),
         _package("font-roboto", "diagrams: the letters in png and pdf", "pip install font-roboto"),
+        *(_package(name, "reports", INSTALL_REPORT) for name in ("Jinja2", "vl-convert-python")),
         Part("dot", shutil.which("dot"), "diagrams, where pygraphviz is missing", "apt-get install graphviz"),
     ]
     mended = (Part(part.name, part.found, part.purpose, "" if part.found else part.remedy) for part in parts)

@@ -38,15 +38,19 @@ EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def comparison_grids(comparison: Comparison, bars: bool = True) -> list[Grid]:
-    """The table, and the bars below it."""
+    """The table, and the bars below it. One model alone has no ratios."""
+    alone = len(comparison.models) == 1
     inputs = {model.input for model in comparison.models}
-    above = (
-        f"compared with {comparison.models[0].label}",
-        f"{_whose(inputs)}, {comparison.dtype}, {comparison.mode} mode; x: times the baseline's",
-        CONVENTION,
-    )
-    lines = tuple(Line(_texts(model), _exact(model)) for model in comparison.models)
-    table = Grid(COLUMNS, lines, above, tuple(_sentences(comparison, inputs)))
+    about = f"{_whose(inputs)}, {comparison.dtype}, {comparison.mode} mode"
+    compared = (f"compared with {comparison.models[0].label}", f"{about}; x: times the baseline's")
+    above = (*((about,) if alone else compared), CONVENTION)
+    shown = [index for index, column in enumerate(COLUMNS) if not (alone and column.exact.endswith("_ratio"))]
+    lines = []
+    for model in comparison.models:
+        texts, exact = _texts(model), _exact(model)
+        lines.append(Line(tuple(texts[index] for index in shown), tuple(exact[index] for index in shown)))
+    columns = tuple(COLUMNS[index] for index in shown)
+    table = Grid(columns, tuple(lines), above, tuple(_sentences(comparison, inputs)))
     return [table, _bars(comparison)] if bars else [table]
 
 

@@ -18,6 +18,8 @@ from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.text import headline
 
 DEPTHS = ("stage", "block", "layer")
+# Graphviz takes ten seconds for these, and four times as long for twice as many.
+MOST_BOXES = 2_000
 
 # What folds into the layer before it, and how it is named there.
 FOLDED = {

@@ -45,13 +45,15 @@ class Style(Struct, frozen=True):
     """How a drawing is drawn.
 
     `seconds` are measured times by the name of the layer, for the colour "time". `in_roboto` writes letters that Roboto
-    lacks as escapes: in a png or pdf they would be empty boxes, while an svg's viewer has fonts of its own.
+    lacks as escapes: in a png or pdf they would be empty boxes, while an svg's viewer has fonts of its own. `bare`
+    leaves out the heading and the legend, for a page that has them.
     """
 
     direction: str = "TB"
     color: str = "kind"
     seconds: Mapping[str, float] = {}
     in_roboto: bool = False
+    bare: bool = False
 
 
 def draw_dot(drawing: Drawing, style: Style) -> str:
@@ -60,8 +62,7 @@ def draw_dot(drawing: Drawing, style: Style) -> str:
     dot = graphviz.Digraph(
         graph_attr={
             "rankdir": style.direction,
-            "label": painter.heading(),
-            "labelloc": "t",
+            **({} if style.bare else {"label": painter.heading(), "labelloc": "t"}),
             "fontname": FONTS,
             "fontsize": str(FONT_SIZE),
             "fontcolor": INK,
@@ -178,7 +179,7 @@ class _Painter:
 
     def fill(self, box: Box) -> str:
         if self.style.color == "kind":
-            return CLASSES[_class_of(box)][0]
+            return CLASSES[class_of(box)][0]
         value = self._value(box)
         return STEPS[ceil(5 * value / self.most)] if value and self.most else STEPS[0]
 
@@ -191,7 +192,7 @@ class _Painter:
 
     def _legend(self) -> list[tuple[str, str]]:
         if self.style.color == "kind":
-            present = {_class_of(box) for box in self.boxes}
+            present = {class_of(box) for box in self.boxes}
             return [(name, fill) for name, (fill, _) in CLASSES.items() if name in present]
         what = {"params": "params", "macs": "MACs", "memory": "activations", "time": "time"}[self.style.color]
         edges = [f"up to {self._said(self.most * step / 5)}" for step in range(1, 6)]
@@ -229,7 +230,7 @@ def _rows(lines: tuple[str, ...]) -> tuple[str, ...]:
     return (": ".join(lines[:2]), *lines[2:])
 
 
-def _class_of(box: Box) -> str:
+def class_of(box: Box) -> str:
     for name, (_, kinds) in CLASSES.items():
         if box.kind in kinds:
             return name

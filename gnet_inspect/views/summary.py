@@ -204,7 +204,7 @@ class _RowMaker:
 
     def _add_children(self, rows: list[Row], parent: Group, level: int) -> None:
         whole = sum(self.layers[index].macs for index in parent.nodes())
-        for child, is_branch in _shown_children(parent):
+        for child, is_branch in shown_children(parent):
             if isinstance(child, int):
                 row = self._layer(child, level, _label(self.layers[child].name, parent))
             else:
@@ -242,7 +242,7 @@ class _RowMaker:
         return Row(name, _described(group), sums, group.kind, level, "bold" if group.role in ("stage", "head") else "")
 
 
-def _shown_children(parent: Group) -> Iterable[tuple[Group | int, bool]]:
+def shown_children(parent: Group) -> Iterable[tuple[Group | int, bool]]:
     """(child, whether it is a branch): a branch that is one block, list or layer is shown as that one."""
     for child in parent.children:
         if isinstance(child, Group) and child.role == "branch":

@@ -1,0 +1,70 @@
+"""What a report shows: models side by side, and of each all that is known of it."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from gnet_inspect.analysis.audit import audit, audited_sources
+from gnet_inspect.analysis.comparison import Comparison, side_by_side
+from gnet_inspect.analysis.listing import Listing, list_catalogue
+from gnet_inspect.analysis.memory import live_activation_bytes
+from gnet_inspect.analysis.summary import SCHEMA_VERSION, Summary, summarize
+from gnet_inspect.analysis.timing import Measurement, TimingRecord
+from gnet_inspect.analysis.verification import Verification
+from gnet_inspect.graph import Graph
+from gnet_inspect.spec import Spec
+from gnet_inspect.units import DTYPE_BYTES
+
+
+class ReportedMeasurement(Struct, frozen=True):
+    """What was measured of a model, with the record it stands in."""
+
+    record: TimingRecord
+    measured: Measurement
+
+
+class ReportedModel(Struct, frozen=True):
+    """One model. `live_bytes` are those of all live tensors while each layer runs; `audit` has the published figures
+    alone."""
+
+    label: str
+    graph: Graph
+    summary: Summary
+    live_bytes: tuple[int, ...]
+    audit: Verification
+    measurements: tuple[ReportedMeasurement, ...]
+
+
+class Report(Struct, frozen=True):
+    """All that one page shows. `catalogue` is there to stand the models beside."""
+
+    comparison: Comparison
+    models: tuple[ReportedModel, ...]
+    catalogue: Listing
+
+
+def make_report(
+    variants: Sequence[tuple[Spec, Graph]], dtype: str, names: Sequence[str], records: Sequence[TimingRecord] = ()
+) -> Report:
+    """The report of one model or more, of one mode, with what was measured of them."""
+    comparison = side_by_side(variants, dtype, names)
+    models = []
+    for compared, (spec, graph) in zip(comparison.models, variants, strict=True):
+        figures = audit(spec)
+        ok = all(row.verdict != "disagrees" for row in figures)
+        models.append(
+            ReportedModel(
+                compared.label,
+                graph,
+                summarize(graph, dtype),
+                tuple(live_activation_bytes(graph, DTYPE_BYTES[dtype])),
+                Verification(SCHEMA_VERSION, graph.model, ok, (), figures, graph.overrides, audited_sources(spec)),
+                tuple(
+                    ReportedMeasurement(record, result)
+                    for record in records
+                    for result in record.results
+                    if result.model == graph.variant
+                ),
+            )
+        )
+    return Report(comparison, tuple(models), list_catalogue())

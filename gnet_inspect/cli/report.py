@@ -1,0 +1,64 @@
+"""`gnet-inspect report`: one HTML page for people who would rather look than read."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gnet_inspect.cli import options
+from gnet_inspect.errors import UsageError
+
+
+def report(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Built-in names or paths of specs; the first is the baseline of all ratios.",
+            autocompletion=options.complete_model,
+            show_default=False,
+        ),
+    ],
+    input_shape: options.Input = None,
+    batch: options.Batch = None,
+    mode: options.Mode = "eval",
+    edits: options.Set = None,
+    dtype: options.Dtype = "fp32",
+    resize: options.Resize = False,
+    latency: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--latency",
+            metavar="FILE",
+            help="What `latency --save` wrote of these models. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    output: options.Output = None,
+) -> None:
+    """One HTML page: comparison, charts, diagrams, layers and audit.
+
+    It needs no network and no other file. Diagrams can be zoomed and opened; a click on a box finds its layers in the
+    table, and one on a layer its box.
+
+    Example: gnet-inspect report googlenet vgg16 alexnet -o report.html
+    """
+    from gnet_inspect.analysis.reporting import make_report
+    from gnet_inspect.analysis.timing import check_measured, read_record
+    from gnet_inspect.cli.output import emit
+    from gnet_inspect.units import DTYPE_BYTES
+    from gnet_inspect.views.report import draw_report
+
+    options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
+    options.one_stdin(models)
+    if edits and len(models) > 1:
+        raise UsageError(f"--set: expected one model to edit, got {len(models)} models")
+    variants = options.read_variants(models, input_shape, batch, mode, edits, resize)
+    records = []
+    for path in latency or []:
+        record = read_record(path)
+        check_measured(record, [graph for _, graph in variants], path)
+        records.append(record)
+    page = draw_report(make_report(variants, dtype, models, records))
+    # As bytes: a page is nothing for a terminal.
+    emit(page.encode(), output)

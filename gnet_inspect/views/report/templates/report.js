@@ -1,0 +1,421 @@
+"use strict";
+// The page's behaviour: charts, theme, and for each model a diagram and a table that point at each other.
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const HEAT_STEPS = 5;
+
+// --- charts ---
+
+// A chart's specification with the page's own colours for "@ink" and the like: as CSS variables, which follow the theme,
+// on paper too, without being drawn anew. Data are left as they are, but for the fills in them.
+function themed(value, key) {
+  if (typeof value === "string") return key !== "values" && /^@[a-z0-9]+$/.test(value) ? `var(--${value.slice(1)})` : value;
+  if (Array.isArray(value)) return value.map((item) => themed(item, key));
+  if (value === null || typeof value !== "object") return value;
+  if (key === "values") return "fill" in value ? { ...value, fill: themed(value.fill) } : value;
+  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, themed(item, name)]));
+}
+
+const FONT = "Roboto, system-ui, Arial, Helvetica, sans-serif";
+const CONFIG = themed({
+  background: "transparent", font: FONT,
+  view: { stroke: "transparent" },
+  axis: { labelColor: "@ink", titleColor: "@ink", gridColor: "@line", domainColor: "@line", tickColor: "@line", titleFontWeight: "normal" },
+  legend: {
+    orient: "bottom", layout: { bottom: { direction: "vertical", anchor: "start" } }, gradientLength: 220,
+    labelColor: "@ink", titleColor: "@ink", titleFontWeight: "normal",
+  },
+  text: { font: FONT },
+});
+
+const views = new Map();
+
+async function drawChart(place) {
+  const name = place.dataset.chart;
+  const drawn = await vegaEmbed(place, themed(data.charts[name]), { actions: false, ast: true, renderer: "svg", config: CONFIG });
+  // What a chart shows is in the tables, too: for screen readers it is one picture with a name.
+  place.querySelector("svg")?.setAttribute("aria-hidden", "true");
+  views.set(name, drawn.view);
+  if (name.startsWith("icicle-")) showMeasure(drawn.view);
+}
+
+function showMeasure(view) {
+  view.signal("measure", document.querySelector("input[name=measure]:checked").value).runAsync();
+}
+
+for (const input of document.querySelectorAll("input[name=measure]")) {
+  input.addEventListener("change", () => {
+    for (const [name, view] of views) if (name.startsWith("icicle-")) showMeasure(view);
+  });
+}
+
+// --- theme ---
+
+document.getElementById("theme").addEventListener("change", (event) => {
+  if (event.target.value) document.documentElement.dataset.theme = event.target.value;
+  else delete document.documentElement.dataset.theme;
+});
+
+// --- one diagram: zoom and pan ---
+
+class Canvas {
+  constructor(svg) {
+    this.svg = svg;
+    const [left, top, width, height] = svg.getAttribute("viewBox").split(" ").map(Number);
+    this.whole = { left, top, width, height };
+    this.view = null;
+    this.pointers = new Map();
+    this.dragged = false;
+    svg.addEventListener("wheel", (event) => this.onWheel(event), { passive: false });
+    svg.addEventListener("pointerdown", (event) => this.onDown(event));
+    svg.addEventListener("pointermove", (event) => this.onMove(event));
+    for (const end of ["pointerup", "pointercancel"]) svg.addEventListener(end, (event) => this.onUp(event));
+    // A click that ends a drag selects nothing.
+    svg.addEventListener("click", (event) => { if (this.dragged) event.stopPropagation(); }, true);
+  }
+
+  show(view) {
+    this.view = view;
+    this.svg.setAttribute("viewBox", `${view.left} ${view.top} ${view.width} ${view.height}`);
+  }
+
+  print(whole) {
+    const { left, top, width, height } = whole ? this.whole : this.view;
+    this.svg.setAttribute("viewBox", `${left} ${top} ${width} ${height}`);
+  }
+
+  fit() { this.show({ ...this.whole }); }
+
+  // The top of the diagram, its text as large as the page's.
+  start() {
+    const { width, height } = this.svg.getBoundingClientRect();
+    if (!width) return;
+    const shown = width / 0.7;
+    const left = this.whole.left + (this.whole.width - shown) / 2;
+    this.show({ left, top: this.whole.top, width: shown, height: shown * height / width });
+  }
+
+  // Units of the diagram for one pixel, and the point under one of the screen.
+  scale() {
+    const { width, height } = this.svg.getBoundingClientRect();
+    return Math.max(this.view.width / width, this.view.height / height);
+  }
+
+  at(x, y) {
+    const point = new DOMPoint(x, y).matrixTransform(this.svg.getScreenCTM().inverse());
+    return { x: point.x, y: point.y };
+  }
+
+  zoom(factor, x, y) {
+    const least = this.whole.width / 200, most = Math.max(this.whole.width, this.whole.height) * 4;
+    const width = Math.min(Math.max(this.view.width / factor, least), most);
+    const real = this.view.width / width;
+    const bounds = this.svg.getBoundingClientRect();
+    const { x: left, y: top } = this.at(x ?? bounds.left + bounds.width / 2, y ?? bounds.top + bounds.height / 2);
+    this.show({
+      left: left - (left - this.view.left) / real, top: top - (top - this.view.top) / real,
+      width, height: this.view.height / real,
+    });
+  }
+
+  move(x, y) {
+    const scale = this.scale();
+    this.show({ ...this.view, left: this.view.left - x * scale, top: this.view.top - y * scale });
+  }
+
+  // A rectangle of the screen into the middle; larger where it is too small to read, smaller where it does not fit.
+  centre(rectangle, zoomed) {
+    const bounds = this.svg.getBoundingClientRect();
+    const first = this.at(rectangle.left, rectangle.top), last = this.at(rectangle.right, rectangle.bottom);
+    const width = last.x - first.x, height = last.y - first.y;
+    let scale = this.scale();
+    if (zoomed || width > bounds.width * scale || height > bounds.height * scale || scale > 2) {
+      scale = Math.max(width * 1.15 / bounds.width, height * 1.15 / bounds.height, 0.6);
+    }
+    const size = { width: bounds.width * scale, height: bounds.height * scale };
+    this.show({ left: (first.x + last.x - size.width) / 2, top: (first.y + last.y - size.height) / 2, ...size });
+  }
+
+  onWheel(event) {
+    if (!event.ctrlKey && !event.metaKey && !this.svg.contains(document.activeElement)) return;
+    event.preventDefault();
+    this.zoom(Math.exp(-event.deltaY * (event.deltaMode === 1 ? 0.03 : 0.0015)), event.clientX, event.clientY);
+  }
+
+  onDown(event) {
+    this.pointers.set(event.pointerId, event);
+    if (this.pointers.size === 1) this.dragged = false;
+  }
+
+  onMove(event) {
+    const before = this.pointers.get(event.pointerId);
+    if (!before) return;
+    if (!this.dragged && Math.hypot(event.clientX - before.clientX, event.clientY - before.clientY) < 4) return;
+    if (!this.dragged) this.svg.setPointerCapture(event.pointerId);
+    this.dragged = true;
+    const other = Array.from(this.pointers.values()).find((pointer) => pointer.pointerId !== event.pointerId);
+    if (other) {
+      const length = (pointer) => Math.hypot(pointer.clientX - other.clientX, pointer.clientY - other.clientY) || 1;
+      this.zoom(length(event) / length(before), (event.clientX + other.clientX) / 2, (event.clientY + other.clientY) / 2);
+    } else {
+      this.move(event.clientX - before.clientX, event.clientY - before.clientY);
+    }
+    this.pointers.set(event.pointerId, event);
+  }
+
+  onUp(event) { this.pointers.delete(event.pointerId); }
+}
+
+// --- one model: its diagram at three depths, and its table ---
+
+class Model {
+  constructor(section) {
+    this.section = section;
+    this.figures = data.models[Number(section.dataset.model)];
+    this.depths = Array.from(section.querySelectorAll(".level"), (level) => level.dataset.level);
+    this.canvases = new Map();
+    for (const level of section.querySelectorAll(".level")) {
+      const svg = level.querySelector("svg");
+      if (svg) this.canvases.set(level.dataset.level, this.listen(new Canvas(svg)));
+    }
+    this.rows = Array.from(section.querySelectorAll(".layers tbody tr"));
+    this.chosen = [];
+    this.depth = null;
+    this.setUpTable();
+    for (const input of this.all(`input[type=radio]`)) input.addEventListener("change", () => this.open(input.value));
+    for (const button of this.all("[data-do]")) this.setUpControl(button);
+    this.open(this.section.querySelector("input[type=radio]:checked")?.value);
+  }
+
+  all(selector) { return Array.from(this.section.querySelectorAll(selector)); }
+  canvas() { return this.canvases.get(this.depth); }
+  parts() { return Array.from(this.canvas()?.svg.querySelectorAll("[data-layers]") ?? []); }
+
+  listen(canvas) {
+    const parts = Array.from(canvas.svg.querySelectorAll("[data-layers]"));
+    for (const part of parts) part.layers = part.dataset.layers.split(" ").map(Number);
+    parts[0]?.setAttribute("tabindex", "0");
+    const part = (event) => event.target.closest("[data-layers]");
+    canvas.svg.addEventListener("click", (event) => { if (part(event)) this.choose(part(event).layers, "diagram", part(event)); });
+    canvas.svg.addEventListener("dblclick", (event) => {
+      if (!part(event)) return;
+      if (part(event).classList.contains("header")) this.step(-1);
+      else this.step(1);
+    });
+    canvas.svg.addEventListener("keydown", (event) => this.onKey(event, parts));
+    return canvas;
+  }
+
+  onKey(event, parts) {
+    const place = parts.indexOf(document.activeElement);
+    const moves = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
+    const actions = {
+      "+": () => this.canvas()?.zoom(1.3), "=": () => this.canvas()?.zoom(1.3), "-": () => this.canvas()?.zoom(1 / 1.3),
+      "0": () => this.canvas()?.fit(), o: () => this.step(1), c: () => this.step(-1),
+      Enter: () => this.choose(parts[place].layers, "diagram", parts[place]),
+      " ": () => this.choose(parts[place].layers, "diagram", parts[place]),
+    };
+    if (event.ctrlKey || event.metaKey || event.altKey || place < 0) return;
+    if (event.key in moves) {
+      const next = parts[Math.min(Math.max(place + moves[event.key], 0), parts.length - 1)];
+      focusOne(parts, next);
+      this.reveal([next]);
+    } else if (event.key in actions) {
+      if (event.key === "o" || event.key === "c") this.choose(parts[place].layers, "diagram", parts[place]);
+      actions[event.key]();
+    } else return;
+    event.preventDefault();
+  }
+
+  // --- depth, colour ---
+
+  open(depth) {
+    if (!this.canvases.has(depth)) return;
+    this.depth = depth;
+    for (const level of this.all(".level")) level.hidden = level.dataset.level !== depth;
+    for (const input of this.all("input[type=radio]")) input.checked = input.value === depth;
+    if (!this.canvas().view) this.canvas().start();
+    this.paint();
+    this.mark();
+    if (this.chosen.length) this.reveal(this.holding());
+  }
+
+  // One depth further (1) or back (-1), to the same layers.
+  step(by) {
+    const depth = this.depths[this.depths.indexOf(this.depth) + by];
+    if (!this.canvases.has(depth)) return;
+    const layers = this.chosen;
+    this.open(depth);
+    if (layers.length) this.reveal(this.holding(), by > 0);
+  }
+
+  paint() {
+    if (!this.canvas()) return;
+    const what = this.section.querySelector("select[data-do=color]").value;
+    const values = this.figures[what];
+    const level = this.section.querySelector(`.level[data-level=${this.depth}]`);
+    const [kinds, heat] = level.querySelectorAll(".legend");
+    const boxes = Array.from(level.querySelectorAll(".box"));
+    kinds.hidden = values !== undefined;
+    heat.hidden = values === undefined;
+    const amount = (box) => box.layers.reduce((sum, layer) => sum + (values[layer] ?? 0), 0);
+    const most = values ? Math.max(0, ...boxes.map(amount)) : 0;
+    for (const box of boxes) {
+      if (!values) { box.style.removeProperty("--fill"); continue; }
+      const step = most ? Math.ceil(HEAT_STEPS * amount(box) / most) : 0;
+      box.style.setProperty("--fill", `var(--heat${step})`);
+    }
+    if (!values) return;
+    heat.replaceChildren(...Array.from({ length: HEAT_STEPS + 1 }, (_, step) => {
+      const item = document.createElement("li"), sample = document.createElement("span");
+      sample.style.setProperty("--fill", `var(--heat${step})`);
+      item.append(sample, step ? `up to ${said(most * step / HEAT_STEPS, what)}` : "nothing");
+      return item;
+    }));
+  }
+
+  setUpControl(control) {
+    const actions = {
+      open: () => this.step(1), close: () => this.step(-1), fit: () => this.canvas()?.fit(),
+      in: () => this.canvas()?.zoom(1.3), out: () => this.canvas()?.zoom(1 / 1.3),
+      color: () => this.paint(), filter: () => this.filter(),
+    };
+    const event = { SELECT: "change", INPUT: "input" }[control.tagName] ?? "click";
+    control.addEventListener(event, actions[control.dataset.do]);
+  }
+
+  // --- the table ---
+
+  setUpTable() {
+    const table = this.section.querySelector(".layers tbody");
+    this.buttons = this.rows.map((row) => row.querySelector("button"));
+    table.addEventListener("click", (event) => {
+      const row = event.target.closest("tr");
+      if (row) this.choose([Number(row.dataset.layer)], "table");
+    });
+    table.addEventListener("keydown", (event) => {
+      const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+      if (!by) return;
+      const shown = Array.from(table.querySelectorAll("tr:not([hidden]) button"));
+      const next = shown[shown.indexOf(document.activeElement) + by];
+      if (next) {
+        focusOne(this.buttons, next);
+        next.scrollIntoView({ block: "nearest", inline: "nearest" });
+      }
+      event.preventDefault();
+    });
+    this.all(".layers thead button").forEach((button, column) => button.addEventListener("click", () => this.sort(button, column)));
+  }
+
+  sort(button, column) {
+    const heads = this.all(".layers thead th"), head = heads[column];
+    // Numbers are looked for from the largest down; the place of a layer from the first up.
+    const first = button.dataset.sort === "number" && column > 0 ? "descending" : "ascending";
+    const other = first === "ascending" ? "descending" : "ascending";
+    const order = head.getAttribute("aria-sort") === first ? other : first;
+    for (const each of heads) each.removeAttribute("aria-sort");
+    head.setAttribute("aria-sort", order);
+    const text = (row) => row.cells[column].textContent;
+    const number = (row) => { const found = parseFloat(text(row).replaceAll(",", "")); return isNaN(found) ? -Infinity : found; };
+    const compare = button.dataset.sort === "number" ? (a, b) => number(a) - number(b)
+      : (a, b) => text(a).localeCompare(text(b), "en", { numeric: true });
+    const sign = order === "ascending" ? 1 : -1;
+    const sorted = this.rows.slice().sort((a, b) => sign * compare(a, b));
+    this.section.querySelector(".layers tbody").append(...sorted);
+  }
+
+  filter() {
+    const words = this.section.querySelector("[data-do=filter]").value.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const row of this.rows) {
+      const text = [1, 2, 3].map((column) => row.cells[column].textContent).join(" ").toLowerCase();
+      row.hidden = !words.every((word) => text.includes(word));
+      shown += !row.hidden;
+    }
+    const first = this.section.querySelector(".layers tbody tr:not([hidden]) button");
+    if (first) for (const button of this.buttons) button.tabIndex = button === first ? 0 : -1;
+    this.say(words.length ? `${shown} of ${this.rows.length} layers` : `${this.rows.length} layers`);
+  }
+
+  say(text) { for (const place of this.all("output")) place.textContent = text; }
+
+  // --- what is selected, on both sides ---
+
+  choose(layers, from, part) {
+    this.chosen = layers;
+    const rows = layers.map((layer) => this.rows[layer]);
+    if (from === "diagram") {
+      if (rows.some((row) => row.hidden)) {
+        this.section.querySelector("[data-do=filter]").value = "";
+        this.filter();
+      }
+      focusOne(this.parts(), part);
+      this.scrollTo(rows);
+    } else {
+      focusOne(this.buttons, this.buttons[layers[0]]);
+      this.reveal(this.holding());
+    }
+    this.mark(part);
+    const name = rows[0].cells[1].textContent;
+    this.say(layers.length === 1 ? `selected: ${name}` : `selected: ${layers.length} layers from ${name}`);
+    for (const link of this.all(".go")) link.hidden = false;
+  }
+
+  // The first of some rows to the top of the table; the page itself stays where it is.
+  scrollTo(rows) {
+    const table = this.section.querySelector(".scroll");
+    const head = table.querySelector("thead").getBoundingClientRect().bottom;
+    table.scrollTop += Math.min(...rows.map((row) => row.getBoundingClientRect().top)) - head - 4;
+  }
+
+  // The boxes of this depth that hold what is selected.
+  holding() {
+    const wanted = new Set(this.chosen);
+    return this.parts().filter((part) => part.classList.contains("box") && part.layers.some((layer) => wanted.has(layer)));
+  }
+
+  mark(part) {
+    const chosen = new Set(this.chosen);
+    this.rows.forEach((row, layer) => row.classList.toggle("chosen", chosen.has(layer)));
+    const held = new Set(this.chosen.length ? this.holding() : []);
+    if (part) held.add(part);
+    for (const each of this.parts()) each.classList.toggle("chosen", held.has(each));
+  }
+
+  reveal(parts, zoomed = false) {
+    if (!parts.length) return;
+    const bounds = this.canvas().svg.getBoundingClientRect();
+    const all = parts.map((part) => part.getBoundingClientRect());
+    const around = {
+      left: Math.min(...all.map((one) => one.left)), top: Math.min(...all.map((one) => one.top)),
+      right: Math.max(...all.map((one) => one.right)), bottom: Math.max(...all.map((one) => one.bottom)),
+    };
+    const inside = around.left >= bounds.left && around.right <= bounds.right && around.top >= bounds.top && around.bottom <= bounds.bottom;
+    if (zoomed || !inside || this.canvas().scale() > 2) this.canvas().centre(around, zoomed);
+  }
+}
+
+// Of many only one takes part in the order of tab stops.
+function focusOne(all, one) {
+  for (const each of all) each.setAttribute("tabindex", each === one ? "0" : "-1");
+  one.focus({ preventScroll: true });
+}
+
+function said(value, what) {
+  if (what === "time") return `${(value * 1e6).toFixed(1)} us`;
+  const units = what === "memory" ? ["B", "kB", "MB", "GB", "TB"] : ["", "K", "M", "G", "T"];
+  let unit = 0;
+  while (value >= 1000 && unit < units.length - 1) { value /= 1000; unit += 1; }
+  return `${unit ? value.toFixed(2) : Math.round(value)} ${units[unit]}`.trim();
+}
+
+const models = Array.from(document.querySelectorAll("section.model"), (section) => new Model(section));
+// On paper nobody can drag: the whole diagram is shown.
+addEventListener("beforeprint", () => {
+  for (const canvas of models.map((model) => model.canvas())) canvas?.print(true);
+});
+addEventListener("afterprint", () => {
+  for (const canvas of models.map((model) => model.canvas())) canvas?.print(false);
+});
+Promise.all(Array.from(document.querySelectorAll("[data-chart]"), drawChart))
+  .then(() => document.documentElement.setAttribute("data-drawn", ""));

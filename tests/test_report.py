@@ -1,0 +1,292 @@
+"""The HTML page: what it holds, and that it says so without anything else."""
+
+import json
+import re
+import sys
+from collections.abc import Callable
+from html import unescape
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gnet_inspect.analysis.reporting import Report, ReportedModel, make_report
+from gnet_inspect.analysis.timing import LayerTiming, Measurement, TimingRecord
+from gnet_inspect.graph import build_graph
+from gnet_inspect.spec import catalogue, load_spec
+from gnet_inspect.views.dot import CLASSES, INK
+from gnet_inspect.views.report.charts import MEASURES, icicle_chart, layer_times_chart, memory_chart, size_chart
+from gnet_inspect.views.report.figure import dark
+from tests.conftest import Run
+from tests.drawing import contrast
+from tests.specs import HEADER
+
+for package in ("jinja2", "vl_convert", "pygraphviz"):
+    pytest.importorskip(package)
+
+
+def report_of(*models: str, records: tuple[TimingRecord, ...] = (), **options: Any) -> Report:
+    """The report of built-in models."""
+    specs = [load_spec(model) for model in models]
+    return make_report([(spec, build_graph(spec, **options)) for spec in specs], "fp32", models, records)
+
+
+def timed(model: ReportedModel) -> TimingRecord:
+    """A record of a model whose layers took as many microseconds as their place, and could have taken half of that."""
+    layers = tuple(
+        LayerTiming(layer.name, place * 1e-6, layer.kind, place * 5e-7)
+        for place, layer in enumerate(model.summary.layers, 1)
+    )
+    measured = Measurement(model.summary.model, 1, "fp32", "eager", 0.002, 0.0019, 0.0022, 1e-4, 500.0, 10**6, layers)
+    return TimingRecord((measured,), device={"name": "a <device>"}, protocol={"warmup": 3})
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page: its elements with their attributes and the tables' cells; every one is closed."""
+
+    VOID = ("meta", "link", "input", "br", "hr", "img")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.rows: list[list[str]] = []
+        self.open: list[str] = []
+        self.feed(text)
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in self.VOID:
+            self.open.append(tag)
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if {"td", "th"} & set(self.open[-3:]) and self.rows:
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of three models, as the command writes it."""
+    from gnet_inspect.views.report import draw_report
+
+    return draw_report(report_of("googlenet", "vgg16", "alexnet"))
+
+
+# --- the page ---
+
+
+def test_the_page_is_whole_and_small(three: str) -> None:
+    """Well-formed, no id twice, nothing loaded from anywhere, and at most 6 MB for three models."""
+    page = Page(three)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    links = [
+        value
+        for _, attributes in page.elements
+        for name, value in attributes.items()
+        if name in ("src", "href", "xlink:href", "action", "srcset")
+    ]
+    assert links
+    assert all(link.startswith("#") or link == "data:," for link in links)
+    assert not re.search(r"@import|url\(", three.partition("</style>")[0])
+    assert len(three.encode()) < 6_000_000
+    used = {value for _, attributes in page.elements for value in attributes.get("aria-labelledby", "").split()}
+    assert used <= set(ids)
+
+
+def test_the_policy_names_the_scripts(three: str) -> None:
+    """Only the page's own scripts run, by their digests; nothing is fetched."""
+    import base64
+    import hashlib
+
+    (policy,) = (attributes["content"] for tag, attributes in Page(three).elements if "http-equiv" in attributes)
+    assert policy.startswith("default-src 'none'; script-src 'sha256-")
+    scripts = re.findall(r"<script>(.*?)</script>", three, re.DOTALL)
+    assert len(scripts) == 2
+    for script in scripts:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in policy
+
+
+def test_the_same_models_give_the_same_page(run: Run, tmp_path: Path, three: str) -> None:
+    """To the byte, and the command writes what the function gives; a page is nothing for standard output's terminal."""
+    path = tmp_path / "a.html"
+    result = run("report", "googlenet", "vgg16", "alexnet", "-o", str(path))
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert path.read_text(encoding="utf-8") == three
+    assert run("report", "lenet5").out.startswith("<!DOCTYPE html>")
+
+
+def test_the_overview_has_the_figures(three: str) -> None:
+    """The comparison's table, and one model alone without ratios."""
+    text = unescape(three)
+    for expected in ("138.36 M", "vgg16: 19.8 x the parameters, 9.8 x the MACs", "Table 1", "erratum"):
+        assert expected in text
+    from gnet_inspect.views.report import draw_report
+
+    alone = Page(draw_report(report_of("lenet5")))
+    assert [
+        "model",
+        "input",
+        "params",
+        "MACs",
+        "activations",
+        "peak",
+        "depth",
+        "field",
+        "top-1 err %",
+        "top-5 err %",
+    ] in (alone.rows)
+
+
+@pytest.mark.parametrize("model", catalogue())
+def test_every_layer_has_its_row_and_its_boxes(model: str) -> None:
+    """The table has the layers in their order with their exact figures; the boxes of each depth share them out."""
+    from gnet_inspect.views.report import draw_report
+
+    report = report_of(model, mode="train")
+    page = Page(draw_report(report))
+    layers = report.models[0].summary.layers
+    rows = [row for row in page.rows if len(row) == 10 and row[0].isdigit()]
+    assert [row[1] for row in rows] == [layer.name for layer in layers]
+    for row, layer in zip(rows, layers, strict=True):
+        figures = [int(text.replace(",", "")) for text in row[5:8]]
+        assert figures == [layer.params, layer.macs, layer.activation_bytes]
+    boxes = [attributes for _, attributes in page.elements if attributes.get("class", "").startswith("box ")]
+    held = [int(place) for box in boxes for place in box["data-layers"].split()]
+    assert sorted(held) == sorted(3 * list(range(len(layers))))
+    assert all(box["role"] == "button" and box["aria-label"] for box in boxes)
+
+
+@pytest.mark.parametrize("model", catalogue())
+def test_charts_add_up(model: str) -> None:
+    """The parts of an icicle sum to the part above; the timeline's peak is the summary's."""
+    (reported,) = report_of(model).models
+    rows = icicle_chart(reported)["data"][0]["values"]
+    totals = reported.summary.totals
+    children: dict[int, list[dict[str, Any]]] = {}
+    for row in rows[1:]:
+        children.setdefault(row["parent"], []).append(row)
+    for measure in MEASURES:
+        assert rows[0][measure] == getattr(totals, measure)
+        for row in rows:
+            assert row["id"] not in children or row[measure] == sum(part[measure] for part in children[row["id"]])
+    assert [row["path"] for row in rows if row.get("leaf")] == [layer.name for layer in reported.summary.layers]
+    values = memory_chart(reported)["data"]["values"]
+    assert max(value["bytes"] for value in values) == totals.peak_activation_bytes
+    assert [value["layer"] for value in values if value["peak"]] == [totals.peak_node]
+
+
+def test_the_size_chart_shows_the_models_and_the_others() -> None:
+    """Reported models in colour with their error, the rest of the catalogue around them, no layer of it empty."""
+    layers = size_chart(report_of("googlenet", "vgg16"))["layer"]
+    others, shown, *_ = (layer["data"]["values"] for layer in layers)
+    assert {point["name"] for point in shown} == {"googlenet", "vgg16"}
+    assert len(others) == len(catalogue()) - 2
+    assert all(layer["data"]["values"] for layer in layers)
+    assert [point["top5_error"] for point in shown] == [11.1, 9.618]
+
+
+@pytest.mark.parametrize("fill", [fill for fill, _ in CLASSES.values()])
+def test_letters_can_be_read_on_every_fill(fill: str) -> None:
+    """A contrast of at least 4.5 to 1, on light and dark pages."""
+    assert contrast(fill, INK) >= 4.5
+    assert contrast(dark(fill), "#e8ecf1") >= 4.5
+
+
+# --- measured times ---
+
+
+def test_measured_times_stand_beside_the_layers(run: Run, tmp_path: Path) -> None:
+    """What `latency` saved is in the table, in the colours and in a section of its own, its text escaped."""
+    import msgspec
+
+    record = timed(report_of("lenet5").models[0])
+    path = tmp_path / "latency.json"
+    path.write_bytes(msgspec.json.encode(record))
+    result = run("report", "lenet5", "nin", "--latency", str(path))
+    assert result.code == 0
+    page = Page(result.out)
+    row = next(row for row in page.rows if len(row) == 11 and row[1] == "c3")
+    assert row[-1] == f"{1e6 * next(layer.median_s for layer in record.results[0].layers if layer.name == 'c3'):,.1f}"
+    assert "name a &lt;device&gt;" in result.out
+    assert "2.000 ms" in result.out
+    assert result.out.count('value="time"') == 1
+    chart = layer_times_chart(report_of("lenet5", records=(record,)).models[0].measurements[0])
+    values = chart["data"]["values"]
+    assert [value["us"] for value in values] == sorted((value["us"] for value in values), reverse=True)
+    assert all(value["least"] == pytest.approx(value["us"] / 2) for value in values)
+
+
+@pytest.mark.parametrize(
+    ("record", "message"),
+    [
+        ({"results": [{"model": "vgg16"}]}, "expected a result of `lenet5` in"),
+        ({"results": []}, "got nothing"),
+        ({"results": [{"model": "lenet5", "layers": [{"name": "x", "median_s": 1}]}]}, "times `x`, which `lenet5`"),
+        ({"result": []}, "missing required field `results`"),
+        ([], "expected a file that `latency --save` wrote"),
+    ],
+)
+def test_a_record_that_does_not_fit_is_refused(run: Run, tmp_path: Path, record: object, message: str) -> None:
+    """With what was expected; nothing is written."""
+    path, page = tmp_path / "latency.json", tmp_path / "a.html"
+    path.write_text(json.dumps(record), encoding="utf-8")
+    result = run("report", "lenet5", "--latency", str(path), "-o", str(page))
+    assert (result.code, result.out) == (2, "")
+    assert message in result.err
+    assert not page.exists()
+
+
+# --- what it refuses, and what it draws less of ---
+
+
+def test_mistakes_are_answered(run: Run, tmp_path: Path) -> None:
+    """Two specs on standard input, an edit of several models, a file that is not there."""
+    for arguments, message in (
+        (("-", "-"), "expected one spec on standard input"),
+        (("googlenet", "vgg16", "--set", "classes=10"), "--set: expected one model to edit, got 2 models"),
+        (("googlenet", "--latency", str(tmp_path / "none.json")), "cannot read"),
+        (("googlenet", "--mode", "eva"), "--mode: expected eval, train"),
+        (("googlnet",), "did you mean `googlenet`"),
+    ):
+        result = run("report", *arguments)
+        assert (result.code, result.out) == (2, "")
+        assert message in result.err
+    edited = run("report", "googlenet", "--set", "classes=10")
+    assert "googlenet classes=10" in edited.out
+
+
+@pytest.mark.parametrize("package", ["jinja2", "vl_convert"])
+def test_what_is_missing_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, package: str) -> None:
+    """With the command that installs it."""
+    monkeypatch.setitem(sys.modules, package, None)
+    result = run("report", "lenet5")
+    assert (result.code, result.out) == (3, "")
+    assert f"needs {package}" in result.err
+    assert "pip install Jinja2 vl-convert-python" in result.err
+
+
+def test_a_depth_too_large_to_draw_is_left_out(run: Run, write_spec: Callable[[str], str]) -> None:
+    """Its place says why; what can be drawn is. More layers than a page can hold are refused."""
+    text = HEADER + "stages: {s: {f: [{repeat: {times: %d, layer: {MaxPool2d: {kernel_size: 1}}}}]}}"
+    result = run("report", write_spec(text % 2_001))
+    assert result.code == 0
+    assert result.out.count("2,001 boxes are more than a diagram can show") == 2
+    page = Page(result.out)
+    opened = [attributes for tag, attributes in page.elements if attributes.get("name") == "level-0"]
+    assert [("checked" in box, "disabled" in box) for box in opened] == [(True, False), (False, True), (False, True)]
+    refused = run("report", write_spec(text % 10_001))
+    assert (refused.code, refused.out) == (2, "")
+    assert "expected models of at most 10,000 layers together for one page, got 10,001" in refused.err

@@ -1,0 +1,438 @@
+"""The page in a real browser: Chromium without a window, driven by Playwright."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tests.conftest import Run
+from tests.drawing import HOSTILE
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Dialog, Locator, Page
+
+for package in ("jinja2", "vl_convert", "pygraphviz", "playwright"):
+    pytest.importorskip(package)
+
+pytestmark = pytest.mark.browser
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+# No sandbox: containers run as root. The others keep the browser itself from calling home.
+FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+WIDE, NARROW = 1280, 390
+Open = Callable[..., "Page"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> "Iterator[Browser]":
+    """Chromium, where there is one."""
+    from playwright.sync_api import sync_playwright
+
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser: "Browser") -> Iterator[Open]:
+    """Open a file; at the end of the test nothing was asked of the network, and nothing complained."""
+    requests: list[str] = []
+    complaints: list[str] = []
+    contexts = []
+
+    def refuse(dialog: "Dialog") -> None:
+        complaints.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
+
+    def show(path: Path, width: int = WIDE, **options: Any) -> "Page":
+        context = browser.new_context(viewport={"width": width, "height": 900}, **options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: requests.append(request.url))
+        page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", refuse)
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-drawn]", timeout=60_000)
+        return page
+
+    yield show
+    for context in contexts:
+        context.close()
+    assert complaints == []
+    # An address of the kind blob: or data: is within the page.
+    assert [url for url in requests if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert len([url for url in requests if url.startswith("file:")]) == len(contexts)
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of GoogLeNet, VGG-16 and AlexNet; GoogLeNet with measured times."""
+    from gnet_inspect.views.report import draw_report
+    from tests.test_report import report_of, timed
+
+    record = timed(report_of("googlenet").models[0])
+    path = tmp_path_factory.mktemp("report") / "three.html"
+    path.write_text(draw_report(report_of("googlenet", "vgg16", "alexnet", records=(record,))), encoding="utf-8")
+    return path
+
+
+def place_of(element: "Locator") -> dict[str, float]:
+    """Where an element is on the screen: x, y, width and height."""
+    found = element.bounding_box()
+    assert found is not None
+    return dict(found)  # type: ignore[arg-type]  # a TypedDict of floats
+
+
+def box(page: "Page", name: str, model: int = 0) -> Any:
+    """The visible box of a model's diagram that is called so."""
+    return page.locator(f'#model-{model} .level:not([hidden]) .box[aria-label^="{name}"]').first
+
+
+def chosen(page: "Page", model: int = 0) -> list[str]:
+    """The names of the rows that are marked."""
+    return page.locator(f"#model-{model} tr.chosen th").all_inner_texts()
+
+
+def column(page: "Page", number: int, model: int = 0) -> list[str]:
+    """The visible texts of one column, in their order."""
+    texts: list[str] = page.evaluate(
+        "([model, number]) => [...document.querySelectorAll(`#model-${model} .layers tbody tr`)]"
+        ".filter((row) => !row.hidden).map((row) => row.cells[number].textContent)",
+        [model, number],
+    )
+    return texts
+
+
+def view_box(page: "Page", model: int = 0) -> list[float]:
+    """What the visible diagram shows: left, top, width and height."""
+    text = page.locator(f"#model-{model} .level:not([hidden]) svg").first.get_attribute("viewBox")
+    assert text is not None
+    return [float(part) for part in text.split()]
+
+
+def in_view(page: "Page", name: str, model: int = 0) -> bool:
+    """Whether a box lies within its canvas."""
+    inner = place_of(box(page, name, model))
+    outer = place_of(page.locator(f"#model-{model} .level:not([hidden]) .canvas"))
+    return bool(
+        outer["x"] <= inner["x"]
+        and inner["x"] + inner["width"] <= outer["x"] + outer["width"]
+        and outer["y"] <= inner["y"]
+        and inner["y"] + inner["height"] <= outer["y"] + outer["height"]
+    )
+
+
+# --- it opens ---
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_it_opens(open_page: Open, three: Path, width: int, scheme: Any) -> None:
+    """From a file, at either width and theme: every chart is drawn, nothing is wider than the page."""
+    page = open_page(three, width, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    charts = page.locator(".chart")
+    assert charts.count() == 8
+    for index in range(charts.count()):
+        around, drawn = place_of(charts.nth(index)), place_of(charts.nth(index).locator("svg"))
+        assert drawn["width"] <= around["width"] + 1
+        assert drawn["height"] > 40
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_is_accessible(open_page: Open, three: Path, scheme: Any) -> None:
+    """axe finds nothing: contrast, names, landmarks, roles, order of headings."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    # The policy of the page lets no foreign script in, axe's neither.
+    page = open_page(three, color_scheme=scheme, bypass_csp=True)
+    found = axe.Axe().run(page).response["violations"]
+    assert [(item["id"], [node["html"][:100] for node in item["nodes"][:3]]) for item in found] == []
+
+
+def test_the_theme_can_be_chosen(open_page: Open, three: Path) -> None:
+    """Light and dark, whatever the system has; charts and diagrams follow."""
+    page = open_page(three, color_scheme="light")
+    ink = "getComputedStyle(document.querySelector('[data-chart=size] svg text')).fill"
+    fill = "getComputedStyle(document.querySelector('#model-0 .box path')).fill"
+    before = page.evaluate(ink), page.evaluate(fill)
+    page.get_by_label("Theme").select_option("dark")
+    after = page.evaluate(ink), page.evaluate(fill)
+    assert before[0] == "rgb(27, 31, 36)"
+    assert after[0] == "rgb(232, 236, 241)"
+    assert before[1] != after[1]
+
+
+# --- the table ---
+
+
+def test_the_table_sorts(open_page: Open, three: Path) -> None:
+    """Numbers from the largest, texts from A; once more turns it round, and the header says so."""
+    page = open_page(three)
+    table = page.locator("#model-0 .layers")
+    for name, number in (("params", 5), ("MACs", 6), ("bytes", 7), ("FLOP/B", 8)):
+        table.get_by_role("button", name=name, exact=True).click()
+        figures = [float(text.replace(",", "")) for text in column(page, number)]
+        assert figures == sorted(figures, reverse=True)
+        assert table.locator("th[aria-sort]").inner_text().startswith(name)
+        table.get_by_role("button", name=name, exact=True).click()
+        assert [float(text.replace(",", "")) for text in column(page, number)] == sorted(figures)
+        assert table.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
+    table.get_by_role("button", name="layer", exact=True).click()
+    assert column(page, 1)[0] == "aux" if "aux" in column(page, 1) else column(page, 1)[0] == "avgpool"
+    table.get_by_role("button", name="#").click()
+    assert column(page, 0) == [str(place) for place in range(1, 143)]
+
+
+def test_the_table_filters(open_page: Open, three: Path) -> None:
+    """By name, type and stage, all words at once; the number of rows is told; nothing found is no row."""
+    page = open_page(three)
+    search = page.locator("#model-0 input[type=search]")
+    search.fill("inception4 conv2d")
+    assert len(column(page, 1)) == 30
+    assert all(name.startswith("inception4") for name in column(page, 1))
+    assert page.locator("#model-0 .layers output").inner_text() == "30 of 142 layers"
+    search.fill("nothing of the kind")
+    assert column(page, 1) == []
+    search.fill("")
+    assert len(column(page, 1)) == 142
+    assert len(column(page, 1, model=1)) == 40
+
+
+# --- the diagram ---
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_the_diagram_zooms_and_moves(open_page: Open, three: Path, width: int) -> None:
+    """By buttons, by the wheel around the pointer, by dragging; the wheel alone scrolls the page."""
+    page = open_page(three, width)
+    canvas = page.locator("#model-0 .level:not([hidden]) .canvas")
+    canvas.scroll_into_view_if_needed()
+    start = view_box(page)
+    page.locator("#model-0").get_by_role("button", name="zoom in").click()
+    closer = view_box(page)
+    assert closer[2] == pytest.approx(start[2] / 1.3)
+    page.locator("#model-0").get_by_role("button", name="zoom out").click()
+    assert view_box(page) == pytest.approx(start)
+    page.locator("#model-0").get_by_role("button", name="fit").click()
+    whole = view_box(page)
+    box_of_last = box(page, "fc")
+    assert place_of(box_of_last)["y"] < place_of(canvas)["y"] + place_of(canvas)["height"]
+    around = place_of(canvas)
+    x, y = around["x"] + around["width"] / 4, around["y"] + around["height"] / 4
+    page.mouse.move(x, y)
+    page.mouse.wheel(0, 60)
+    assert view_box(page) == whole
+    canvas.scroll_into_view_if_needed()
+    around = place_of(canvas)
+    x, y = around["x"] + around["width"] / 4, around["y"] + around["height"] / 4
+    page.mouse.move(x, y)
+    page.keyboard.down("Control")
+    page.mouse.wheel(0, -400)
+    page.keyboard.up("Control")
+    zoomed = view_box(page)
+    assert zoomed[2] < whole[2] * 0.7
+    page.mouse.down()
+    page.mouse.move(x + 50, y + 30, steps=5)
+    page.mouse.up()
+    moved = view_box(page)
+    assert moved[0] < zoomed[0]
+    assert moved[1] < zoomed[1]
+    assert moved[2:] == zoomed[2:]
+    assert chosen(page) == []
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_click_on_a_box_finds_its_rows(open_page: Open, three: Path, width: int) -> None:
+    """They are marked and scrolled to, also where a filter hid them."""
+    page = open_page(three, width)
+    page.locator("#model-0 input[type=search]").fill("fc")
+    page.locator("#model-0").get_by_role("button", name="fit").click()
+    box(page, "inception4c").click()
+    names = chosen(page)
+    assert len(names) == 14
+    assert all(name.startswith("inception4c.") for name in names)
+    table = place_of(page.locator("#model-0 .scroll"))
+    row = place_of(page.locator("#model-0 tr.chosen").first)
+    assert table["y"] <= row["y"] <= table["y"] + table["height"] / 2
+    assert chosen(page, model=1) == []
+    if width == NARROW:
+        page.locator("#model-0").get_by_role("link", name="to its rows").click()
+        assert "inception4c.branch1.conv" in page.locator("#model-0 tr.chosen").first.inner_text()
+
+
+@pytest.mark.parametrize("depth", ["stage", "block", "layer"])
+def test_a_click_on_a_row_finds_its_box(open_page: Open, three: Path, depth: str) -> None:
+    """At each depth the one box that holds the layer is marked, and brought into view."""
+    page = open_page(three)
+    page.locator("#model-0").get_by_role("radio", name=f"{depth}s").check()
+    page.locator("#model-0 .layers tbody tr").nth(100).scroll_into_view_if_needed()
+    name = page.locator("#model-0 .layers tbody tr").nth(100).locator("th").inner_text()
+    assert name.startswith("inception4e.branch2")
+    page.locator("#model-0 .layers tbody tr").nth(100).locator("td").nth(3).click()
+    assert chosen(page) == [name]
+    marked = page.locator("#model-0 .level:not([hidden]) .box.chosen")
+    assert marked.count() == 1
+    label = {"stage": "inception4", "block": "inception4e", "layer": "inception4e.branch2"}[depth]
+    assert str(marked.get_attribute("aria-label")).startswith(label)
+    assert in_view(page, str(marked.get_attribute("aria-label")))
+
+
+def test_boxes_open_and_close(open_page: Open, three: Path) -> None:
+    """A double click opens a box to what it holds, and one on a header closes it; buttons do the same."""
+    page = open_page(three)
+    page.locator("#model-0").get_by_role("radio", name="stages").check()
+    page.locator("#model-0").get_by_role("button", name="fit").click()
+    box(page, "inception5").dblclick()
+    assert page.locator("#model-0").get_by_role("radio", name="blocks").is_checked()
+    assert in_view(page, "inception5b")
+    assert page.locator("#model-0 .level:not([hidden]) .box.chosen").count() == 2
+    box(page, "inception5b").dblclick()
+    assert page.locator("#model-0").get_by_role("radio", name="layers").is_checked()
+    assert in_view(page, "inception5b.branch2.1.conv")
+    assert len(chosen(page)) == 14
+    page.locator("#model-0").get_by_role("button", name="close").click()
+    assert page.locator("#model-0").get_by_role("radio", name="blocks").is_checked()
+    assert in_view(page, "inception5b")
+    page.locator("#model-0").get_by_role("button", name="open").click()
+    header = page.locator('#model-0 .level:not([hidden]) .header[aria-label^="inception5b"]')
+    header.dblclick()
+    assert page.locator("#model-0").get_by_role("radio", name="blocks").is_checked()
+    assert page.locator("#model-1").get_by_role("radio", name="blocks").is_checked()
+
+
+def test_the_keyboard_does_all_of_it(open_page: Open, three: Path) -> None:
+    """One tab stop for a diagram and one for a table; arrows, Enter and letters do the rest."""
+    page = open_page(three)
+    boxes = page.locator("#model-0 .level:not([hidden]) [data-layers]")
+    assert page.locator("#model-0 .level:not([hidden]) [tabindex='0']").count() == 1
+    boxes.first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert chosen(page) == ["maxpool1"]
+    before = view_box(page)
+    page.keyboard.press("+")
+    assert view_box(page)[2] < before[2]
+    page.keyboard.press("0")
+    page.keyboard.press("o")
+    assert page.locator("#model-0").get_by_role("radio", name="layers").is_checked()
+    assert page.locator("#model-0 .layers [tabindex='0']").count() == 2  # the table itself, which scrolls, and one row
+    page.locator("#model-0 .layers tbody button").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert chosen(page) == ["conv1.relu"]
+
+
+def test_colours_say_what_they_are_asked_for(open_page: Open, three: Path) -> None:
+    """The box with the most has the last colour, the legend its figure; times where there are any."""
+    page = open_page(three)
+    model = page.locator("#model-0")
+    colour = model.get_by_label("Colour")
+    for value, label, expected in (
+        ("params", "inception5b", "up to 1.44 M"),
+        ("macs", "conv3", "up to 346.82 M"),
+        ("memory", "conv1", "up to 6.42 MB"),
+        ("time", "inception5b", "up to"),
+    ):
+        colour.select_option(value)
+        most = page.locator('#model-0 .level:not([hidden]) .box[style*="heat5"]')
+        assert any(str(each.get_attribute("aria-label")).startswith(label) for each in most.all())
+        assert expected in model.locator(".level:not([hidden]) .legend:not([hidden]) li").last.inner_text()
+    colour.select_option("kind")
+    assert page.locator("#model-0 .box[style*=heat]").count() == 0
+    assert page.locator("#model-1").get_by_label("Colour").locator("option").count() == 4
+
+
+# --- the charts ---
+
+
+def test_the_icicle_opens_and_changes(open_page: Open, three: Path) -> None:
+    """A click gives a part the whole width, one on the network takes it back; what widths mean can be chosen."""
+    page = open_page(three)
+    chart = page.locator("[data-chart=icicle-0]")
+
+    def cell(path: str) -> Any:
+        return chart.locator(f'path[aria-label="{path}"]').first
+
+    whole = place_of(chart)["width"]
+    assert place_of(cell("inception5"))["width"] < whole / 2
+    cell("inception5").click()
+    page.wait_for_timeout(200)
+    assert place_of(cell("inception5"))["width"] == pytest.approx(whole, rel=0.02)
+    assert chart.locator("text", has_text="inception4").count() == 0
+    cell("googlenet").click()
+    page.wait_for_timeout(200)
+    before = place_of(cell("classifier"))["width"]
+    # What is drawn is as wide as its share, give or take the line around it.
+    assert before == pytest.approx(whole * 1_025_000 / 6_998_552, abs=12)
+    page.get_by_label("MACs", exact=True).check()
+    page.wait_for_timeout(200)
+    assert chart.locator('path[aria-label="classifier"]').count() == 1
+    stem = place_of(cell("stem"))["width"]
+    assert stem == pytest.approx(whole * 477_675_520 / 1_582_671_872, abs=12)
+
+
+def test_charts_have_tooltips(open_page: Open, three: Path) -> None:
+    """With the exact figures."""
+    page = open_page(three)
+    page.locator('[data-chart=icicle-0] path[aria-label="inception5b"]').first.hover()
+    tip = page.locator("#vg-tooltip-element")
+    tip.wait_for(state="visible")
+    assert "1,444,080" in tip.inner_text()
+    assert "(20.6%)" in tip.inner_text()
+
+
+# --- what means harm, and paper ---
+
+
+def test_no_script_of_a_spec_runs(open_page: Open, run: Run, write_spec: Callable[..., str], tmp_path: Path) -> None:
+    """Names, titles, stages and notes full of tags, quotes and marks of direction are text, in tooltips, too."""
+    text = HOSTILE % ("x" * 10_000)
+    text = text.replace("<b>stage</b>", "<img src=x onerror=alert(1)></script><script>alert(2)</script>@ink")
+    text += (
+        'published:\n  - source: "</td><script>alert(3)</script>"\n    rows: [{nodes: [a], params: 1M, '
+        'erratum: "<svg onload=alert(4)> &amp; \\u202e"}]\n'
+    )
+    path = tmp_path / "hostile.html"
+    result = run("report", write_spec(text), "-o", str(path))
+    assert result.code == 0, result.err
+    page = open_page(path)
+    assert (
+        page.evaluate(
+            "document.querySelectorAll('main script, main img, main b, main [onload], main [onerror]').length"
+        )
+        == 0
+    )
+    assert page.evaluate("document.querySelectorAll('body > script').length") == 3
+    assert "<script>alert(1)</script>{|}<b>" in page.locator("#overview").inner_text()
+    assert page.evaluate("document.documentElement.scrollWidth") <= WIDE
+    page.locator("[data-chart=memory-0] path[aria-label]").first.hover()
+    page.locator("#vg-tooltip-element").wait_for(state="visible")
+    assert "<img src=x onerror=alert(1)>" in page.locator("#vg-tooltip-element").inner_text()
+    page.locator("[data-chart=icicle-0] path[aria-label]").nth(1).hover()
+    page.wait_for_timeout(200)
+    box(page, "a").click()
+    assert chosen(page) == ["a"]
+    assert "\u202e" not in page.content()
+
+
+def test_on_paper_the_whole_diagram_is_shown(open_page: Open, three: Path) -> None:
+    """Also where it was zoomed before; afterwards it is as it was."""
+    page = open_page(three, color_scheme="dark")
+    before = view_box(page)
+    page.emulate_media(media="print")
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert view_box(page)[3] > before[3]
+    assert page.locator("#model-0 .bar").first.is_hidden()
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
+    assert page.pdf(format="A4").startswith(b"%PDF")
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert view_box(page) == before
