@@ -99,7 +99,7 @@ def test_the_page_is_whole_and_small(three: str) -> None:
     ]
     assert links
     assert all(link.startswith("#") or link == "data:," for link in links)
-    assert not re.search(r"@import|url\(", three.partition("</style>")[0])
+    assert not re.search(r"@import|url\((?!data:)", three.partition("</style>")[0])
     assert len(three.encode()) < 6_000_000
     used = {value for _, attributes in page.elements for value in attributes.get("aria-labelledby", "").split()}
     assert used <= set(ids)
@@ -158,11 +158,12 @@ def test_every_layer_has_its_row_and_its_boxes(model: str) -> None:
     report = report_of(model, mode="train")
     page = Page(draw_report(report))
     layers = report.models[0].summary.layers
-    rows = [row for row in page.rows if len(row) == 10 and row[0].isdigit()]
+    rows = [row for row in page.rows if len(row) == 11 and row[0].isdigit()]
     assert [row[1] for row in rows] == [layer.name for layer in layers]
     for row, layer in zip(rows, layers, strict=True):
-        figures = [int(text.replace(",", "")) for text in row[5:8]]
+        figures = [int(text.replace(",", "")) for text in row[4:7]]
         assert figures == [layer.params, layer.macs, layer.activation_bytes]
+    assert [int(row[7].replace(",", "")) for row in rows] == list(report.models[0].live_bytes)
     boxes = [attributes for _, attributes in page.elements if attributes.get("class", "").startswith("box ")]
     held = [int(place) for box in boxes for place in box["data-layers"].split()]
     assert sorted(held) == sorted(3 * list(range(len(layers))))
@@ -198,6 +199,18 @@ def test_the_size_chart_shows_the_models_and_the_others() -> None:
     assert [point["top5_error"] for point in shown] == [11.1, 9.618]
 
 
+def test_labels_stand_apart() -> None:
+    """Of any models: no label on another, where there are few."""
+    from gnet_inspect.views.report.labels import LETTER, LINE, Bubble, label_places
+
+    near = [Bubble(1.0 + index / 50, 1.0, 5, "a label of some length") for index in range(4)]
+    places = label_places(near, [Bubble(0, 0, 1, ""), Bubble(3, 3, 10, "")])
+    assert len(set(places)) == 4
+    assert label_places([], []) == []
+    assert label_places([Bubble(0, 0, 0, "x")], [])[0][0] == "left"
+    assert LETTER < LINE
+
+
 @pytest.mark.parametrize("fill", [fill for fill, _ in CLASSES.values()])
 def test_letters_can_be_read_on_every_fill(fill: str) -> None:
     """A contrast of at least 4.5 to 1, on light and dark pages."""
@@ -218,11 +231,11 @@ def test_measured_times_stand_beside_the_layers(run: Run, tmp_path: Path) -> Non
     result = run("report", "lenet5", "nin", "--latency", str(path))
     assert result.code == 0
     page = Page(result.out)
-    row = next(row for row in page.rows if len(row) == 11 and row[1] == "c3")
-    assert row[-1] == f"{1e6 * next(layer.median_s for layer in record.results[0].layers if layer.name == 'c3'):,.1f}"
-    assert "name a &lt;device&gt;" in result.out
+    row = next(row for row in page.rows if len(row) == 12 and row[1] == "c3")
+    assert row[6] == f"{1e6 * next(layer.median_s for layer in record.results[0].layers if layer.name == 'c3'):,.1f}"
+    assert "name: a &lt;device&gt;" in result.out
     assert "2.000 ms" in result.out
-    assert result.out.count('value="time"') == 1
+    assert result.out.count('value="time">time (batch 1, fp32, eager)') == 1
     chart = layer_times_chart(report_of("lenet5", records=(record,)).models[0].measurements[0])
     values = chart["data"]["values"]
     assert [value["us"] for value in values] == sorted((value["us"] for value in values), reverse=True)
@@ -236,6 +249,10 @@ def test_measured_times_stand_beside_the_layers(run: Run, tmp_path: Path) -> Non
         ({"results": []}, "got nothing"),
         ({"results": [{"model": "lenet5", "layers": [{"name": "x", "median_s": 1}]}]}, "times `x`, which `lenet5`"),
         ({"result": []}, "missing required field `results`"),
+        ({"results": [{"model": "lenet5", "median_s": -1}]}, "Expected `float` >= 0"),
+        ({"results": [{"model": "lenet5", "batch": 0}]}, "Expected `int` >= 1"),
+        ({"results": [{"model": "lenet5"}], "schema_version": 99}, "expected a record of version 1, got version 99"),
+        ({"results": [{"model": "lenet5", "layers": 2 * [{"name": "c1", "median_s": 1}]}]}, "got `c1` twice"),
         ([], "expected a file that `latency --save` wrote"),
     ],
 )

@@ -177,7 +177,7 @@ def test_the_table_sorts(open_page: Open, three: Path) -> None:
     """Numbers from the largest, texts from A; once more turns it round, and the header says so."""
     page = open_page(three)
     table = page.locator("#model-0 .layers")
-    for name, number in (("params", 5), ("MACs", 6), ("bytes", 7), ("FLOP/B", 8)):
+    for name, number in (("params", 4), ("MACs", 5), ("bytes", 7), ("alive", 8), ("FLOP/B", 9)):
         table.get_by_role("button", name=name, exact=True).click()
         figures = [float(text.replace(",", "")) for text in column(page, number)]
         assert figures == sorted(figures, reverse=True)
@@ -186,7 +186,7 @@ def test_the_table_sorts(open_page: Open, three: Path) -> None:
         assert [float(text.replace(",", "")) for text in column(page, number)] == sorted(figures)
         assert table.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
     table.get_by_role("button", name="layer", exact=True).click()
-    assert column(page, 1)[0] == "aux" if "aux" in column(page, 1) else column(page, 1)[0] == "avgpool"
+    assert column(page, 1)[0] == "avgpool"
     table.get_by_role("button", name="#").click()
     assert column(page, 0) == [str(place) for place in range(1, 143)]
 
@@ -249,6 +249,40 @@ def test_the_diagram_zooms_and_moves(open_page: Open, three: Path, width: int) -
     assert chosen(page) == []
 
 
+def test_on_a_phone_a_double_tap_opens_what_it_hits(open_page: Open, three: Path) -> None:
+    """The first tap of it moves nothing on the page."""
+    page = open_page(three, NARROW, has_touch=True)
+    page.locator("#model-0").get_by_role("radio", name="stages").check()
+    page.locator("#model-0").get_by_role("button", name="fit").click()
+    box(page, "inception4").dblclick()
+    assert page.locator("#model-0").get_by_role("radio", name="blocks").is_checked()
+    assert all(name.startswith(("inception4", "maxpool4")) for name in chosen(page))
+    assert len(chosen(page)) == 71
+
+
+def test_the_diagram_lets_go(open_page: Open, three: Path) -> None:
+    """Of a pointer that was released outside, and of buttons but the first."""
+    page = open_page(three)
+    canvas = page.locator("#model-0 .level:not([hidden]) .canvas")
+    canvas.scroll_into_view_if_needed()
+    around = place_of(canvas)
+    x, y = around["x"] + around["width"] / 2, around["y"] + 10
+    before = view_box(page)
+    page.mouse.move(x, y)
+    page.mouse.down(button="right")
+    page.mouse.move(x + 40, y + 40, steps=4)
+    page.mouse.up(button="right")
+    assert view_box(page) == before
+    page.evaluate(
+        "([x, y]) => { const svg = document.querySelector('#model-0 .level:not([hidden]) svg');"
+        "for (const [type, buttons, dx] of [['pointerdown', 1, 0], ['pointermove', 0, 50]])"
+        "svg.dispatchEvent(new PointerEvent(type, {pointerId: 7, buttons, clientX: x + dx, clientY: y,"
+        "bubbles: true})) }",
+        [x, y],
+    )
+    assert view_box(page) == before
+
+
 @pytest.mark.parametrize("width", [WIDE, NARROW])
 def test_a_click_on_a_box_finds_its_rows(open_page: Open, three: Path, width: int) -> None:
     """They are marked and scrolled to, also where a filter hid them."""
@@ -263,9 +297,15 @@ def test_a_click_on_a_box_finds_its_rows(open_page: Open, three: Path, width: in
     row = place_of(page.locator("#model-0 tr.chosen").first)
     assert table["y"] <= row["y"] <= table["y"] + table["height"] / 2
     assert chosen(page, model=1) == []
+    # Once more, from where the table is now.
+    box(page, "inception3a").click()
+    row = place_of(page.locator("#model-0 tr.chosen").first)
+    table = place_of(page.locator("#model-0 .scroll"))
+    assert page.locator("#model-0 tr.chosen").first.locator("th").inner_text() == "inception3a.branch1.conv"
+    assert table["y"] <= row["y"] <= table["y"] + table["height"] / 2
     if width == NARROW:
         page.locator("#model-0").get_by_role("link", name="to its rows").click()
-        assert "inception4c.branch1.conv" in page.locator("#model-0 tr.chosen").first.inner_text()
+        assert "inception3a.branch1.conv" in page.locator("#model-0 tr.chosen").first.inner_text()
 
 
 @pytest.mark.parametrize("depth", ["stage", "block", "layer"])
@@ -276,7 +316,7 @@ def test_a_click_on_a_row_finds_its_box(open_page: Open, three: Path, depth: str
     page.locator("#model-0 .layers tbody tr").nth(100).scroll_into_view_if_needed()
     name = page.locator("#model-0 .layers tbody tr").nth(100).locator("th").inner_text()
     assert name.startswith("inception4e.branch2")
-    page.locator("#model-0 .layers tbody tr").nth(100).locator("td").nth(3).click()
+    page.locator("#model-0 .layers tbody tr").nth(100).locator("td").nth(2).click()
     assert chosen(page) == [name]
     marked = page.locator("#model-0 .level:not([hidden]) .box.chosen")
     assert marked.count() == 1
@@ -302,6 +342,7 @@ def test_boxes_open_and_close(open_page: Open, three: Path) -> None:
     assert page.locator("#model-0").get_by_role("radio", name="blocks").is_checked()
     assert in_view(page, "inception5b")
     page.locator("#model-0").get_by_role("button", name="open").click()
+    assert page.locator("#model-0 [data-do=open]").is_disabled()
     header = page.locator('#model-0 .level:not([hidden]) .header[aria-label^="inception5b"]')
     header.dblclick()
     assert page.locator("#model-0").get_by_role("radio", name="blocks").is_checked()
@@ -323,6 +364,10 @@ def test_the_keyboard_does_all_of_it(open_page: Open, three: Path) -> None:
     assert view_box(page)[2] < before[2]
     page.keyboard.press("0")
     page.keyboard.press("o")
+    page.keyboard.press("ArrowDown")
+    assert page.evaluate("document.activeElement.dataset.layers") is not None
+    page.keyboard.press("Escape")
+    assert chosen(page) == []
     assert page.locator("#model-0").get_by_role("radio", name="layers").is_checked()
     assert page.locator("#model-0 .layers [tabindex='0']").count() == 2  # the table itself, which scrolls, and one row
     page.locator("#model-0 .layers tbody button").first.focus()
@@ -414,7 +459,7 @@ def test_no_script_of_a_spec_runs(open_page: Open, run: Run, write_spec: Callabl
     assert page.evaluate("document.querySelectorAll('body > script').length") == 3
     assert "<script>alert(1)</script>{|}<b>" in page.locator("#overview").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= WIDE
-    page.locator("[data-chart=memory-0] path[aria-label]").first.hover()
+    page.locator("[data-chart=memory-0] path[aria-label]").last.hover()
     page.locator("#vg-tooltip-element").wait_for(state="visible")
     assert "<img src=x onerror=alert(1)>" in page.locator("#vg-tooltip-element").inner_text()
     page.locator("[data-chart=icicle-0] path[aria-label]").nth(1).hover()

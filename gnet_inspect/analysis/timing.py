@@ -1,59 +1,148 @@
-"""What `latency` measured, as its file holds it. The fields are the JSON contract."""
+"""What `latency` measures, as its file holds it, and what follows from it. The fields are the JSON contract."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from statistics import median, quantiles
+from typing import Annotated, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
+from gnet_inspect.analysis.summary import SCHEMA_VERSION
 from gnet_inspect.errors import UsageError, quoted, some_of
 from gnet_inspect.graph import Graph
+
+# What a file may say: no time is negative, and none is longer than a year.
+Seconds = Annotated[float, Meta(ge=0, le=3.2e7)]
+Bytes = Annotated[int, Meta(ge=0)]
+
+# Where the slow tenth takes a quarter longer than the fast tenth, something else was running.
+NOISY = 1.25
+# A device whose kernels take less than this share of the time waits for the program that launches them.
+LAUNCH_BOUND = 0.7
 
 
 class LayerTiming(Struct, frozen=True):
     """One layer of a measured model: its median time inside the real forward, and the least its device could take."""
 
     name: str
-    median_s: float
+    median_s: Seconds
     kind: str = ""
-    roofline_s: float | None = None
+    roofline_s: Seconds | None = None
 
 
 class Measurement(Struct, frozen=True):
-    """One model at one batch, dtype and variant ("eager", "compile", ...): seconds for a whole run."""
+    """One model at one batch, dtype and variant ("eager", "compile", ...): seconds for a whole run.
+
+    `peak_memory_bytes` is what `protocol.peak_memory` says, `estimated_memory_bytes` what tensors take by the rules.
+    `gpu_busy_s` is the time of a run's kernels alone; `whole_with_hooks_s` that of a run while its layers are timed.
+    `times_s` are the medians of the rounds, in order: rounds of several results took turns.
+    """
 
     model: str
-    batch: int | None = None
+    batch: Annotated[int, Meta(ge=1)] | None = None
     dtype: str = ""
     variant: str = ""
-    median_s: float | None = None
-    p10_s: float | None = None
-    p90_s: float | None = None
-    iqr_s: float | None = None
+    median_s: Seconds | None = None
+    p10_s: Seconds | None = None
+    p90_s: Seconds | None = None
+    iqr_s: Seconds | None = None
     images_per_s: float | None = None
-    peak_memory_bytes: int | None = None
+    peak_memory_bytes: Bytes | None = None
     layers: tuple[LayerTiming, ...] = ()
+    mode: str = "eval"
+    input: tuple[int, ...] = ()
+    estimated_memory_bytes: Bytes | None = None
+    compile_s: Seconds | None = None
+    gpu_busy_s: Seconds | None = None
+    whole_with_hooks_s: Seconds | None = None
+    roofline_s: Seconds | None = None
+    runs: int = 0
+    times_s: tuple[float, ...] = ()
+    # The largest difference to the eager fp32 module's output, over the largest of that.
+    output_error: float | None = None
+
+    @property
+    def noisy(self) -> bool:
+        """Whether the spread says that the machine had something else to do."""
+        return bool(self.p10_s and self.p90_s and self.p90_s / self.p10_s > NOISY)
+
+    @property
+    def launch_bound(self) -> bool:
+        """Whether a GPU waits for the program that launches its kernels."""
+        return bool(self.gpu_busy_s and self.median_s and self.gpu_busy_s < LAUNCH_BOUND * self.median_s)
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What must be equal for two measurements to be of the same thing."""
+        return self.model, self.mode, self.input, self.batch, self.dtype, self.variant
 
 
 class TimingRecord(Struct, frozen=True):
-    """A file that `latency --save` wrote: on what, how, and what came out."""
+    """What `latency --format json` prints and `--save` keeps: on what, how, and what came out."""
 
     results: tuple[Measurement, ...]
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     device: dict[str, Any] = {}
     protocol: dict[str, Any] = {}
 
 
-def read_record(path: Path) -> TimingRecord:
+class Ratio(Struct, frozen=True):
+    """How many times as long one measurement took as another: the median over rounds, the least and the most."""
+
+    median: float
+    least: float
+    most: float
+
+
+def measurement_times(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
+    """The statistics of the seconds of single runs, given round by round, by their names in Measurement.
+
+    >>> measurement_times([[1.0, 2.0], [3.0, 4.0]])["median_s"]
+    2.5
+    """
+    times = sorted(second for taken in rounds for second in taken)
+    if len(times) == 1:
+        times = times * 2
+    tenths = quantiles(times, n=20, method="inclusive")
+    return {
+        "median_s": median(times),
+        "p10_s": tenths[1],
+        "p90_s": tenths[17],
+        "iqr_s": tenths[14] - tenths[4],
+        "times_s": tuple(median(taken) for taken in rounds),
+    }
+
+
+def ratio_of(measured: Measurement, to: Measurement) -> Ratio | None:
+    """A measurement over another that was taken in turns with it; None where either has no times."""
+    if not measured.times_s or not to.times_s:
+        return None
+    ratios = [mine / theirs for mine, theirs in zip(measured.times_s, to.times_s, strict=False)]
+    return Ratio(median(ratios), min(ratios), max(ratios))
+
+
+def read_record(path: Path, flag: str = "--latency") -> TimingRecord:
     """The record in a file. Raises UsageError where it cannot be read, or is something else."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=TimingRecord)
+        record = msgspec.json.decode(path.read_bytes(), type=TimingRecord)
     except OSError as error:
-        raise UsageError(f"--latency: cannot read {str(path)!r}: {error.strerror}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        fact = str(error)[:1].lower() + str(error)[1:]
-        raise UsageError(f"--latency: expected a file that `latency --save` wrote, got {str(path)!r}: {fact}") from None
+        raise UsageError(f"{flag}: cannot read {str(path)!r}: {error.strerror}") from None
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{flag}: expected a file that `latency --save` wrote, got {str(path)!r}: {error}") from None
+    if record.schema_version > SCHEMA_VERSION:
+        raise UsageError(
+            f"{flag}: expected a record of version {SCHEMA_VERSION}, got version {record.schema_version} in "
+            f"{str(path)!r}. (a newer gnet-inspect wrote it)"
+        )
+    for result in record.results:
+        twice = [name for name, times in Counter(layer.name for layer in result.layers).items() if times > 1]
+        if twice:
+            raise UsageError(
+                f"{flag}: expected each layer once, got {some_of(map(quoted, twice))} twice in {str(path)!r}"
+            )
+    return record
 
 
 def check_measured(record: TimingRecord, graphs: Sequence[Graph], path: Path) -> None:

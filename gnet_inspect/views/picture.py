@@ -34,20 +34,22 @@ _DATE = re.compile(rb"(/CreationDate \(D:)\d{14}")
 
 def draw_picture(dot: str, style: str) -> bytes:
     """A DOT text as svg, png or pdf. Raises MissingError where nothing here can draw, or has the font."""
-    font = find_spec("font_roboto")
-    if font is None or not font.submodule_search_locations:
-        raise MissingError(
-            f"{style} needs the font Roboto, which is not installed. Install it with: {INSTALL_GRAPHVIZ}"
-        )
+    font = roboto_folder(style)
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder) / "fonts.conf"
-        config.write_text(
-            _FONTCONFIG.format(folder=Path(font.submodule_search_locations[0]) / "files", others=_system_fonts())
-        )
+        config.write_text(_FONTCONFIG.format(folder=font, others=_system_fonts()))
         with _environment(FONTCONFIG_FILE=str(config)):
             draw = _by_dot if find_spec("pygraphviz") is None else _by_pygraphviz
             # A picture of the same text is the same file: no PDF says when it was made.
             return _DATE.sub(rb"\g<1>19700101000000", draw(dot, style))
+
+
+def roboto_folder(what: str = "a picture") -> Path:
+    """Where the font's files are. Raises MissingError where it is not installed."""
+    font = find_spec("font_roboto")
+    if font is None or not font.submodule_search_locations:
+        raise MissingError(f"{what} needs the font Roboto, which is not installed. Install it with: {INSTALL_GRAPHVIZ}")
+    return Path(font.submodule_search_locations[0]) / "files"
 
 
 def _system_fonts() -> str:

@@ -10,11 +10,12 @@ from msgspec import Struct
 from gnet_inspect import __version__
 from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, ReportedModel
 from gnet_inspect.analysis.summary import LayerSummary
-from gnet_inspect.errors import INSTALL_REPORT, MissingError, UsageError, printable
+from gnet_inspect.errors import INSTALL_REPORT, MissingError, UsageError, printable, some_of
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.comparison import comparison_grids
-from gnet_inspect.views.diagram import DEPTHS, MOST_BOXES, Options, drawing_of
+from gnet_inspect.views.diagram import DEPTHS, MOST_BOXES, Drawing, Options, drawing_of
 from gnet_inspect.views.html import draw_html
+from gnet_inspect.views.picture import roboto_folder
 from gnet_inspect.views.report.charts import (
     MEASURES,
     icicle_chart,
@@ -24,7 +25,6 @@ from gnet_inspect.views.report.charts import (
     size_chart,
 )
 from gnet_inspect.views.report.figure import class_colors, legend, page_figure
-from gnet_inspect.views.summary import CONVENTION
 from gnet_inspect.views.text import clip, coverage_line, headline
 from gnet_inspect.views.verification import verification_grid
 
@@ -66,7 +66,8 @@ def draw_report(report: Report) -> str:
     scripts = [_script(text) for text in (library, source)]
     return environment.get_template("report.html").render(
         report=report,
-        title=", ".join(_line(model.summary.title) for model in report.models),
+        title=some_of((_line(model.summary.title) for model in report.models), 3),
+        font=_font(),
         version=__version__,
         scripts=scripts,
         policy=_policy(scripts),
@@ -76,7 +77,6 @@ def draw_report(report: Report) -> str:
         models=[_model(model) for model in report.models],
         colors=class_colors(),
         measures=MEASURES,
-        convention=CONVENTION,
     )
 
 
@@ -90,7 +90,7 @@ def _policy(scripts: list[str]) -> str:
     digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
     allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
     return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; "
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; font-src data:; "
         "base-uri 'none'; form-action 'none'"
     )
 
@@ -127,7 +127,31 @@ def _seconds(model: ReportedModel) -> list[float | None]:
 
 
 def _timed(model: ReportedModel) -> ReportedMeasurement | None:
-    return next((found for found in model.measurements if found.measured.layers), None)
+    """The measurement whose layers stand in the table: one of the same batch and dtype, if there is."""
+    timed = [found for found in model.measurements if found.measured.layers]
+    return min(timed, key=lambda found: _differs(found, model) != "", default=None)
+
+
+def _differs(found: ReportedMeasurement, model: ReportedModel) -> str:
+    """In what a measurement is not of what the report shows."""
+    summary, measured = model.summary, found.measured
+    pairs = (
+        ("batch", measured.batch, summary.input[0]),
+        ("dtype", measured.dtype or None, summary.dtype),
+        ("input", measured.input or None, summary.input),
+        ("mode", measured.mode, summary.mode),
+    )
+    return ", ".join(name for name, theirs, ours in pairs if theirs is not None and theirs != ours)
+
+
+def _named(found: ReportedMeasurement | None) -> str:
+    """What was measured, in a few words; "" for nothing."""
+    if found is None:
+        return ""
+    measured = found.measured
+    parts = [f"batch {measured.batch}" if measured.batch else "", measured.dtype, measured.variant]
+    parts += [measured.mode] if measured.mode == "train" else []
+    return _line(", ".join(filter(None, parts))) or "measured"
 
 
 def _model(model: ReportedModel) -> dict[str, Any]:
@@ -152,33 +176,41 @@ def _model(model: ReportedModel) -> dict[str, Any]:
         "levels": levels,
         # Blocks, or how far it can be drawn.
         "opened": next((depth for depth in ("block", "stage", "layer") if depth in drawn), None),
-        "layers": [_row(layer, seconds) for layer, seconds in _rows(model)],
-        "timed": _timed(model) is not None,
+        "layers": _rows(model),
+        "layer_count": f"{len(summary.layers):,} layer{'s' * (len(summary.layers) != 1)}",
+        "timed": _named(_timed(model)),
         "audit": draw_html(verification_grid(model.audit, model.graph)) if model.audit.published else "",
-        "measurements": [_measurement(found) for found in model.measurements],
+        "measurements": [_measurement(found, model) for found in model.measurements],
     }
 
 
 def _levels(model: ReportedModel) -> list[Level]:
     places = {layer.name: index for index, layer in enumerate(model.summary.layers)}
-    levels = []
+    label = f"diagram of {_line(model.label)}"
+    levels: list[Level] = []
+    drawn: dict[Drawing, str] = {}
     for depth in DEPTHS:
         drawing = drawing_of(model.graph, model.summary, Options(depth))
         boxes = len(drawing.boxes())
         if boxes > MOST_BOXES:
             levels.append(Level(depth, "", (), f"{boxes:,} boxes are more than a diagram can show"))
             continue
-        label = f"diagram of {_line(model.label)} at depth {depth}"
-        levels.append(Level(depth, page_figure(drawing, places, label), tuple(legend(drawing))))
+        # A network without blocks looks the same at two depths, and a large one takes Graphviz seconds.
+        if drawing not in drawn:
+            drawn[drawing] = page_figure(drawing, places, label)
+        levels.append(Level(depth, drawn[drawing], tuple(legend(drawing))))
     return levels
 
 
-def _rows(model: ReportedModel) -> list[tuple[LayerSummary, float | None]]:
+def _rows(model: ReportedModel) -> list[dict[str, str]]:
     seconds = _seconds(model) or [None] * len(model.summary.layers)
-    return list(zip(model.summary.layers, seconds, strict=True))
+    return [
+        _row(layer, alive, taken)
+        for layer, alive, taken in zip(model.summary.layers, model.live_bytes, seconds, strict=True)
+    ]
 
 
-def _row(layer: LayerSummary, seconds: float | None) -> dict[str, str]:
+def _row(layer: LayerSummary, alive: int, seconds: float | None) -> dict[str, str]:
     field = "x".join(f"{size:g}" for size in layer.receptive_field or ())
     return {
         "name": layer.name,
@@ -188,32 +220,44 @@ def _row(layer: LayerSummary, seconds: float | None) -> dict[str, str]:
         "params": f"{layer.params:,}",
         "macs": f"{layer.macs:,}",
         "memory": f"{layer.activation_bytes:,}",
+        "alive": f"{alive:,}",
         "field": field,
         "intensity": f"{layer.intensity:,.2f}",
         "time": "" if seconds is None else f"{seconds * 1e6:,.1f}",
     }
 
 
-def _measurement(found: ReportedMeasurement) -> dict[str, Any]:
+def _measurement(found: ReportedMeasurement, model: ReportedModel) -> dict[str, Any]:
     """One measurement in words: what ran, how fast, on what and how it was measured."""
     measured = found.measured
-    least = sum(layer.roofline_s or 0 for layer in measured.layers)
+    bounds = [layer.roofline_s for layer in measured.layers if layer.roofline_s is not None]
+    number = "" if len(bounds) == len(measured.layers) else f" ({len(bounds)} of {len(measured.layers)} layers)"
+    spread = [f"p10 {_ms(measured.p10_s)}"] if measured.p10_s is not None else []
+    spread += [f"p90 {_ms(measured.p90_s)}"] if measured.p90_s is not None else []
+    spread += [f"IQR {_ms(measured.iqr_s)}"] if measured.iqr_s is not None else []
     said = [
-        ("batch", str(measured.batch or "")),
-        ("dtype", measured.dtype),
-        ("variant", measured.variant),
         ("median", _ms(measured.median_s)),
-        ("p10 to p90", f"{_ms(measured.p10_s)} to {_ms(measured.p90_s)}" if measured.p90_s is not None else ""),
+        ("spread", ", ".join(spread)),
         ("images per second", f"{measured.images_per_s:,.1f}" if measured.images_per_s is not None else ""),
         ("peak memory", byte_count(measured.peak_memory_bytes) if measured.peak_memory_bytes is not None else ""),
-        ("least time its layers could take (roofline)", _ms(least) if least else ""),
+        ("least time of its layers (roofline)", f"{_ms(sum(bounds))}{number}" if bounds else ""),
     ]
+    differs = _differs(found, model)
     return {
-        "facts": [(name, printable(text)) for name, text in said if text],
+        "title": _named(found),
+        "warning": f"Measured at another {differs} than the figures of this page are for." if differs else "",
+        "facts": [(name, _line(text)) for name, text in said if text],
         "device": _pairs(found.record.device),
         "protocol": _pairs(found.record.protocol),
         "layers": bool(measured.layers),
+        "bounded": bool(bounds),
     }
+
+
+def _font() -> str:
+    """Roboto, with which the layout of diagrams is measured, for those who do not have it: base64."""
+    font = roboto_folder()
+    return base64.b64encode((font / "Roboto-Regular.ttf").read_bytes()).decode()
 
 
 def _line(text: str) -> str:
@@ -226,4 +270,8 @@ def _ms(seconds: float | None) -> str:
 
 
 def _pairs(record: dict[str, Any]) -> str:
-    return ", ".join(f"{printable(str(name))} {printable(str(value))}" for name, value in record.items())
+    return "; ".join(f"{_line(str(name))}: {_line(_plain(value))}" for name, value in record.items())
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(f"{name} {item}" for name, item in value.items()) if isinstance(value, dict) else str(value)

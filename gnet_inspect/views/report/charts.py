@@ -4,6 +4,7 @@ The page's script puts the colours in and has Vega draw: every chart follows the
 """
 
 from collections.abc import Iterator
+from math import log10
 from typing import Any
 
 from gnet_inspect.analysis.comparison import ComparedModel
@@ -12,6 +13,7 @@ from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, Reporte
 from gnet_inspect.errors import printable
 from gnet_inspect.graph import Group
 from gnet_inspect.units import byte_count, count, dimensions
+from gnet_inspect.views.report.labels import AREAS, Bubble, label_places
 from gnet_inspect.views.summary import shown_children
 from gnet_inspect.views.text import clip
 
@@ -36,14 +38,17 @@ def size_chart(report: Report) -> Chart:
     The area of a bubble is the peak of activation memory, its colour the published top-5 error.
     """
     reported = [_size(model, model.label, model.published) for model in report.comparison.models]
-    names = {model.model for model in report.comparison.models}
-    others = [_size(model, model.title, model.published) for model in report.catalogue.models]
-    others = [other for other, model in zip(others, report.catalogue.models, strict=True) if model.model not in names]
+    # A model of the catalogue that is reported as it is stands there once.
+    same = {(model.model, model.totals) for model in report.comparison.models}
+    others = [
+        _size(model, model.title, model.published)
+        for model in report.catalogue.models
+        if (model.model, model.totals) not in same
+    ]
     shown = [point for point in reported if point["params"] and point["macs"]]
-    macs = [point["macs"] for point in (*shown, *others) if point["macs"]]
-    for point in shown:
-        # A label grows towards the middle of the axis, where there is room for it.
-        point["side"] = "left" if point["macs"] ** 2 < min(macs) * max(macs) else "right"
+    others = [point for point in others if point["params"] and point["macs"]]
+    for point, place in zip(shown, label_places(list(map(_bubble, shown)), list(map(_bubble, others))), strict=True):
+        point["place"] = place
     axes = {
         axis: {
             "field": field,
@@ -69,7 +74,7 @@ def size_chart(report: Report) -> Chart:
         "field": "peak",
         "type": "quantitative",
         "title": "peak of activations",
-        "scale": {"range": [60, 900], "zero": True},
+        "scale": {"range": list(AREAS), "zero": True},
         "legend": {"labelExpr": BYTES, "values": _legend_values(max(point["peak"] for point in (*shown, *others)))},
     }
     error = {
@@ -78,11 +83,11 @@ def size_chart(report: Report) -> Chart:
         "title": "top-5 error, %",
         "scale": {"range": [LOW, HIGH], "interpolate": "rgb"},
     }
-    label = {"type": "text", "fontSize": 12, "fontWeight": 600, "color": "@ink", "dy": -16}
+    label = {"type": "text", "fontSize": 12, "fontWeight": 600, "color": "@ink"}
     bubble = {"type": "circle", "opacity": 0.9, "stroke": "@ink", "strokeWidth": 1.5}
     layers: list[Chart] = [
         {
-            "data": {"values": [point for point in others if point["params"] and point["macs"]]},
+            "data": {"values": others},
             "mark": {"type": "circle", "color": "@faint", "opacity": 0.35},
             "encoding": {"size": size, "tooltip": tooltip},
         },
@@ -98,11 +103,11 @@ def size_chart(report: Report) -> Chart:
         },
         *(
             {
-                "data": {"values": [point for point in shown if point["side"] == side]},
-                "mark": {**label, "align": side, "dx": dx},
+                "data": {"values": [point for point in shown if point["place"] == place]},
+                "mark": {**label, "align": place[0], "dx": place[1], "dy": place[2]},
                 "encoding": {"text": {"field": "label", "type": "nominal"}},
             }
-            for side, dx in (("left", -6), ("right", 6))
+            for place in sorted({point["place"] for point in shown})
         ),
     ]
     return {
@@ -119,6 +124,10 @@ def size_chart(report: Report) -> Chart:
 def _line(text: str) -> str:
     """Free text as one short line."""
     return clip(printable(text), MOST_TEXT)
+
+
+def _bubble(point: Chart) -> Bubble:
+    return Bubble(log10(point["macs"]), log10(point["params"]), point["peak"], point["label"])
 
 
 def _legend_values(most: int) -> list[int]:
@@ -221,9 +230,10 @@ def icicle_chart(model: ReportedModel) -> Chart:
                                 "y2": {"field": "y1", "mult": ROW},
                                 "fill": {"signal": "datum.fill"},
                                 "stroke": {"value": "@paper"},
+                                "strokeWidth": {"signal": f"{room} > 3 ? 1 : 0"},
                                 "cursor": {"value": "pointer"},
                                 "tooltip": {
-                                    "signal": "{title: datum.path, '': datum.said, "
+                                    "signal": "{title: datum.path, 'it is': datum.said, "
                                     f"share: format(datum[measure], ',') + {share}}}"
                                 },
                                 "description": {"signal": "datum.path"},
@@ -295,8 +305,8 @@ def memory_chart(model: ReportedModel) -> Chart:
     totals = model.summary.totals
     values = [
         {
-            "from": index,
-            "to": index + 1,
+            "from": index + 0.5,
+            "to": index + 1.5,
             "bytes": live,
             "bytes_text": f"{live:,} ({byte_count(live)})",
             "layer": layer.name,
@@ -317,14 +327,13 @@ def memory_chart(model: ReportedModel) -> Chart:
         "width": "container",
         "height": 150,
         "data": {"values": values},
-        "mark": {"type": "rect", "stroke": None},
         "encoding": {
             "x": {
                 "field": "from",
                 "type": "quantitative",
                 "title": "layers in execution order",
-                "scale": {"domain": [0, len(values)], "nice": False},
-                "axis": {"grid": False},
+                "scale": {"domain": [0.5, len(values) + 0.5], "nice": False},
+                "axis": {"grid": False, "tickMinStep": 1, "format": "d"},
             },
             "x2": {"field": "to"},
             "y": {
@@ -334,9 +343,16 @@ def memory_chart(model: ReportedModel) -> Chart:
                 "axis": {"labelExpr": BYTES, "tickCount": 4},
             },
             "y2": {"datum": 0},
-            "color": {"condition": {"test": "datum.peak", "value": "@warm"}, "value": "@accent"},
             "tooltip": tooltip,
         },
+        "layer": [
+            {"mark": {"type": "rect", "stroke": None, "color": "@accent"}},
+            # However many layers there are, the one at the peak is seen.
+            {
+                "transform": [{"filter": "datum.peak"}],
+                "mark": {"type": "rect", "color": "@warm", "stroke": "@warm", "strokeWidth": 2},
+            },
+        ],
     }
 
 
@@ -355,6 +371,11 @@ def layer_times_chart(measurement: ReportedMeasurement) -> Chart:
         for layer in slowest
     ]
     tooltip = [{"field": field, "type": "nominal"} for field in ("layer", "kind", "measured", "roofline")]
+    tick = {
+        "transform": [{"filter": "isValid(datum.least)"}],
+        "mark": {"type": "tick", "color": "@warm", "thickness": 3, "opacity": 1},
+        "encoding": {"x": {"field": "least", "type": "quantitative"}},
+    }
     rows = {"field": "layer", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
     return {
         "$schema": VEGA_LITE,
@@ -368,11 +389,7 @@ def layer_times_chart(measurement: ReportedMeasurement) -> Chart:
                 "mark": {"type": "bar", "color": "@accent"},
                 "encoding": {"x": {"field": "us", "type": "quantitative", "title": "microseconds"}},
             },
-            {
-                "transform": [{"filter": "isValid(datum.least)"}],
-                "mark": {"type": "tick", "color": "@warm", "thickness": 3},
-                "encoding": {"x": {"field": "least", "type": "quantitative"}},
-            },
+            *([tick] if any(value["least"] is not None for value in values) else []),
         ],
     }
 

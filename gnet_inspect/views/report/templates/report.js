@@ -3,6 +3,7 @@
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const HEAT_STEPS = 5;
+const UNITS = { params: "parameters", macs: "MACs", memory: "activation memory", time: "time" };
 
 // --- charts ---
 
@@ -40,7 +41,9 @@ async function drawChart(place) {
 }
 
 function showMeasure(view) {
-  view.signal("measure", document.querySelector("input[name=measure]:checked").value).runAsync();
+  const chosen = document.querySelector("input[name=measure]:checked");
+  for (const place of document.querySelectorAll(".measured")) place.textContent = chosen.parentElement.textContent.trim();
+  view.signal("measure", chosen.value).runAsync();
 }
 
 for (const input of document.querySelectorAll("input[name=measure]")) {
@@ -79,7 +82,7 @@ class Canvas {
     this.svg.setAttribute("viewBox", `${view.left} ${view.top} ${view.width} ${view.height}`);
   }
 
-  print(whole) {
+  printed(whole) {
     const { left, top, width, height } = whole ? this.whole : this.view;
     this.svg.setAttribute("viewBox", `${left} ${top} ${width} ${height}`);
   }
@@ -130,19 +133,21 @@ class Canvas {
     const width = last.x - first.x, height = last.y - first.y;
     let scale = this.scale();
     if (zoomed || width > bounds.width * scale || height > bounds.height * scale || scale > 2) {
-      scale = Math.max(width * 1.15 / bounds.width, height * 1.15 / bounds.height, 0.6);
+      scale = Math.max(width * 1.15 / bounds.width, height * 1.15 / bounds.height, 1);
     }
     const size = { width: bounds.width * scale, height: bounds.height * scale };
     this.show({ left: (first.x + last.x - size.width) / 2, top: (first.y + last.y - size.height) / 2, ...size });
   }
 
   onWheel(event) {
-    if (!event.ctrlKey && !event.metaKey && !this.svg.contains(document.activeElement)) return;
+    // Without a key the wheel is the page's.
+    if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     this.zoom(Math.exp(-event.deltaY * (event.deltaMode === 1 ? 0.03 : 0.0015)), event.clientX, event.clientY);
   }
 
   onDown(event) {
+    if (event.button) return;
     this.pointers.set(event.pointerId, event);
     if (this.pointers.size === 1) this.dragged = false;
   }
@@ -150,6 +155,8 @@ class Canvas {
   onMove(event) {
     const before = this.pointers.get(event.pointerId);
     if (!before) return;
+    // It was let go outside.
+    if (!event.buttons) { this.pointers.delete(event.pointerId); return; }
     if (!this.dragged && Math.hypot(event.clientX - before.clientX, event.clientY - before.clientY) < 4) return;
     if (!this.dragged) this.svg.setPointerCapture(event.pointerId);
     this.dragged = true;
@@ -211,7 +218,7 @@ class Model {
     const moves = { ArrowDown: 1, ArrowRight: 1, ArrowUp: -1, ArrowLeft: -1 };
     const actions = {
       "+": () => this.canvas()?.zoom(1.3), "=": () => this.canvas()?.zoom(1.3), "-": () => this.canvas()?.zoom(1 / 1.3),
-      "0": () => this.canvas()?.fit(), o: () => this.step(1), c: () => this.step(-1),
+      "0": () => this.canvas()?.fit(), Escape: () => this.clear(), o: () => this.step(1), c: () => this.step(-1),
       Enter: () => this.choose(parts[place].layers, "diagram", parts[place]),
       " ": () => this.choose(parts[place].layers, "diagram", parts[place]),
     };
@@ -237,6 +244,9 @@ class Model {
     if (!this.canvas().view) this.canvas().start();
     this.paint();
     this.mark();
+    const place = this.depths.indexOf(depth);
+    this.section.querySelector("[data-do=open]").disabled = !this.canvases.has(this.depths[place + 1]);
+    this.section.querySelector("[data-do=close]").disabled = !this.canvases.has(this.depths[place - 1]);
     if (this.chosen.length) this.reveal(this.holding());
   }
 
@@ -244,9 +254,11 @@ class Model {
   step(by) {
     const depth = this.depths[this.depths.indexOf(this.depth) + by];
     if (!this.canvases.has(depth)) return;
-    const layers = this.chosen;
+    const layers = this.chosen, inside = this.canvas()?.svg.contains(document.activeElement);
     this.open(depth);
     if (layers.length) this.reveal(this.holding(), by > 0);
+    // What had the focus is hidden now: the arrow keys go on from where its layers are.
+    if (inside) focusOne(this.parts(), this.holding()[0] ?? this.parts()[0]);
   }
 
   paint() {
@@ -269,7 +281,7 @@ class Model {
     heat.replaceChildren(...Array.from({ length: HEAT_STEPS + 1 }, (_, step) => {
       const item = document.createElement("li"), sample = document.createElement("span");
       sample.style.setProperty("--fill", `var(--heat${step})`);
-      item.append(sample, step ? `up to ${said(most * step / HEAT_STEPS, what)}` : "nothing");
+      item.append(sample, step ? `up to ${said(most * step / HEAT_STEPS, what)}` : `no ${UNITS[what]}`);
       return item;
     }));
   }
@@ -300,7 +312,7 @@ class Model {
       const next = shown[shown.indexOf(document.activeElement) + by];
       if (next) {
         focusOne(this.buttons, next);
-        next.scrollIntoView({ block: "nearest", inline: "nearest" });
+        next.closest("tr").scrollIntoView({ block: "nearest", inline: "nearest" });
       }
       event.preventDefault();
     });
@@ -317,33 +329,40 @@ class Model {
     head.setAttribute("aria-sort", order);
     const text = (row) => row.cells[column].textContent;
     const number = (row) => { const found = parseFloat(text(row).replaceAll(",", "")); return isNaN(found) ? -Infinity : found; };
-    const compare = button.dataset.sort === "number" ? (a, b) => number(a) - number(b)
-      : (a, b) => text(a).localeCompare(text(b), "en", { numeric: true });
+    const numbers = button.dataset.sort === "number";
+    const compare = numbers ? (a, b) => a - b : new Intl.Collator("en", { numeric: true }).compare;
     const sign = order === "ascending" ? 1 : -1;
-    const sorted = this.rows.slice().sort((a, b) => sign * compare(a, b));
-    this.section.querySelector(".layers tbody").append(...sorted);
+    const keyed = this.rows.map((row) => [numbers ? number(row) : text(row), row]);
+    keyed.sort((a, b) => sign * compare(a[0], b[0]));
+    this.section.querySelector(".layers tbody").append(...keyed.map(([, row]) => row));
   }
 
   filter() {
     const words = this.section.querySelector("[data-do=filter]").value.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of this.rows) {
-      const text = [1, 2, 3].map((column) => row.cells[column].textContent).join(" ").toLowerCase();
+      const text = [1, 2, row.cells.length - 1].map((column) => row.cells[column].textContent).join(" ").toLowerCase();
       row.hidden = !words.every((word) => text.includes(word));
       shown += !row.hidden;
     }
     const first = this.section.querySelector(".layers tbody tr:not([hidden]) button");
     if (first) for (const button of this.buttons) button.tabIndex = button === first ? 0 : -1;
-    this.say(words.length ? `${shown} of ${this.rows.length} layers` : `${this.rows.length} layers`);
+    this.say(words.length ? `${shown} of ${layers(this.rows.length)}` : layers(this.rows.length));
+  }
+
+  printed(whole) {
+    this.canvas()?.printed(whole);
+    if (whole) for (const row of this.rows) row.hidden = false;
+    else this.filter();
   }
 
   say(text) { for (const place of this.all("output")) place.textContent = text; }
 
   // --- what is selected, on both sides ---
 
-  choose(layers, from, part) {
-    this.chosen = layers;
-    const rows = layers.map((layer) => this.rows[layer]);
+  choose(chosen, from, part) {
+    this.chosen = chosen;
+    const rows = chosen.map((layer) => this.rows[layer]);
     if (from === "diagram") {
       if (rows.some((row) => row.hidden)) {
         this.section.querySelector("[data-do=filter]").value = "";
@@ -352,20 +371,26 @@ class Model {
       focusOne(this.parts(), part);
       this.scrollTo(rows);
     } else {
-      focusOne(this.buttons, this.buttons[layers[0]]);
+      focusOne(this.buttons, this.buttons[chosen[0]]);
       this.reveal(this.holding());
     }
     this.mark(part);
     const name = rows[0].cells[1].textContent;
-    this.say(layers.length === 1 ? `selected: ${name}` : `selected: ${layers.length} layers from ${name}`);
+    this.say(chosen.length === 1 ? `selected: ${name}` : `selected: ${chosen.length} layers from ${name}`);
     for (const link of this.all(".go")) link.hidden = false;
   }
 
   // The first of some rows to the top of the table; the page itself stays where it is.
   scrollTo(rows) {
     const table = this.section.querySelector(".scroll");
-    const head = table.querySelector("thead").getBoundingClientRect().bottom;
+    const head = table.querySelector("thead th").getBoundingClientRect().bottom;
     table.scrollTop += Math.min(...rows.map((row) => row.getBoundingClientRect().top)) - head - 4;
+  }
+
+  clear() {
+    this.chosen = [];
+    this.mark();
+    this.filter();
   }
 
   // The boxes of this depth that hold what is selected.
@@ -401,21 +426,23 @@ function focusOne(all, one) {
   one.focus({ preventScroll: true });
 }
 
+function layers(number) { return `${number.toLocaleString("en")} layer${number === 1 ? "" : "s"}`; }
+
 function said(value, what) {
   if (what === "time") return `${(value * 1e6).toFixed(1)} us`;
-  const units = what === "memory" ? ["B", "kB", "MB", "GB", "TB"] : ["", "K", "M", "G", "T"];
+  if (what !== "memory") return `${scaled(value, ["", "K", "M", "G", "T"])} ${UNITS[what]}`;
+  return scaled(value, ["B", "kB", "MB", "GB", "TB"]);
+}
+
+function scaled(value, units) {
   let unit = 0;
   while (value >= 1000 && unit < units.length - 1) { value /= 1000; unit += 1; }
   return `${unit ? value.toFixed(2) : Math.round(value)} ${units[unit]}`.trim();
 }
 
 const models = Array.from(document.querySelectorAll("section.model"), (section) => new Model(section));
-// On paper nobody can drag: the whole diagram is shown.
-addEventListener("beforeprint", () => {
-  for (const canvas of models.map((model) => model.canvas())) canvas?.print(true);
-});
-addEventListener("afterprint", () => {
-  for (const canvas of models.map((model) => model.canvas())) canvas?.print(false);
-});
+// On paper nobody can drag or look for more: the whole diagram is shown, and every row.
+addEventListener("beforeprint", () => models.forEach((model) => model.printed(true)));
+addEventListener("afterprint", () => models.forEach((model) => model.printed(false)));
 Promise.all(Array.from(document.querySelectorAll("[data-chart]"), drawChart))
   .then(() => document.documentElement.setAttribute("data-drawn", ""));
