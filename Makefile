@@ -12,7 +12,7 @@ demo: $(VENV)/.installed
 
 ## test: the whole test suite, with torch
 test: $(VENV)/.developing
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile
 
 ## check: what CI runs besides the tests
 check: $(VENV)/.developing

@@ -6,8 +6,8 @@
     >>> summary.totals.params, summary.totals.macs
     (6998552, 1582671872)
 
-Importing the package imports neither torch nor the command line; `build_module` and `load_weights`
-import torch when they are first used.
+Importing the package imports neither torch nor the command line; `build_module`, `load_weights` and
+`optimized_module` import torch when they are first used.
 """
 
 from importlib import import_module
@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from gnet_inspect.analysis.summary import StageSummary as StageSummary
     from gnet_inspect.analysis.summary import Summary as Summary
     from gnet_inspect.analysis.summary import Totals as Totals
+    from gnet_inspect.analysis.summary import TrainingMemory as TrainingMemory
     from gnet_inspect.analysis.summary import summarize as summarize
+    from gnet_inspect.analysis.training import training_memory as training_memory
     from gnet_inspect.analysis.weights import LoadedWeights as LoadedWeights
     from gnet_inspect.errors import GnetError as GnetError
     from gnet_inspect.errors import MissingError as MissingError
@@ -33,8 +35,10 @@ if TYPE_CHECKING:
     from gnet_inspect.graph import Graph as Graph
     from gnet_inspect.graph import Node as Node
     from gnet_inspect.graph import build_graph as build_graph
+    from gnet_inspect.graph.optimize import optimize as optimize
     from gnet_inspect.runtime.module import Outputs as Outputs
     from gnet_inspect.runtime.module import build_module as build_module
+    from gnet_inspect.runtime.optimize import optimized_module as optimized_module
     from gnet_inspect.runtime.weights import load_weights as load_weights
     from gnet_inspect.spec import Spec as Spec
     from gnet_inspect.spec import catalogue as catalogue
@@ -54,7 +58,9 @@ _HOMES = {
     "StageSummary": "analysis.summary",
     "Summary": "analysis.summary",
     "Totals": "analysis.summary",
+    "TrainingMemory": "analysis.summary",
     "summarize": "analysis.summary",
+    "training_memory": "analysis.training",
     "LoadedWeights": "analysis.weights",
     "GnetError": "errors",
     "MissingError": "errors",
@@ -63,8 +69,10 @@ _HOMES = {
     "Graph": "graph",
     "Node": "graph",
     "build_graph": "graph",
+    "optimize": "graph.optimize",
     "Outputs": "runtime.module",
     "build_module": "runtime.module",
+    "optimized_module": "runtime.optimize",
     "load_weights": "runtime.weights",
     "Spec": "spec",
     "catalogue": "spec",

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 COUNT_UNITS = (("", 1), ("K", 10**3), ("M", 10**6), ("G", 10**9), ("T", 10**12), ("P", 10**15))
 BYTE_UNITS = (("B", 1), ("kB", 10**3), ("MB", 10**6), ("GB", 10**9), ("TB", 10**12), ("PB", 10**15))
+# Of picoseconds, so that a column of times has a unit as one of counts has.
+TIME_UNITS = (("ps", 1), ("ns", 10**3), ("us", 10**6), ("ms", 10**9), ("s", 10**12))
 
 Unit = tuple[str, int]
 
@@ -63,7 +65,25 @@ def byte_count(value: int) -> str:
     return count(value, BYTE_UNITS)
 
 
-def percent(part: int, whole: int) -> str:
+def picoseconds(seconds: float) -> int:
+    """Seconds as TIME_UNITS count them.
+
+    >>> picoseconds(1.5e-6)
+    1500000
+    """
+    return round(seconds * 1e12)
+
+
+def duration(seconds: float) -> str:
+    """A time on its own.
+
+    >>> duration(0.00125), duration(1.5e-6), duration(0)
+    ('1.25 ms', '1.50 us', '0 s')
+    """
+    return count(picoseconds(seconds), TIME_UNITS) if seconds else "0 s"
+
+
+def percent(part: float, whole: float) -> str:
     """A share with one decimal; a share that is not zero never prints as one.
 
     >>> percent(1, 3), percent(1, 10**6), percent(0, 5), percent(0, 0)

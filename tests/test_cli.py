@@ -330,6 +330,9 @@ def test_only_the_command_that_is_called_is_put_in() -> None:
         (["summary", "googlenet", "--batch", "0"], "--batch: expected a positive integer, got 0"),
         (["summary", "googlenet", "--input", "1x3x1x1"], "layer `maxpool1` cannot take its input from conv1.relu (1x64x1x1)"),
         (["summary", "googlenet", "--input", "1x4x64x64"], "googlenet.yaml:19: `blocks.conv.layers.conv`: layer `conv1.conv` (Conv2d 7x7/2, 64) expected an input of 1x3x224x224"),
+        (["summary", "googlenet", "--optimizer", "adam"], "--optimizer: expected --mode train, for only training keeps gradients. (add --mode train)"),
+        (["summary", "googlenet", "--mode", "train", "--optimizer", "adamw"], "--optimizer: expected sgd, momentum, adam, got 'adamw'. (did you mean `adam`?)"),
+        (["summary", "googlenet", "--mode", "train", "--optimizer", "sgd", "--dtype", "int8"], "--dtype: expected fp32, fp16, bf16, fp64, got 'int8'"),
         (["summary", "googlenet", "--depth", "blocks"], "--depth: expected stage, block, layer, got 'blocks'. (did you mean `block`?"),
         (["summary", "googlenet", "--mode", "test"], "--mode: expected eval, train, got 'test'"),
         (["summary", "googlenet", "--dtype", "float32"], "--dtype: expected fp32, fp16, bf16, fp64, int8, got 'float32'"),
@@ -495,7 +498,7 @@ def test_a_terminal_that_cannot_write_a_character_gets_its_escape() -> None:
 def test_an_interrupt_exits_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C is no crash."""
 
-    def interrupt(*_: object) -> None:
+    def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("gnet_inspect.analysis.summary.summarize", interrupt)

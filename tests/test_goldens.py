@@ -11,6 +11,18 @@ OUTPUTS = {
     "summary_googlenet_block.txt": ["summary", "googlenet"],
     "summary_googlenet_layer.txt": ["summary", "googlenet", "--depth", "layer"],
     "summary_googlenet_train.txt": ["summary", "googlenet", "--mode", "train", "--dtype", "fp16", "--batch", "8"],
+    "summary_train_adam.txt": [
+        "summary",
+        "googlenet_torchvision",
+        "--mode",
+        "train",
+        "--optimizer",
+        "adam",
+        "--batch",
+        "32",
+        "--depth",
+        "stage",
+    ],
     "summary_googlenet.md": ["summary", "googlenet", "--format", "markdown"],
     "summary_googlenet.csv": ["summary", "googlenet", "--format", "csv"],
     "summary_googlenet_top.txt": ["summary", "googlenet", "--depth", "layer", "--sort", "macs", "--top", "5"],
@@ -66,6 +78,11 @@ OUTPUTS = {
     "help_summary.txt": ["summary", "--help"],
     "help_compare.txt": ["compare", "--help"],
     "help_report.txt": ["report", "--help"],
+    "roofline_googlenet_h200.txt": ["roofline", "googlenet", "--on", "h200", "--dtype", "bf16", "--batch", "64"],
+    "roofline_devices.txt": ["roofline", "--devices"],
+    "help_roofline.txt": ["roofline", "--help"],
+    "help_latency.txt": ["latency", "--help"],
+    "help_calibrate.txt": ["calibrate", "--help"],
 }
 
 

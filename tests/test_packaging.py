@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from gnet_inspect.analysis.devices import known_devices
 from gnet_inspect.errors import INSTALL_REPORT, INSTALL_TORCH
 from gnet_inspect.spec import catalogue
 
@@ -28,9 +29,10 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_specs_and_nothing_of_the_workshop(wheel: Path) -> None:
-    """Package, specs, types marker and license; no tests, no benchmarks."""
+    """Package, specs, devices, types marker and license; no tests, no benchmarks."""
     names = zipfile.ZipFile(wheel).namelist()
     assert {f"gnet_inspect/specs/{model}.yaml" for model in catalogue()} <= set(names)
+    assert {f"gnet_inspect/analysis/devices/{device}.yaml" for device in known_devices()} <= set(names)
     assert "gnet_inspect/py.typed" in names
     templates = "gnet_inspect/views/report/templates/"
     assert {f"{templates}report.{kind}" for kind in ("html", "css", "js")} <= set(names)

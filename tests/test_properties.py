@@ -34,6 +34,7 @@ from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import GnetError, ShapeError, SpecError, printable
 from gnet_inspect.graph import INPUT, Graph, build_graph
 from gnet_inspect.ops import VOCABULARY, Op
+from gnet_inspect.ops.elementwise import Dropout
 from gnet_inspect.ops.pooling import AdaptiveAvgPool2d
 from gnet_inspect.ops.resampling import TAPS
 from gnet_inspect.runtime.module import Outputs, build_module
@@ -426,7 +427,9 @@ def brute_force_peak(graph: Graph, width: int) -> int:
     """At each node, the sum of every tensor that exists already and is still read, counted one by one."""
     owner = {INPUT: INPUT}
     for node in graph.nodes:
-        shares = node.op.kind in ("Flatten", "Identity") or (node.op.kind == "Dropout" and graph.mode == "eval")
+        shares = node.op.kind in ("Flatten", "Identity")
+        if isinstance(node.op, Dropout):
+            shares = graph.mode == "eval" or node.op.p == 0
         owner[node.name] = owner[node.inputs[0]] if shares else node.name
     sizes = {INPUT: prod(graph.input_shape), **{node.name: prod(node.output_shape) for node in graph.nodes}}
     made = {INPUT: -1, **{node.name: index for index, node in enumerate(graph.nodes)}}

@@ -23,6 +23,7 @@ NAMES = {
     "StageSummary",
     "Summary",
     "Totals",
+    "TrainingMemory",
     "UsageError",
     "build_graph",
     "build_module",
@@ -32,8 +33,11 @@ NAMES = {
     "count_flops",
     "load_spec",
     "load_weights",
+    "optimize",
+    "optimized_module",
     "parse_spec",
     "summarize",
+    "training_memory",
 }
 
 
@@ -102,6 +106,7 @@ def test_wrong_types_are_answered_in_words() -> None:
         (lambda: gnet_inspect.build_graph(spec, overrides={5: 1}), "expected the path of an override"),  # type: ignore[dict-item]
         (lambda: gnet_inspect.summarize(spec), r"expected a Graph \(build_graph gives one\), got a Spec"),  # type: ignore[arg-type]
         (lambda: gnet_inspect.count_flops(spec), r"expected a Graph \(build_graph gives one\), got a Spec"),  # type: ignore[arg-type]
+        (lambda: gnet_inspect.optimize(spec), r"expected a Graph \(build_graph gives one\), got a Spec"),  # type: ignore[arg-type]
         (lambda: gnet_inspect.summarize(graph, []), "expected a dtype's name, got a list"),  # type: ignore[arg-type]
     ]
     for call, message in calls:

@@ -481,3 +481,19 @@ def test_on_paper_the_whole_diagram_is_shown(open_page: Open, three: Path) -> No
     assert page.pdf(format="A4").startswith(b"%PDF")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert view_box(page) == before
+
+
+def test_a_rooflines_page_shows_what_a_dot_is(open_page: Open, run: Run, tmp_path: Path) -> None:
+    """Its scripts run under its policy, the plot shrinks with the window, and a dot says which layer it is."""
+    path = tmp_path / "roofline.html"
+    assert run("roofline", "googlenet", "--on", "h200", "--dtype", "bf16", "-o", str(path)).code == 0
+    for width in (WIDE, NARROW):
+        page = open_page(path, width)
+        plot = page.locator("#chart svg")
+        box = plot.bounding_box()
+        assert box is not None
+        assert box["width"] <= width
+        page.locator("#chart .mark-symbol.role-mark path").first.hover(force=True)
+        page.wait_for_selector("#vg-tooltip-element.visible")
+        assert "% of the roof" in page.locator("#vg-tooltip-element").inner_text()
+        assert page.locator(".grid tbody tr").count() == 28

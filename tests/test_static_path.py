@@ -23,6 +23,8 @@ COMMANDS = (
     ["verify", "googlenet", "--published"],
     ["diagram", "googlenet"],
     ["report", "lenet5", "-o", os.devnull],
+    ["roofline", "googlenet", "--on", "h200"],
+    ["roofline", "lenet5", "--on", "h200", "--format", "svg", "-o", os.devnull],
     ["--help"],
 )
 

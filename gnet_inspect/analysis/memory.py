@@ -1,5 +1,6 @@
 """Activation memory over the execution order, by liveness."""
 
+from collections.abc import Collection
 from math import prod
 
 from gnet_inspect.graph import INPUT, Graph
@@ -10,9 +11,9 @@ def live_activation_bytes(graph: Graph, element_bytes: int) -> list[int]:
 
     A tensor lives from the node that makes it to the last node that reads it; the network's input lives to its last
     reader, its outputs to the end. While a node runs, its inputs and its output are alive together. Views (Flatten,
-    Identity, Dropout in an eval graph) share their input's memory; in-place layers get no credit.
+    Identity, Dropout in an eval graph or of p 0) share their input's memory; in-place layers get no credit.
     """
-    storage = _storages(graph)
+    storage = storages(graph)
     last_use = dict.fromkeys(storage.values(), -1)
     for index, node in enumerate(graph.nodes):
         for name in node.inputs:
@@ -47,11 +48,12 @@ def peak_activation_bytes(graph: Graph, element_bytes: int) -> tuple[int, str]:
     return (peak, graph.nodes[moments.index(peak)].name) if peak > before else (before, INPUT)
 
 
-def _storages(graph: Graph) -> dict[str, str]:
-    """For the input and every node, the name whose memory holds its output."""
+def storages(graph: Graph, overwriting: Collection[str] = ()) -> dict[str, str]:
+    """For the input and every node, the name whose memory holds its output; `overwriting` are nodes that write theirs
+    over their input."""
     training = graph.mode == "train"
     storage = {INPUT: INPUT}
     for node in graph.nodes:
-        shared = node.op.is_view(training) and len(node.inputs) == 1
+        shared = node.name in overwriting or (node.op.is_view(training) and len(node.inputs) == 1)
         storage[node.name] = storage[node.inputs[0]] if shared else node.name
     return storage

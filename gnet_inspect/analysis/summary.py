@@ -73,6 +73,28 @@ class Coverage(Struct, frozen=True):
     unknown: tuple[str, ...]
 
 
+class SavedBytes(Struct, frozen=True):
+    """What one layer is the first to keep for the backward pass."""
+
+    name: str
+    bytes: int
+
+
+class TrainingMemory(Struct, frozen=True):
+    """What a training step keeps, in bytes (`analysis.training` has the rule). `weights_bytes` are parameters and
+    buffers; `optimizer_bytes` leaves step counters out; `saved_bytes` are the activations that autograd keeps until
+    the backward pass, the sum of `saved`, in execution order without the layers that keep nothing more; `total_bytes`
+    is the sum of the four."""
+
+    optimizer: str
+    weights_bytes: int
+    gradient_bytes: int
+    optimizer_bytes: int
+    saved_bytes: int
+    total_bytes: int
+    saved: tuple[SavedBytes, ...]
+
+
 class Summary(Struct, frozen=True, omit_defaults=True):
     """What `summary --format json` prints."""
 
@@ -88,6 +110,8 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     layers: tuple[LayerSummary, ...]
     # The edits made to the model ("inception4a.c2=[96,256]"); JSON has the key where there are any.
     overrides: tuple[str, ...] = ()
+    # What a training step keeps; JSON has the key where an optimizer was named.
+    training: TrainingMemory | None = None
 
     def _repr_html_(self) -> str:
         """The table, as the last line of a notebook's cell shows it."""
@@ -96,8 +120,9 @@ class Summary(Struct, frozen=True, omit_defaults=True):
         return summary_html(self)
 
 
-def summarize(graph: Graph, dtype: str = "fp32") -> Summary:
-    """All static numbers of a graph, in one dtype ("fp32", "fp16", "bf16", "fp64" or "int8").
+def summarize(graph: Graph, dtype: str = "fp32", *, optimizer: str | None = None) -> Summary:
+    """All static numbers of a graph, in one dtype ("fp32", "fp16", "bf16", "fp64" or "int8"); of a training graph with
+    an optimizer ("sgd", "momentum" or "adam") also what a training step keeps in memory.
 
     >>> from gnet_inspect import build_graph, load_spec
     >>> summarize(build_graph(load_spec("googlenet"))).totals.macs
@@ -122,7 +147,17 @@ def summarize(graph: Graph, dtype: str = "fp32") -> Summary:
         stages=_stages(layers),
         layers=layers,
         overrides=graph.overrides,
+        training=_training(graph, optimizer, dtype),
     )
+
+
+def _training(graph: Graph, optimizer: str | None, dtype: str) -> TrainingMemory | None:
+    if optimizer is None:
+        return None
+    # Imported where it is asked for: a summary without it starts sooner.
+    from gnet_inspect.analysis.training import training_memory
+
+    return training_memory(graph, optimizer, dtype)
 
 
 def coverage_of(graph: Graph) -> Coverage:

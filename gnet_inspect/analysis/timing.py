@@ -36,7 +36,8 @@ class Measurement(Struct, frozen=True):
     """One model at one batch, dtype and variant ("eager", "compile", ...): seconds for a whole run.
 
     `peak_memory_bytes` is what `protocol.peak_memory` says, `estimated_memory_bytes` what tensors take by the rules.
-    `gpu_busy_s` is the time of a run's kernels alone; `whole_with_hooks_s` that of a run while its layers are timed.
+    `gpu_busy_s` is the time of a run's kernels alone, `cuda_graph_s` that of the same run as a CUDA graph;
+    `whole_with_hooks_s` that of a run while its layers are timed, `whole_beside_s` of one in turns with it, untouched.
     `times_s` are the medians of the rounds, in order: rounds of several results took turns.
     """
 
@@ -56,12 +57,20 @@ class Measurement(Struct, frozen=True):
     estimated_memory_bytes: Bytes | None = None
     compile_s: Seconds | None = None
     gpu_busy_s: Seconds | None = None
+    cuda_graph_s: Seconds | None = None
     whole_with_hooks_s: Seconds | None = None
+    whole_beside_s: Seconds | None = None
     roofline_s: Seconds | None = None
     runs: int = 0
     times_s: tuple[float, ...] = ()
-    # The largest difference to the eager fp32 module's output, over the largest of that.
+    # Of a step of --optimize: whether it is kept, by how much it is faster than what was best before and than eager,
+    # and the largest difference to the eager fp32 module's output, over the largest of that.
+    step: str = ""
+    kept: bool | None = None
+    gain: "Ratio | None" = None
+    gain_in_all: "Ratio | None" = None
     output_error: float | None = None
+    note: str = ""
 
     @property
     def noisy(self) -> bool:

@@ -39,8 +39,10 @@ def _run(debug: bool) -> int:
     try:
         signal.signal(signal.SIGINT, _interrupt)
         from gnet_inspect.cli.app import make_app
+        from gnet_inspect.cli.options import with_values
 
-        make_app(sys.argv[1:])(prog_name="gnet-inspect")
+        arguments = with_values(sys.argv[1:])
+        make_app(arguments)(arguments, prog_name="gnet-inspect")
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0 if end.code is None else 1
     except KeyboardInterrupt:

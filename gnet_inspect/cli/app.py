@@ -14,11 +14,14 @@ COMMANDS = {
     "flops": "flops",
     "diagram": "diagram",
     "report": "report",
+    "roofline": "roofline",
     "list": "list_models",
     "show": "show",
     "validate": "validate",
     "schema": "schema",
     "verify": "verify",
+    "latency": "latency",
+    "calibrate": "calibrate",
     "doctor": "doctor",
 }
 

@@ -52,12 +52,37 @@ Resize = Annotated[
     typer.Option("--resize", help="Accept an input at which layers get weights of another shape (a new network)."),
 ]
 Format = Annotated[str, typer.Option("--format", metavar="table|json|csv|markdown", help="How the result is written.")]
+Device = Annotated[
+    str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="auto is a GPU where there is one.")
+]
+Threads = Annotated[
+    int | None, typer.Option("--threads", metavar="N", help="The CPU's threads. Default: torch's.", show_default=False)
+]
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output", "-o", metavar="FILE", help="Write the result to a file, whole or not at all.", show_default=False
     ),
 ]
+
+
+# The modes of torch.compile; --compile alone is the first.
+COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
+
+
+def with_values(arguments: list[str]) -> list[str]:
+    """A command line in which flags that may stand without their value have it.
+
+    >>> with_values(["latency", "--compile", "googlenet", "--compile", "max-autotune"])
+    ['latency', '--compile=default', 'googlenet', '--compile', 'max-autotune']
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    alone = {
+        index
+        for index, argument in enumerate(arguments[:end])
+        if argument == "--compile" and arguments[index + 1 : index + 2] not in [[mode] for mode in COMPILE_MODES]
+    }
+    return [f"{word}={COMPILE_MODES[0]}" if index in alone else word for index, word in enumerate(arguments)]
 
 
 def one_of(flag: str, value: str, options: tuple[str, ...]) -> str:

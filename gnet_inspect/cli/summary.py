@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from gnet_inspect.cli import options
+from gnet_inspect.errors import UsageError
 
 
 def summary(
@@ -38,6 +39,15 @@ def summary(
     ] = None,
     top: Annotated[int | None, typer.Option("--top", metavar="K", help="The first K rows.", show_default=False)] = None,
     mode: options.Mode = "eval",
+    optimizer: Annotated[
+        str | None,
+        typer.Option(
+            "--optimizer",
+            metavar="sgd|momentum|adam",
+            help="With --mode train: what a training step keeps in memory.",
+            show_default=False,
+        ),
+    ] = None,
     edits: options.Set = None,
     dtype: options.Dtype = "fp32",
     resize: options.Resize = False,
@@ -64,8 +74,10 @@ def summary(
         top=top,
     )
     check_columns(selection)
+    if optimizer is not None:
+        _check_training(optimizer, mode, dtype)
     _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
-    result = summarize(graph, dtype)
+    result = summarize(graph, dtype, optimizer=optimizer)
     emit_result(
         result,
         style,
@@ -75,3 +87,12 @@ def summary(
     )
     if pattern is not None and not matches(result, graph, selection):
         say(f"--filter: nothing matches {pattern!r}")
+
+
+def _check_training(optimizer: str, mode: str, dtype: str) -> None:
+    from gnet_inspect.analysis.training import DTYPES, OPTIMIZERS
+
+    options.one_of("--optimizer", optimizer, tuple(OPTIMIZERS))
+    options.one_of("--dtype", dtype, DTYPES)
+    if mode != "train":
+        raise UsageError("--optimizer: expected --mode train, for only training keeps gradients. (add --mode train)")

@@ -20,7 +20,8 @@ class Node(Struct, frozen=True):
 
     `inputs` are the names of the nodes it reads ("input" for the network's input), `input_shapes` their shapes in the
     same order; shapes carry the batch: (N, C, H, W) or (N, F). `macs` include the batch and no biases. `block` is the
-    outermost block instance the node lies in, or None.
+    outermost block instance the node lies in, or None. `sources` are, in a graph that was rewritten, the names of the
+    nodes that this one stands for in the graph of the spec, in the order of their weights; empty where it is its own.
     """
 
     name: str
@@ -33,6 +34,12 @@ class Node(Struct, frozen=True):
     stage: str
     block: str | None
     buffers: int = 0
+    sources: tuple[str, ...] = ()
+
+    @property
+    def origin(self) -> tuple[str, ...]:
+        """The names of the nodes it stands for: its sources, or itself."""
+        return self.sources or (self.name,)
 
     def scopes(self) -> list[str]:
         """The paths of the scopes it lies in, outermost first: "a" and "a.b" for a node "a.b.c"."""

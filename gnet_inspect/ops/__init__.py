@@ -5,6 +5,7 @@
 
 from gnet_inspect.ops.base import Op as Op
 from gnet_inspect.ops.base import Parameter as Parameter
+from gnet_inspect.ops.base import Saved as Saved
 from gnet_inspect.ops.base import Shape as Shape
 from gnet_inspect.ops.base import Shapes as Shapes
 from gnet_inspect.ops.convolution import WEIGHTED as WEIGHTED
@@ -13,7 +14,6 @@ from gnet_inspect.ops.convolution import ConvTranspose2d as ConvTranspose2d
 from gnet_inspect.ops.convolution import Linear as Linear
 from gnet_inspect.ops.elementwise import (
     GELU,
-    BatchNorm2d,
     ChannelAffine,
     Dropout,
     Flatten,
@@ -27,8 +27,11 @@ from gnet_inspect.ops.elementwise import (
     Softmax,
     Tanh,
 )
+from gnet_inspect.ops.elementwise import BatchNorm2d as BatchNorm2d
 from gnet_inspect.ops.elementwise import Opaque as Opaque
+from gnet_inspect.ops.merging import ActivatedConcat as ActivatedConcat
 from gnet_inspect.ops.merging import Add as Add
+from gnet_inspect.ops.merging import Channels as Channels
 from gnet_inspect.ops.merging import Concat as Concat
 from gnet_inspect.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from gnet_inspect.ops.resampling import Upsample

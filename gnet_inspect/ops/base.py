@@ -36,6 +36,16 @@ class Parameter(Struct, frozen=True):
         return self.default is NODEFAULT
 
 
+class Saved(Struct, frozen=True):
+    """What autograd keeps of a layer until the backward pass: its first input, its output, and tensors of its own, in
+    elements of the network's dtype and in bytes that no dtype changes (indices). Its weights are not among them."""
+
+    input: bool = False
+    output: bool = False
+    elements: int = 0
+    bytes: int = 0
+
+
 class Op(Struct, frozen=True):
     """A layer with its arguments. Field names are torch's keyword names; each field's annotation holds its Kind."""
 
@@ -78,6 +88,15 @@ class Op(Struct, frozen=True):
     def is_view(self, training: bool) -> bool:
         """Whether the output shares its input's memory."""
         return False
+
+    def overwrites(self) -> bool:
+        """Whether torch is asked to write the output over the input, where nothing else needs that."""
+        return False
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        """What autograd keeps in training where a gradient passes: by torch's derivatives (tools/autograd/
+        derivatives.yaml) for the operators that the layer calls on a CPU. `in_place`: it does overwrite its input."""
+        return Saved()
 
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         """The keyword arguments of the torch layer, the inferred input size among them."""

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Flag, Integer, Padding, Pair
-from gnet_inspect.ops.base import Op, Shape, Shapes, Window, sized, spatial, strided
+from gnet_inspect.ops.base import Op, Saved, Shape, Shapes, Window, sized, spatial, strided
 from gnet_inspect.units import dimensions
 
 Size = tuple[int, int]
@@ -61,6 +61,14 @@ class Conv2d(Op, frozen=True):
     def macs(self, inputs: Shapes, output: Shape) -> int:
         # Every output position multiplies each of the layer's weights once.
         return output[0] * output[2] * output[3] * self._weights(inputs)
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        more_rows, more_columns = self._total_padding(0) % 2, self._total_padding(1) % 2
+        if not more_rows and not more_columns:
+            return Saved(input=True)
+        # "same" around an even kernel: torch copies the input with one more row or column, and keeps that copy.
+        batch, channels, height, width = inputs[0]
+        return Saved(elements=batch * channels * (height + more_rows) * (width + more_columns))
 
     def window(self, inputs: Shapes) -> Window:
         reach = [self.dilation[index] * (self.kernel_size[index] - 1) + 1 for index in (0, 1)]
@@ -122,6 +130,9 @@ class ConvTranspose2d(Op, frozen=True):
         # Every input position multiplies each of the layer's weights once.
         return inputs[0][0] * inputs[0][2] * inputs[0][3] * self._weights(inputs)
 
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        return Saved(input=True)
+
     def window(self, inputs: Shapes) -> Window:
         # Inputs lie a stride apart under the kernel that one output looks back through.
         reach = [self.dilation[index] * (self.kernel_size[index] - 1) + 1 for index in (0, 1)]
@@ -161,6 +172,9 @@ class Linear(Op, frozen=True):
 
     def macs(self, inputs: Shapes, output: Shape) -> int:
         return inputs[0][0] * inputs[0][1] * self.out_features
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        return Saved(input=True)
 
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         return {"in_features": inputs[0][1]} | super().torch_arguments(inputs)

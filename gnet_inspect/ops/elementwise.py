@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Choice, Flag, Integer, Number, Numbers, Optional
-from gnet_inspect.ops.base import POINT, Op, Shape, Shapes, Window, spatial
+from gnet_inspect.ops.base import POINT, Op, Saved, Shape, Shapes, Window, spatial
 from gnet_inspect.units import dimensions
 
 
@@ -32,6 +32,10 @@ class BatchNorm2d(Op, frozen=True):
     def buffers(self, inputs: Shapes) -> int:
         return 2 * inputs[0][1] + 1 if self.track_running_stats else 0
 
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        # Beside the input the batch's mean and inverse deviation.
+        return Saved(input=True, elements=2 * inputs[0][1])
+
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         return {"num_features": inputs[0][1]} | super().torch_arguments(inputs)
 
@@ -46,6 +50,12 @@ class LocalResponseNorm(Op, frozen=True):
 
     def output_shape(self, inputs: Shapes) -> Shape:
         return spatial("LocalResponseNorm", inputs)
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        # torch composes it of x / (k + alpha * mean(pad(x * x))) ** beta and keeps the padded squares, the sum and its
+        # power.
+        batch, channels, height, width = inputs[0]
+        return Saved(input=True, elements=batch * (3 * channels + self.size - 1) * height * width)
 
     def describe(self) -> str:
         return f"LocalResponseNorm {self.size}"
@@ -75,16 +85,29 @@ class _InPlace(Op, frozen=True):
 
     inplace: Annotated[bool, Flag()] = False
 
+    def overwrites(self) -> bool:
+        return self.inplace
+
+
+class _KeepsInput(_InPlace, frozen=True):
+    """An activation whose gradient takes its input: written in place it keeps a copy of it, which saves nothing."""
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        return Saved(elements=prod(inputs[0])) if in_place else Saved(input=True)
+
 
 class ReLU(_InPlace, frozen=True):
     """torch.nn.ReLU."""
 
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        return Saved(output=True)
 
-class ReLU6(_InPlace, frozen=True):
+
+class ReLU6(_KeepsInput, frozen=True):
     """torch.nn.ReLU6."""
 
 
-class SiLU(_InPlace, frozen=True):
+class SiLU(_KeepsInput, frozen=True):
     """torch.nn.SiLU."""
 
 
@@ -94,6 +117,13 @@ class LeakyReLU(Op, frozen=True):
     negative_slope: Annotated[float, Number()] = 0.01
     inplace: Annotated[bool, Flag()] = False
 
+    def overwrites(self) -> bool:
+        # torch computes no gradient of an in-place LeakyReLU whose slope is below 0.
+        return self.inplace and self.negative_slope >= 0
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        return Saved(output=True) if in_place else Saved(input=True)
+
     def describe(self) -> str:
         return f"LeakyReLU {self.negative_slope:g}"
 
@@ -101,15 +131,24 @@ class LeakyReLU(Op, frozen=True):
 class Sigmoid(Op, frozen=True):
     """torch.nn.Sigmoid."""
 
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        return Saved(output=True)
+
 
 class Tanh(Op, frozen=True):
     """torch.nn.Tanh."""
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        return Saved(output=True)
 
 
 class GELU(Op, frozen=True):
     """torch.nn.GELU."""
 
     approximate: Annotated[str, Choice(("none", "tanh"))] = "none"
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        return Saved(input=True)
 
 
 class Softmax(Op, frozen=True):
@@ -133,6 +172,9 @@ class Softmax(Op, frozen=True):
         whole = (inputs[0][axis], 1, 1)
         return (whole, POINT[1]) if axis == 2 else (POINT[0], whole)
 
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        return Saved(output=True)
+
 
 class Dropout(Op, frozen=True):
     """torch.nn.Dropout: the identity at inference."""
@@ -141,7 +183,15 @@ class Dropout(Op, frozen=True):
     inplace: Annotated[bool, Flag()] = False
 
     def is_view(self, training: bool) -> bool:
-        return not training
+        # What drops nothing hands its input on in training, too.
+        return not training or self.p == 0
+
+    def overwrites(self) -> bool:
+        return self.inplace
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        # Its mask, on a CPU of the input's dtype; what drops everything multiplies by one zero.
+        return Saved(elements=0 if self.p == 0 else 1 if self.p == 1 else prod(inputs[0]))
 
     def describe(self) -> str:
         return f"Dropout {self.p:g}"

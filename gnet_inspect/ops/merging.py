@@ -1,4 +1,4 @@
-"""Where branches meet: concat along the channels, and the element-wise sum."""
+"""Where branches meet and part: concat along the channels, the element-wise sum, and slices of channels."""
 
 from typing import Annotated
 
@@ -27,6 +27,49 @@ class Concat(Op, frozen=True):
 
     def describe(self) -> str:
         return "concat"
+
+
+class ActivatedConcat(Concat, frozen=True):
+    """A concat that applies ReLU, while it copies, to the branches that `relu` marks: one flag for each input.
+
+    No spec can say it: `graph.optimize` makes it, of a concat and the activations before it.
+    """
+
+    relu: tuple[bool, ...]
+
+    def output_shape(self, inputs: Shapes) -> Shape:
+        if len(self.relu) != len(inputs):
+            raise ShapeError(f"concat expects a flag for each of {len(inputs)} branches, got {len(self.relu)}")
+        return super().output_shape(inputs)
+
+    def describe(self) -> str:
+        return f"concat with {sum(self.relu)} ReLU"
+
+
+class Channels(Op, frozen=True):
+    """torch.narrow(input, 1, start, stop - start): some neighbouring channels, as a view of the input's memory.
+
+    No spec can say it: `graph.optimize` makes it, where one convolution takes the place of several.
+    """
+
+    start: int
+    stop: int
+
+    @property
+    def kind(self) -> str:
+        return "slice"
+
+    def output_shape(self, inputs: Shapes) -> Shape:
+        first = inputs[0]
+        if not 0 <= self.start < self.stop <= first[1]:
+            raise ShapeError(f"slice expects channels of the input's {first[1]}, got {self.start} to {self.stop}")
+        return first[0], self.stop - self.start, *first[2:]
+
+    def is_view(self, training: bool) -> bool:
+        return True
+
+    def describe(self) -> str:
+        return f"slice {self.start}:{self.stop}"
 
 
 class Add(Op, frozen=True):

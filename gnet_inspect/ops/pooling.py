@@ -1,13 +1,14 @@
 """Pooling, by torch's rule to the letter (ATen/native/Pool.h, pooling_output_shape; the pages of torch.nn's pools)."""
 
-from math import gcd
+from math import gcd, prod
 from typing import Annotated
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Flag, Integer, Optional, Pair
-from gnet_inspect.ops.base import Axis, Op, Shape, Shapes, Window, sized, spatial, strided
+from gnet_inspect.ops.base import Axis, Op, Saved, Shape, Shapes, Window, sized, spatial, strided
 
 Size = tuple[int, int]
+INDEX_BYTES = 8  # an int64, whatever the network's dtype
 
 
 def pooled(size: int, kernel: int, stride: int, padding: int, dilation: int, ceil_mode: bool) -> int:
@@ -77,6 +78,10 @@ class MaxPool2d(_Pool, frozen=True):
     dilation: Annotated[Size, Pair(Integer(1))] = (1, 1)
     ceil_mode: Annotated[bool, Flag()] = False
 
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        # The input is only asked for its shape in the backward pass, but it is kept whole, beside the maxima's places.
+        return Saved(input=True, bytes=INDEX_BYTES * prod(output))
+
     def _dilation(self) -> Size:
         return self.dilation
 
@@ -90,6 +95,9 @@ class AvgPool2d(_Pool, frozen=True):
     ceil_mode: Annotated[bool, Flag()] = False
     count_include_pad: Annotated[bool, Flag()] = True
     divisor_override: Annotated[int | None, Optional(Integer(None, nonzero=True))] = None
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        return Saved(input=True)
 
     def _ceil(self) -> bool:
         return self.ceil_mode
@@ -107,6 +115,10 @@ class AdaptiveAvgPool2d(Op, frozen=True):
     def window(self, inputs: Shapes) -> Window:
         (_, _, height, width), (rows, columns) = inputs[0], self.output_size
         return _adaptive(height, rows or height), _adaptive(width, columns or width)
+
+    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        # To a single output torch takes the mean, which needs no more than shapes.
+        return Saved(input=output[2:] != (1, 1))
 
     def describe(self) -> str:
         return "AdaptiveAvgPool2d " + "x".join("same" if size is None else str(size) for size in self.output_size)

@@ -28,7 +28,7 @@ def examine() -> Examination:
         _package("graphviz", "diagrams: the DOT source", "pip install graphviz"),
         _package("pygraphviz", "diagrams: svg, png, pdf", "pip install pygraphviz"),
         _package("font-roboto", "diagrams: the letters in png and pdf", "pip install font-roboto"),
-        *(_package(name, "reports", INSTALL_REPORT) for name in ("Jinja2", "vl-convert-python")),
+        *(_package(name, "reports and plots", INSTALL_REPORT) for name in ("Jinja2", "vl-convert-python")),
         Part("dot", shutil.which("dot"), "diagrams, where pygraphviz is missing", "apt-get install graphviz"),
     ]
     mended = (Part(part.name, part.found, part.purpose, "" if part.found else part.remedy) for part in parts)

@@ -5,8 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnet_inspect.graph import Graph, Node
-from gnet_inspect.ops import Add, Concat, Op, Opaque, Shapes
+from gnet_inspect.ops import ActivatedConcat, Add, Channels, Concat, Op, Opaque, Shapes
 
 
 class ConcatBranches(nn.Module):
@@ -14,6 +13,67 @@ class ConcatBranches(nn.Module):
 
     def forward(self, *branches: Tensor) -> Tensor:
         return torch.cat(branches, 1)
+
+
+class ConcatActivated(nn.Module):
+    """torch.cat along dim 1 of branches of which `relu` marks those that go through a ReLU.
+
+    For inference: the result is allocated once, and each branch written into its part of it. Where gradients are
+    recorded, where the module is compiled or traced, and where branches differ in dtype, which torch.cat promotes, the
+    same numbers are computed by torch.relu and torch.cat.
+    """
+
+    def __init__(self, relu: tuple[bool, ...]) -> None:
+        super().__init__()
+        self.relu = relu
+
+    def forward(self, *branches: Tensor) -> Tensor:
+        if not _may_write(branches):
+            return torch.cat([torch.relu(x) if relu else x for x, relu in zip(branches, self.relu, strict=True)], 1)
+        batch, _, *sizes = branches[0].shape
+        shape = (batch, sum(branch.shape[1] for branch in branches), *sizes)
+        last = all(_channels_last(branch) for branch in branches)
+        layout = torch.channels_last if last else torch.contiguous_format
+        result = torch.empty(shape, dtype=branches[0].dtype, device=branches[0].device, memory_format=layout)
+        start = 0
+        for branch, relu in zip(branches, self.relu, strict=True):
+            part = result.narrow(1, start, branch.shape[1])
+            if relu:
+                torch.clamp_min(branch, 0, out=part)
+            else:
+                part.copy_(branch)
+            start += branch.shape[1]
+        return result
+
+    def extra_repr(self) -> str:
+        return f"relu={self.relu}"
+
+
+def _may_write(branches: tuple[Tensor, ...]) -> bool:
+    """Whether branches may be written into one tensor: torch neither differentiates nor traces such writes."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]  # torch has no types for it
+        return False
+    recorded = torch.is_grad_enabled() and any(branch.requires_grad for branch in branches)
+    return not recorded and len({branch.dtype for branch in branches}) == 1
+
+
+def _channels_last(x: Tensor) -> bool:
+    """Whether the channels of (N, C, H, W) lie side by side; in a slice of them, too."""
+    return x.dim() == 4 and x.stride(1) == 1 < x.stride(3)
+
+
+class ChannelSlice(nn.Module):
+    """The channels from `start` up to `stop` of (N, C, H, W) or (N, F), as a view."""
+
+    def __init__(self, start: int, stop: int) -> None:
+        super().__init__()
+        self.start, self.stop = start, stop
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.narrow(1, self.start, self.stop - self.start)
+
+    def extra_repr(self) -> str:
+        return f"{self.start}, {self.stop}"
 
 
 class AddBranches(nn.Module):
@@ -64,51 +124,21 @@ class LocalResponseNorm(nn.LocalResponseNorm):
 _OWN: dict[str, type[nn.Module]] = {"ChannelAffine": ChannelAffine, "LocalResponseNorm": LocalResponseNorm}
 
 
-def build_layer(op: Op, inputs: Shapes, may_overwrite: bool) -> nn.Module:
-    """The torch layer of an op for these input shapes; `inplace` counts only where the input may be overwritten."""
+def build_layer(op: Op, inputs: Shapes, in_place: bool) -> nn.Module:
+    """The torch layer of an op for these input shapes; `in_place` where it overwrites its input."""
+    if isinstance(op, ActivatedConcat):
+        return ConcatActivated(op.relu)
     if isinstance(op, Concat):
         return ConcatBranches()
+    if isinstance(op, Channels):
+        return ChannelSlice(op.start, op.stop)
     if isinstance(op, Add):
         return AddBranches(op.scale)
     if isinstance(op, Opaque):
         raise NotImplementedError(f"{op.kind} is outside the vocabulary: it cannot be built")
     arguments: dict[str, Any] = op.torch_arguments(inputs)
     if "inplace" in arguments:
-        # torch computes no gradient of an in-place LeakyReLU whose slope is below 0.
-        fits = may_overwrite and arguments.get("negative_slope", 0) >= 0
-        arguments["inplace"] = arguments["inplace"] and fits
+        arguments["inplace"] = in_place
     cls = _OWN.get(op.kind) or getattr(nn, op.kind)
     layer: nn.Module = cls(**arguments)
     return layer
-
-
-# What these return they keep for the backward pass: nobody may overwrite it.
-_KEEP_THEIR_OUTPUT = ("ReLU", "ReLU6", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")
-
-
-def overwritable(graph: Graph) -> set[str]:
-    """Names of the nodes that may overwrite their input.
-
-    Nothing else reads it, under this name or as a view of it; the layer that made it does not need it for the backward
-    pass; and it was made in the same scope, so that calling a block by itself changes no tensor of the caller's.
-    """
-    readers: dict[str, int] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            readers[name] = readers.get(name, 0) + 1
-    makers = {node.name: node.op for node in graph.nodes}
-    kept = {graph.output, *(head.output for head in graph.heads)}
-
-    def free(node: Node) -> bool:
-        name = node.inputs[0]
-        maker = makers.get(name)
-        return (
-            maker is not None
-            and readers[name] == 1
-            and name not in kept
-            and name.rpartition(".")[0] == node.name.rpartition(".")[0]
-            and maker.kind not in _KEEP_THEIR_OUTPUT
-            and not maker.is_view(training=False)
-        )
-
-    return {node.name for node in graph.nodes if free(node)}

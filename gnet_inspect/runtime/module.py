@@ -11,9 +11,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.errors import MissingError, UsageError, expect
 from gnet_inspect.graph import Graph
-from gnet_inspect.runtime.layers import build_layer, overwritable
+from gnet_inspect.runtime.layers import build_layer
 from gnet_inspect.runtime.plan import Plan, Planner
 from gnet_inspect.units import byte_count
 
@@ -105,7 +106,7 @@ def build_module(
     width = max(torch.empty((), dtype=kind, device="meta").element_size() for kind in (dtype, None))
     check_memory(graph.variant, sum(node.params + node.buffers for node in graph.nodes) * width, target)
     planner = Planner(graph)
-    free = overwritable(graph)
+    in_place = overwriting(graph)
     with target:
         network = _empty_network(graph, planner)
         made: set[str] = set()
@@ -116,7 +117,7 @@ def build_module(
                     made.add(path)
                     plan = planner.scope(path)
                     _add(network, path, Members() if plan is None else Block(plan))
-            _add(network, node.name, build_layer(node.op, node.input_shapes, node.name in free))
+            _add(network, node.name, build_layer(node.op, node.input_shapes, node.name in in_place))
     return network if dtype is None else network.to(dtype)
 
 

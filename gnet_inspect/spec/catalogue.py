@@ -1,6 +1,7 @@
 """Where specs come from: the built-in catalogue, a path, or text."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from gnet_inspect.errors import UsageError, expect, nearest, show
@@ -27,24 +28,30 @@ def spec_text(model: str | os.PathLike[str]) -> tuple[bytes, str]:
     """(the YAML text of a built-in name or of a file, the name errors give it)."""
     expect(model, (str, os.PathLike), "a built-in model's name or a path")
     name = os.fspath(model)
-    # A file's name may hold bytes that are no text.
-    shown = name.encode("utf-8", "backslashreplace").decode()
     if name in catalogue():
         return built_in_text(name)
+    return file_text(name, "model", "spec file", catalogue)
+
+
+def file_text(name: str, thing: str, kind: str, known: Callable[[], list[str]]) -> tuple[bytes, str]:
+    """(the text of a file, the name errors give it). In errors, a built-in `thing` or a file of the `kind` could stand
+    there; `known` gives the names of the built-in ones."""
+    # A file's name may hold bytes that are no text.
+    shown = name.encode("utf-8", "backslashreplace").decode()
     path = Path(name)
     try:
         with path.open("rb") as file:
-            # One byte more than a spec may have: the reader refuses it by size, whatever the file's length.
+            # One byte more than a document may have: the reader refuses it by size, whatever the file's length.
             return file.read(MAX_BYTES + 1), shown
     except IsADirectoryError:
-        raise UsageError(f"expected a built-in model or a spec file, got the folder {name!r}") from None
+        raise UsageError(f"expected a built-in {thing} or a {kind}, got the folder {name!r}") from None
     except (FileNotFoundError, NotADirectoryError, ValueError):
         pass
     except OSError as error:
         raise UsageError(f"cannot read {show(name)}: {error.strerror}") from None
     if name.endswith(ENDINGS) or os.path.dirname(name):
-        raise UsageError(f"expected a spec file, got {name!r}, which does not exist")
-    raise UsageError(f"expected a built-in model or a spec file, got {name!r}: {nearest(name, catalogue())}")
+        raise UsageError(f"expected a {kind}, got {name!r}, which does not exist")
+    raise UsageError(f"expected a built-in {thing} or a {kind}, got {name!r}: {nearest(name, known())}")
 
 
 def built_in_text(name: str) -> tuple[bytes, str]:

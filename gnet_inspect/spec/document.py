@@ -49,9 +49,9 @@ class Value(Struct):
         return self.data
 
 
-def read_document(text: bytes | str, file: str) -> Value:
-    """Parse one YAML document. `file` is the name errors give it. Raises SpecError."""
-    return _Composer(_decoded(text, file), file).document()
+def read_document(text: bytes | str, file: str, what: str = "a spec") -> Value:
+    """Parse one YAML document. `file` is the name errors give it, `what` what it should hold. Raises SpecError."""
+    return _Composer(_decoded(text, file), file).document(what)
 
 
 def plain_value(data: object, path: str, depth: int = 0) -> Value:
@@ -102,7 +102,7 @@ class _Composer:
         loader = yaml.CLoader if yaml.__with_libyaml__ else yaml.Loader
         self.events: Iterator[Any] = yaml.parse(text, Loader=loader)
 
-    def document(self) -> Value:
+    def document(self, what: str) -> Value:
         try:
             for event in self.events:
                 if isinstance(event, yaml.DocumentStartEvent):
@@ -112,7 +112,7 @@ class _Composer:
                     return value
         except yaml.YAMLError as error:
             raise self._syntax_error(error) from None
-        raise SpecError("expected a spec, got an empty document", file=self.file, line=1)
+        raise SpecError(f"expected {what}, got an empty document", file=self.file, line=1)
 
     def _next(self) -> Any:
         return next(self.events)

@@ -244,7 +244,7 @@ class _Maker:
         layers = self.layers([index, *folded])
         described = node.op.describe()
         if node.op.kind == "concat":
-            described = f"concat to {node.output_shape[1]}"
+            described = f"{described} to {node.output_shape[1]}"
         parts = [described, *(FOLDED[self.graph.nodes[other].op.kind] for other in folded)]
         shown = name if name is not None else _short(node.name, scope)
         lines = (f"{shown}: {' + '.join(parts)}", _figures(layers))

@@ -29,7 +29,7 @@ CLASSES = {
     "normalisation": ("#fbe6c5", ("BatchNorm2d", "LocalResponseNorm", "GroupNorm", "ChannelAffine")),
     "joint": ("#f7d4d4", JOINTS),
     "stage": ("#e6edf2", ("stage", "head")),
-    "other layer": ("#ffffff", ()),
+    "other layer": ("#ffffff", ("slice",)),
     "block": ("#d3eef0", ()),
 }
 # From nothing to the most: five steps of one hue.

@@ -13,9 +13,9 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gnet_inspect.analysis.summary import LayerSummary, Summary, bytes_moved
+from gnet_inspect.analysis.summary import LayerSummary, Summary, TrainingMemory, bytes_moved
 from gnet_inspect.errors import UsageError, nearest, show
-from gnet_inspect.graph import Graph, Group
+from gnet_inspect.graph import Graph, Group, Node
 from gnet_inspect.units import (
     BYTE_UNITS,
     COUNT_UNITS,
@@ -206,9 +206,9 @@ class _RowMaker:
         whole = sum(self.layers[index].macs for index in parent.nodes())
         for child, is_branch in shown_children(parent):
             if isinstance(child, int):
-                row = self._layer(child, level, _label(self.layers[child].name, parent))
+                row = self._layer(child, level, row_label(self.layers[child].name, parent))
             else:
-                row = self._group(child, level, _label(child.name, parent))
+                row = self._group(child, level, row_label(child.name, parent))
             if is_branch:
                 row.kind = f"{row.kind} ({percent(row.numbers.macs, whole)} % of MACs)"
             rows.append(row)
@@ -223,13 +223,9 @@ class _RowMaker:
         return row
 
     def _layer(self, index: int, level: int, name: str) -> Row:
-        layer = self.layers[index]
-        if layer.kind == "concat":
-            described = f"concat {'+'.join(str(shape[1]) for shape in layer.input_shapes)}={layer.output_shape[1]}"
-        else:
-            described = self.nodes[index].op.describe()
+        layer, node = self.layers[index], self.nodes[index]
         style = "dim" if level > 1 and not layer.params else ""
-        return Row(name, described, layer, layer.kind, level, style, unknown=not self.nodes[index].op.counted)
+        return Row(name, layer_words(node), layer, layer.kind, level, style, unknown=not node.op.counted)
 
     def _group(self, group: Group, level: int, name: str) -> Row:
         layers = [self.layers[index] for index in group.nodes()]
@@ -239,7 +235,7 @@ class _RowMaker:
         sums.block = first.block if group.role == "block" else None
         sums.output_shape, sums.receptive_field, sums.jump = last.output_shape, last.receptive_field, last.jump
         sums.intensity = sums.flops / sum(bytes_moved(layer, self.summary.dtype) for layer in layers)
-        return Row(name, _described(group), sums, group.kind, level, "bold" if group.role in ("stage", "head") else "")
+        return Row(name, group_words(group), sums, group.kind, level, "bold" if group.role in ("stage", "head") else "")
 
 
 def shown_children(parent: Group) -> Iterable[tuple[Group | int, bool]]:
@@ -251,12 +247,21 @@ def shown_children(parent: Group) -> Iterable[tuple[Group | int, bool]]:
             yield child, False
 
 
-def _label(name: str, parent: Group) -> str:
+def row_label(name: str, parent: Group) -> str:
     """A name below its parent's: the last part of the path, the whole of it below a stage."""
     return name if parent.role in ("stage", "head") else name.rpartition(".")[2]
 
 
-def _described(group: Group) -> str:
+def layer_words(node: Node) -> str:
+    """A layer with its arguments, as a table's `type` has it; a concat with what it joins."""
+    if node.op.kind == "concat":
+        split = "+".join(str(shape[1]) for shape in node.input_shapes)
+        return f"{node.op.describe()} {split}={node.output_shape[1]}"
+    return node.op.describe()
+
+
+def group_words(group: Group) -> str:
+    """A block with its arguments, or what else a group of layers is; nothing of a stage."""
     if group.role == "block":
         return group.describe()
     if group.role == "list":
@@ -363,6 +368,8 @@ def notes_below(summary: Summary) -> tuple[str, ...]:
         f"MACs         {totals.macs:,} ({count(totals.macs)}), {count(totals.flops)} FLOPs",
         f"activations  {byte_count(totals.activation_bytes)} in all, {peak}",
     ]
+    if summary.training:
+        lines.append(_training_line(summary.training))
     if totals.receptive_field and totals.receptive_field_clipped:
         field = "x".join(f"{size:g}" for size in totals.receptive_field)
         inside = "x".join(f"{size:g}" for size in totals.receptive_field_clipped)
@@ -371,3 +378,13 @@ def notes_below(summary: Summary) -> tuple[str, ...]:
     lines.append(f"depth        {totals.depth} convolutions and linear layers on the longest path")
     lines.append(coverage_line(summary.coverage))
     return tuple(lines)
+
+
+def _training_line(training: TrainingMemory) -> str:
+    state = f"{training.optimizer}'s state {byte_count(training.optimizer_bytes)}"
+    return (
+        f"training     weights {byte_count(training.weights_bytes)}, gradients {byte_count(training.gradient_bytes)}, "
+        f"{state if training.optimizer_bytes else f'no state of {training.optimizer}'}, "
+        f"saved activations {byte_count(training.saved_bytes)}: {byte_count(training.total_bytes)} in all, "
+        "without workspaces and the allocator's slack"
+    )

@@ -1,8 +1,6 @@
 """Report -> one HTML page that needs nothing else: no network, no other file."""
 
 import base64
-import hashlib
-import json
 from typing import Any
 
 from msgspec import Struct
@@ -10,11 +8,12 @@ from msgspec import Struct
 from gnet_inspect import __version__
 from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, ReportedModel
 from gnet_inspect.analysis.summary import LayerSummary
-from gnet_inspect.errors import INSTALL_REPORT, MissingError, UsageError, printable, some_of
+from gnet_inspect.errors import UsageError, printable, some_of
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.comparison import comparison_grids
 from gnet_inspect.views.diagram import DEPTHS, MOST_BOXES, Drawing, Options, drawing_of
 from gnet_inspect.views.html import draw_html
+from gnet_inspect.views.page import json_text, missing_package, policy_of, script_text, vega_library
 from gnet_inspect.views.picture import roboto_folder
 from gnet_inspect.views.report.charts import (
     MEASURES,
@@ -46,14 +45,12 @@ def draw_report(report: Report) -> str:
     """The page. Raises MissingError where what draws it is not installed, UsageError for more than a page can hold."""
     try:
         import jinja2
-        import vl_convert
     except ImportError as error:
-        raise MissingError(
-            f"a report needs {error.name}, which is not installed. Install it with: {INSTALL_REPORT}"
-        ) from None
+        raise missing_package("a report", error) from None
     layers = sum(len(model.graph.nodes) for model in report.models)
     if layers > MOST_LAYERS:
         raise UsageError(f"expected models of at most {MOST_LAYERS:,} layers together for one page, got {layers:,}")
+    library = vega_library("a report")
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("gnet_inspect.views.report", "templates"),
         autoescape=True,
@@ -61,17 +58,16 @@ def draw_report(report: Report) -> str:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    library = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub demands what has a default
     source, _, _ = jinja2.PackageLoader("gnet_inspect.views.report", "templates").get_source(environment, "report.js")
-    scripts = [_script(text) for text in (library, source)]
+    scripts = [script_text(text) for text in (library, source)]
     return environment.get_template("report.html").render(
         report=report,
         title=some_of((_line(model.summary.title) for model in report.models), 3),
         font=_font(),
         version=__version__,
         scripts=scripts,
-        policy=_policy(scripts),
-        data=_data(report),
+        policy=policy_of(scripts),
+        data=json_text(_data(report)),
         overview="".join(map(draw_html, comparison_grids(report.comparison, bars=False))),
         missing=not_drawn(report),
         models=[_model(model) for model in report.models],
@@ -80,23 +76,8 @@ def draw_report(report: Report) -> str:
     )
 
 
-def _script(text: str) -> str:
-    """A script as it may stand between its tags."""
-    return text.replace("</script", r"<\/script").replace("<!--", r"<\!--")
-
-
-def _policy(scripts: list[str]) -> str:
-    """Only the page's own scripts run, and nothing is loaded from anywhere."""
-    digests = (base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts)
-    allowed = " ".join(f"'sha256-{digest}'" for digest in digests)
-    return (
-        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; font-src data:; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-def _data(report: Report) -> str:
-    """What the page's script reads. It stands in a script element: no "<" may end that."""
+def _data(report: Report) -> dict[str, Any]:
+    """What the page's script reads."""
     charts: dict[str, Any] = {"size": size_chart(report)}
     for index, model in enumerate(report.models):
         charts[f"icicle-{index}"] = icicle_chart(model)
@@ -104,7 +85,7 @@ def _data(report: Report) -> str:
         for number, measurement in enumerate(model.measurements):
             if measurement.measured.layers:
                 charts[f"times-{index}-{number}"] = layer_times_chart(measurement)
-    data = {
+    return {
         "charts": charts,
         "models": [
             {
@@ -116,7 +97,6 @@ def _data(report: Report) -> str:
             for model in report.models
         ],
     }
-    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _seconds(model: ReportedModel) -> list[float | None]:

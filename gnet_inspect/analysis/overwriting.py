@@ -1,0 +1,34 @@
+"""Which layers overwrite their input: the built module does it, and memory in training counts with it."""
+
+from gnet_inspect.graph import Graph, Node
+
+# What these return they keep for the backward pass: nobody may overwrite it.
+_KEEP_THEIR_OUTPUT = ("ReLU", "ReLU6", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")
+
+
+def overwriting(graph: Graph) -> set[str]:
+    """Names of the nodes that overwrite their input: those with `inplace`, where that changes no number.
+
+    Nothing else reads it, under this name or as a view of it; the layer that made it does not need it for the backward
+    pass; and it was made in the same scope, so that calling a block by itself changes no tensor of the caller's.
+    """
+    readers: dict[str, int] = {}
+    for node in graph.nodes:
+        for name in node.inputs:
+            readers[name] = readers.get(name, 0) + 1
+    makers = {node.name: node.op for node in graph.nodes}
+    kept = {graph.output, *(head.output for head in graph.heads)}
+
+    def free(node: Node) -> bool:
+        name = node.inputs[0]
+        maker = makers.get(name)
+        return (
+            maker is not None
+            and readers[name] == 1
+            and name not in kept
+            and name.rpartition(".")[0] == node.name.rpartition(".")[0]
+            and maker.kind not in _KEEP_THEIR_OUTPUT
+            and not maker.is_view(training=False)
+        )
+
+    return {node.name for node in graph.nodes if node.op.overwrites() and free(node)}

@@ -1,0 +1,83 @@
+"""What a training step keeps in memory: weights, gradients, the optimizer's state and what autograd saves.
+
+The rule of each layer kind is its op's `saved`. It is torch's on a CPU, and the tests compare it with every tensor that
+autograd packs there. CUDA differs, unmeasured: the mask of Dropout has one byte for each element, BatchNorm keeps its
+statistics in fp32 under half precision, and cuDNN's BatchNorm a reserve beside them.
+"""
+
+from collections.abc import Iterator
+from math import prod
+
+from gnet_inspect.analysis.memory import storages
+from gnet_inspect.analysis.overwriting import overwriting
+from gnet_inspect.analysis.summary import SavedBytes, TrainingMemory
+from gnet_inspect.errors import UsageError, expect
+from gnet_inspect.graph import INPUT, Graph
+from gnet_inspect.ops import BatchNorm2d
+from gnet_inspect.units import DTYPE_BYTES
+
+# How many tensors of a parameter's size torch's optimizer keeps for it: SGD, SGD with momentum, Adam or AdamW.
+OPTIMIZERS = {"sgd": 0, "momentum": 1, "adam": 2}
+DTYPES = tuple(name for name in DTYPE_BYTES if name != "int8")
+_COUNTER_BYTES = 8
+
+
+def training_memory(graph: Graph, optimizer: str, dtype: str = "fp32") -> TrainingMemory:
+    """The bytes that a training step keeps, all of one dtype; `optimizer` is "sgd", "momentum" or "adam".
+
+    Gradients are of the parameters. Saved activations are every tensor that autograd holds at the end of the forward
+    pass, each once, the network's input among them where a layer keeps it. Not counted: what a loss keeps (a cross
+    entropy its log-probabilities, N x classes for each output), Adam's step counters (4 bytes for each parameter
+    tensor), gradients of activations, workspaces, what the allocator rounds up. Layers outside the vocabulary keep an
+    unknown amount and add nothing; a summary's coverage names them.
+
+    >>> from gnet_inspect import build_graph, load_spec
+    >>> memory = training_memory(build_graph(load_spec("lenet5"), mode="train"), "momentum")
+    >>> memory.weights_bytes, memory.gradient_bytes, memory.optimizer_bytes, memory.saved_bytes
+    (246824, 246824, 246824, 36432)
+    """
+    expect(graph, Graph, "a Graph (build_graph gives one)")
+    _check(graph.mode, optimizer, dtype)
+    width = DTYPE_BYTES[dtype]
+    gradients = sum(node.params for node in graph.nodes) * width
+    weights, state = gradients + _buffer_bytes(graph, width), gradients * OPTIMIZERS[optimizer]
+    layers = tuple(_saved(graph, width))
+    saved = sum(layer.bytes for layer in layers)
+    total = weights + gradients + state + saved
+    return TrainingMemory(optimizer, weights, gradients, state, saved, total, layers)
+
+
+def _check(mode: str, optimizer: str, dtype: str) -> None:
+    if mode != "train":
+        raise UsageError(f'expected a graph of the mode "train", got one of {mode!r}: only training keeps gradients')
+    if optimizer not in OPTIMIZERS:
+        raise UsageError(f"expected an optimizer of {', '.join(OPTIMIZERS)}, got {optimizer!r}")
+    if dtype not in DTYPES:
+        raise UsageError(f"expected a dtype to train in of {', '.join(DTYPES)}, got {dtype!r}")
+
+
+def _buffer_bytes(graph: Graph, width: int) -> int:
+    """Buffers are of the network's dtype, but BatchNorm's step counter, an int64."""
+    buffers = sum(node.buffers for node in graph.nodes)
+    counters = sum(isinstance(node.op, BatchNorm2d) and node.op.track_running_stats for node in graph.nodes)
+    return buffers * width + counters * (_COUNTER_BYTES - width)
+
+
+def _saved(graph: Graph, width: int) -> Iterator[SavedBytes]:
+    """What each layer keeps that no layer before it keeps already; nothing where no gradient passes."""
+    in_place = overwriting(graph)
+    storage = storages(graph, in_place)
+    sizes = {INPUT: prod(graph.input_shape), **{node.name: prod(node.output_shape) for node in graph.nodes}}
+    with_gradient: set[str] = set()
+    kept: set[str] = set()
+    for node in graph.nodes:
+        # The network's input has no gradient, nor what is made of it before the first weights.
+        if not node.params and with_gradient.isdisjoint(node.inputs):
+            continue
+        with_gradient.add(node.name)
+        saved = node.op.saved(node.input_shapes, node.output_shape, node.name in in_place)
+        tensors = {storage[name] for name, keeps in ((node.inputs[0], saved.input), (node.name, saved.output)) if keeps}
+        elements = sum(sizes[name] for name in tensors - kept) + saved.elements
+        kept |= tensors
+        if elements or saved.bytes:
+            yield SavedBytes(node.name, elements * width + saved.bytes)

@@ -1,0 +1,43 @@
+"""`gnet-inspect calibrate`: this machine's two ceilings, for `roofline --on FILE`."""
+
+from typing import Annotated
+
+import typer
+
+from gnet_inspect.cli import options
+from gnet_inspect.errors import UsageError
+
+
+def calibrate(
+    device: options.Device = "auto",
+    threads: options.Threads = None,
+    min_time: Annotated[
+        float, typer.Option("--min-time", metavar="SECONDS", help="For each thing that is measured.")
+    ] = 2.0,
+    output: options.Output = None,
+) -> None:
+    """Measure this machine's peaks: memory, and matrix products.
+
+    A large copy and a large sum say how fast memory is, square matrix products in each dtype how fast it multiplies.
+    The result is the YAML that `roofline --on FILE` and `latency --on FILE` read.
+
+    Example: gnet-inspect calibrate -o here.yaml
+    """
+    from gnet_inspect.cli.latency import need_torch, told_progress
+    from gnet_inspect.cli.output import emit
+
+    options.positive("--threads", threads)
+    if min_time <= 0:
+        raise UsageError(f"expected a positive --min-time, got {min_time}")
+    need_torch("calibrate")
+    import torch
+
+    from gnet_inspect.runtime.latency.calibration import DTYPES, calibration_yaml
+    from gnet_inspect.runtime.latency.calibration import calibrate as measure
+    from gnet_inspect.runtime.latency.setting import pick_device
+
+    picked = pick_device(device)
+    expected = min_time * (2 + len(DTYPES[picked.partition(":")[0]]))
+    with told_progress(expected) as progress:
+        record = measure(picked, threads or torch.get_num_threads(), min_time, progress)
+    emit(calibration_yaml(record), output)

@@ -1,0 +1,276 @@
+"""`gnet-inspect latency`: measured time and memory of built networks."""
+
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gnet_inspect.cli import check_interrupted, options
+from gnet_inspect.cli.options import COMPILE_MODES
+from gnet_inspect.errors import INSTALL_TORCH, MissingError, UsageError
+
+if TYPE_CHECKING:
+    from gnet_inspect.analysis.timing import TimingRecord
+    from gnet_inspect.graph import Graph
+    from gnet_inspect.runtime.latency import Bounds
+    from gnet_inspect.runtime.latency.setting import Setting
+
+LAYER_DEPTHS = ("stage", "block", "branch", "layer", "kind")
+
+
+def latency(
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Built-in names or paths of specs. Several are timed in turns, and compared with the first.",
+            autocompletion=options.complete_model,
+            show_default=False,
+        ),
+    ],
+    device: options.Device = "auto",
+    batch: Annotated[
+        str | None,
+        typer.Option("--batch", metavar="N,N,...", help="Batch sizes: 1,8,64. Default: 1.", show_default=False),
+    ] = None,
+    dtype: Annotated[str, typer.Option("--dtype", metavar="fp32|tf32|fp16|bf16", help="What is computed in.")] = "fp32",
+    channels_last: Annotated[bool, typer.Option("--channels-last", help="Channels last in memory (NHWC).")] = False,
+    compiled: Annotated[
+        str | None,
+        typer.Option(
+            "--compile", metavar="MODE", help="torch.compile in a mode: default, max-autotune, ...", show_default=False
+        ),
+    ] = None,
+    cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="Replay a CUDA graph.")] = False,
+    threads: options.Threads = None,
+    mode: Annotated[
+        str, typer.Option("--mode", metavar="eval|train", help="train times a whole step, with the heads.")
+    ] = "eval",
+    optimizer: Annotated[
+        str, typer.Option("--optimizer", metavar="sgd|momentum|adam", help="Of a training step.")
+    ] = "sgd",
+    layers: Annotated[bool, typer.Option("--layers", help="Each layer's time inside the whole network, too.")] = False,
+    depth: Annotated[
+        str, typer.Option("--depth", metavar="stage|block|branch|layer|kind", help="How --layers are grouped.")
+    ] = "block",
+    repeat: Annotated[int, typer.Option("--repeat", metavar="N", help="At least so many runs of each.")] = 10,
+    warmup: Annotated[int, typer.Option("--warmup", metavar="N", help="At least so many runs before.")] = 3,
+    min_time: Annotated[float, typer.Option("--min-time", metavar="SECONDS", help="At least so long for each.")] = 2.0,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="DEVICE",
+            help="The device's ceilings, for the least time of each layer: a name `roofline` knows, or a file that "
+            "`calibrate` wrote.",
+            show_default=False,
+        ),
+    ] = None,
+    optimize: Annotated[
+        bool,
+        typer.Option(
+            "--optimize",
+            help="Make each network faster step by step, keeping its output: batch norm folded, convolutions merged, "
+            "concat in place, channels last, bf16, torch.compile, a CUDA graph.",
+        ),
+    ] = False,
+    save: Annotated[
+        Path | None, typer.Option("--save", metavar="FILE", help="Keep the record, as JSON.", show_default=False)
+    ] = None,
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", metavar="FILE", help="Compare with a record that was kept.", show_default=False),
+    ] = None,
+    any_device: Annotated[
+        bool, typer.Option("--any-device", help="Let --against compare measurements of different devices.")
+    ] = False,
+    input_shape: options.Input = None,
+    edits: options.Set = None,
+    resize: options.Resize = False,
+    style: options.Format = "table",
+    output: options.Output = None,
+) -> None:
+    """Measured time and memory: whole networks, in turns, and layer by layer.
+
+    The modules have random weights and images. Progress is told on standard error.
+
+    Example: gnet-inspect latency googlenet alexnet --batch 1,8 --layers
+    """
+    from gnet_inspect.analysis.timing import read_record
+    from gnet_inspect.cli.output import FORMATS, emit, emit_result, say
+    from gnet_inspect.views.json import draw_json
+    from gnet_inspect.views.latency import check_devices, latency_grids, latency_rows
+
+    options.one_of("--format", style, FORMATS)
+    options.one_of("--depth", depth, LAYER_DEPTHS)
+    options.positive("--repeat", repeat)
+    options.positive("--threads", threads)
+    if min_time <= 0 or warmup < 0:
+        raise UsageError(f"expected a positive --min-time and a --warmup of 0 or more, got {min_time} and {warmup}")
+    if layers and (mode == "train" or compiled is not None or cuda_graph):
+        raise UsageError(
+            "--layers times the layers of an eager inference: expected no --mode train, --compile, --cuda-graph"
+        )
+    if optimize and (layers or mode == "train"):
+        raise UsageError(
+            "--optimize makes inference faster: expected no --mode train, and --layers in a run of its own"
+        )
+    kept = read_record(against, "--against") if against is not None else None
+    need_torch("latency")
+    graphs = _graphs(models, input_shape, batch, mode, edits, resize)
+    setting = _setting(device, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
+    bounds = _bounds(on, setting.dtype)
+    if bounds is not None:
+        bounds(graphs[0])  # a dtype that the device has no peak for is told before anything is timed
+    interrupted = False
+    try:
+        record = _measure(graphs, setting, (min_time, repeat, warmup), bounds, layers=layers, optimize=optimize)
+    except KeyboardInterrupt as stopped:
+        # While it builds or warms up there is nothing to show yet.
+        if not getattr(stopped, "record", None) or not stopped.record.results:  # type: ignore[attr-defined]
+            raise
+        record, interrupted = stopped.record, True  # type: ignore[attr-defined]
+    if kept is not None:
+        check_devices(record, kept, str(against), any_device)
+    emit_result(
+        record,
+        style,
+        output,
+        lambda: latency_grids(record, graphs, depth, kept),
+        lambda: latency_rows(record),
+    )
+    if interrupted:
+        say("interrupted: what is above was measured before" + (", nothing is saved" if save else ""))
+        raise typer.Exit(130)
+    if save is not None:
+        emit(draw_json(record), save)
+
+
+def need_torch(command: str) -> None:
+    """Raise MissingError without torch; with it, collect garbage again."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise MissingError(f"{command} needs torch, which is not installed. Install it with: {INSTALL_TORCH}")
+    check_interrupted()
+    gc.enable()
+
+
+def _graphs(
+    models: list[str], input_shape: str | None, batch: str | None, mode: str, edits: list[str] | None, resize: bool
+) -> "list[Graph]":
+    """Every model at every batch."""
+    options.one_stdin(models)
+    if edits and len(models) > 1:
+        raise UsageError(f"--set: expected one model to edit, got {len(models)} models")
+    sizes: list[int | None] = [None]
+    if batch is not None:
+        words = options.listed(batch)
+        if not words or not all(word.isdecimal() and 0 < int(word) < 10**9 for word in words):
+            raise UsageError(f"--batch: expected positive integers such as 1,8,64, got {batch!r}")
+        sizes = [int(word) for word in dict.fromkeys(words)]
+    found = []
+    for size in sizes:
+        found += [graph for _, graph in options.read_variants(models, input_shape, size, mode, edits, resize)]
+    return found
+
+
+def _setting(
+    device: str,
+    dtype: str,
+    channels_last: bool,
+    compiled: str | None,
+    cuda_graph: bool,
+    threads: int | None,
+    mode: str,
+    optimizer: str,
+) -> "Setting":
+    import torch
+
+    from gnet_inspect.analysis.training import OPTIMIZERS
+    from gnet_inspect.runtime.latency.setting import DTYPES, Setting, pick_device
+
+    options.one_of("--dtype", dtype, tuple(DTYPES))
+    options.one_of("--optimizer", optimizer, tuple(OPTIMIZERS))
+    if compiled is not None:
+        options.one_of("--compile", compiled, COMPILE_MODES)
+    return Setting(
+        pick_device(device),
+        dtype,
+        channels_last,
+        compiled,
+        cuda_graph,
+        mode,
+        optimizer,
+        threads or torch.get_num_threads(),
+    )
+
+
+def _bounds(on: str | None, dtype: str) -> "Bounds | None":
+    """The least times on a device whose ceilings are known."""
+    if on is None:
+        return None
+    from gnet_inspect.analysis.devices import load_device
+    from gnet_inspect.analysis.roofline import roofline
+
+    device = load_device(on)
+
+    def bounds(graph: "Graph") -> tuple[dict[str, float], float]:
+        found = roofline(graph, device, dtype)
+        return {layer.name: layer.roofline_s for layer in found.layers}, found.totals.roofline_s
+
+    return bounds
+
+
+def _measure(
+    graphs: "list[Graph]",
+    setting: "Setting",
+    amounts: tuple[float, int, int],
+    bounds: "Bounds | None",
+    *,
+    layers: bool,
+    optimize: bool,
+) -> "TimingRecord":
+    from gnet_inspect.runtime.latency import Job, Protocol, improve_networks, time_networks
+
+    min_time, repeat, warmup = amounts
+    protocol = Protocol(min_time, repeat, warmup)
+    jobs = [Job(graph, setting) for graph in graphs]
+    # Of a step three variants take turns, and there are some six steps.
+    times = 18 if optimize else 2 if layers else 1
+    with told_progress(len(graphs) * min_time * times) as progress:
+        if optimize:
+            return improve_networks(jobs, protocol, progress, bounds=bounds)
+        return time_networks(jobs, protocol, progress, layers=layers, bounds=bounds)
+
+
+@contextmanager
+def told_progress(expected: float) -> Iterator[Callable[[float, str], None]]:
+    """What is being done and the time left: a bar on a terminal, a line for each new thing elsewhere."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    from gnet_inspect.cli.output import say
+
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        told: set[str] = set()
+
+        def tell(_: float, text: str) -> None:
+            if text not in told:
+                told.add(text)
+                say(text)
+
+        yield tell
+        return
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        task = bar.add_task("", total=expected)
+
+        def advance(seconds: float, text: str) -> None:
+            bar.update(task, description=text, advance=seconds)
+
+        yield advance

@@ -1,0 +1,167 @@
+"""`gnet-inspect roofline`: the least time that a device could take."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gnet_inspect.cli import options
+from gnet_inspect.errors import UsageError
+
+if TYPE_CHECKING:
+    from gnet_inspect.analysis.devices import Device
+    from gnet_inspect.graph import Graph
+
+
+def complete_device(incomplete: str) -> list[str]:
+    """Built-in names for shell completion."""
+    from gnet_inspect.analysis.devices import known_devices
+
+    return [name for name in known_devices() if name.startswith(incomplete)]
+
+
+def _print_devices(wanted: bool) -> None:
+    if wanted:
+        from gnet_inspect.analysis.devices import known_devices, load_device
+        from gnet_inspect.cli.output import emit_result
+        from gnet_inspect.views.roofline import devices_grid
+
+        emit_result(None, "table", None, lambda: devices_grid([load_device(name) for name in known_devices()]))
+        raise typer.Exit
+
+
+def roofline(
+    model: options.Model,
+    device: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            metavar="DEVICE",
+            help="A built-in device (--devices lists them), or a YAML file with the peaks of one.",
+            autocompletion=complete_device,
+            show_default=False,
+        ),
+    ] = None,
+    dtype: Annotated[
+        str,
+        typer.Option("--dtype", metavar="fp32|tf32|fp16|bf16|fp64|int8", help="What is computed and stored in."),
+    ] = "fp32",
+    input_shape: options.Input = None,
+    batch: options.Batch = None,
+    depth: Annotated[
+        str, typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens.")
+    ] = "block",
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="COLUMN",
+            help="Sort the table's rows by a column's JSON name, such as roofline_s; numbers largest first.",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[int | None, typer.Option("--top", metavar="K", help="The first K rows.", show_default=False)] = None,
+    latency: Annotated[
+        Path | None,
+        typer.Option(
+            "--latency",
+            metavar="FILE",
+            help="What `latency --save` measured: the plot then has each layer's measured time.",
+            show_default=False,
+        ),
+    ] = None,
+    mode: options.Mode = "eval",
+    edits: options.Set = None,
+    resize: options.Resize = False,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            "--format",
+            metavar="table|json|csv|markdown|svg|png|html",
+            help="Default: svg, png or html by the file's ending, or a table.",
+            show_default=False,
+        ),
+    ] = None,
+    output: options.Output = None,
+    _devices: Annotated[
+        bool,
+        typer.Option("--devices", callback=_print_devices, is_eager=True, help="List the built-in devices and exit."),
+    ] = False,
+) -> None:
+    """The least time a device could take, by layer and in all.
+
+    A layer takes at least its FLOPs at the device's peak, and at least its bytes at the memory's bandwidth: the larger
+    of the two bounds it. As svg, png or html it is a plot: layers under the device's roofs.
+
+    Example: gnet-inspect roofline googlenet --on h200 --dtype bf16 --batch 64
+    """
+    from gnet_inspect.analysis.devices import ELEMENT_BYTES
+    from gnet_inspect.analysis.roofline import roofline as bounds_of
+    from gnet_inspect.cli.output import emit, emit_result
+    from gnet_inspect.views.roofline import DEPTHS, Selection, check_sort, roofline_grid, roofline_rows
+
+    form = _format(style, output)
+    options.one_of("--dtype", dtype, tuple(ELEMENT_BYTES))
+    options.positive("--top", top)
+    check_sort(sort)
+    selection = Selection(options.one_of("--depth", depth, DEPTHS), sort, top)
+    if latency is not None and form not in PLOTS:
+        raise UsageError(f"--latency goes into a plot: expected --format {', '.join(PLOTS)}, got {form!r}")
+    on = _device(device)
+    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
+    result = bounds_of(graph, on, dtype)
+    if form in PLOTS:
+        from gnet_inspect.views.roofline_plot import draw_plot
+
+        measured = _measured(latency, graph, dtype) if latency else {}
+        emit(draw_plot(result, graph, form, measured), output)
+        return
+    emit_result(
+        result,
+        form,
+        output,
+        lambda: roofline_grid(result, graph, selection),
+        lambda: roofline_rows(result, graph, selection),
+    )
+
+
+PLOTS = ("svg", "png", "html")
+
+
+def _format(style: str | None, output: Path | None) -> str:
+    """The format that was asked for, a plot's that the file's ending names, or a table."""
+    from gnet_inspect.cli.output import FORMATS
+
+    if style is not None:
+        return options.one_of("--format", style, (*FORMATS, *PLOTS))
+    ending = output.suffix.lower().removeprefix(".") if output else ""
+    return ending if ending in PLOTS else "table"
+
+
+def _device(name: str | None) -> "Device":
+    from gnet_inspect.analysis.devices import known_devices, load_device
+
+    if name is None:
+        raise UsageError(
+            f"expected --on with a device ({', '.join(known_devices())}) or a device file, got none. "
+            "(--devices lists their peaks)"
+        )
+    return load_device(name)
+
+
+def _measured(path: Path, graph: "Graph", dtype: str) -> dict[str, float]:
+    """Seconds by layer, of the first result of this model, batch and dtype that has them, in `latency`'s file."""
+    from gnet_inspect.analysis.timing import check_measured, read_record
+
+    record = read_record(path)
+    check_measured(record, [graph], path)
+    wanted = (graph.input_shape[0], dtype)
+    timed = [result for result in record.results if result.model == graph.variant and result.layers]
+    fitting = [result for result in timed if (result.batch or wanted[0], result.dtype or dtype) == wanted]
+    if not fitting:
+        found = ", ".join(dict.fromkeys(f"batch {result.batch} in {result.dtype}" for result in timed)) or "none"
+        raise UsageError(
+            f"--latency: expected layers measured at batch {wanted[0]} in {dtype} in {str(path)!r}, got {found}. "
+            "(latency --layers)"
+        )
+    return {layer.name: layer.median_s for layer in fitting[0].layers}

@@ -1,0 +1,188 @@
+"""A network made faster step by step, each step kept only where it helps and the output stays."""
+
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import torch
+from msgspec.structs import replace
+from torch import Tensor, nn
+
+from gnet_inspect.analysis.timing import Measurement, ratio_of
+from gnet_inspect.errors import GnetError, brief
+from gnet_inspect.graph import Graph
+from gnet_inspect.graph.optimize import fold_batch_norm, merge_parallel_convolutions, write_concat_in_place
+from gnet_inspect.runtime.latency.candidate import Candidate, named
+from gnet_inspect.runtime.latency.protocol import Progress, Protocol, measure
+from gnet_inspect.runtime.latency.result import Bounds, Job, measurement_of
+from gnet_inspect.runtime.latency.session import forget_compiled, release, told_out_of_memory
+from gnet_inspect.runtime.latency.setting import Setting
+from gnet_inspect.runtime.module import build_module
+from gnet_inspect.runtime.optimize import optimized_module
+
+# The largest difference of an output, over the largest of the eager fp32 module's outputs. bf16 has 8 bits of
+# significand, and a network rounds to them some dozens of times one after the other.
+TOLERANCE = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 5e-3, "bf16": 3e-2}
+# A step that saves less than this share is noise, and is not kept.
+LEAST_GAIN = 0.01
+
+
+class Step(NamedTuple):
+    """One step: a pass over the graph, or what is changed in the setting."""
+
+    name: str
+    rewrite: Callable[[Graph], Graph] | None = None
+    change: dict[str, Any] | None = None
+
+
+class _Variant(NamedTuple):
+    graph: Graph
+    setting: Setting
+    steps: tuple[str, ...]
+    candidate: Candidate
+
+
+def steps_of(setting: Setting) -> list[Step]:
+    """What can be tried from a setting on, in order."""
+    steps = [
+        Step("fold batch norm", fold_batch_norm),
+        Step("merge parallel convolutions", merge_parallel_convolutions),
+        Step("write concat in place", write_concat_in_place),
+    ]
+    changes: list[tuple[str, dict[str, Any]]] = [
+        ("channels last", {"channels_last": True}),
+        ("bf16", {"dtype": "bf16"}),
+        ("compile", {"compiled": "default"}),
+    ]
+    if setting.device.startswith("cuda"):
+        changes.append(("cuda graph", {"cuda_graph": True}))
+    for name, change in changes:
+        already = setting.dtype in ("fp16", "bf16") if "dtype" in change else replace(setting, **change) == setting
+        if not already:
+            steps.append(Step(name, None, change))
+    return steps
+
+
+def improve(
+    job: Job, protocol: Protocol, progress: Progress, bounds: Bounds | None, results: list[Measurement]
+) -> None:
+    """Add the eager network's measurement to the results, and one for each step tried."""
+    improver = _Improver(job, protocol, progress, bounds)
+    results.append(improver.eager_measurement())
+    for step in steps_of(job.setting):
+        progress(0.0, f"{step.name}: {job.graph.variant} at batch {job.graph.input_shape[0]}")
+        found = improver.attempt(step)
+        if found is not None:
+            results.append(found)
+
+
+class _Improver:
+    """The best variant of a network so far, and the eager one that all are compared with."""
+
+    def __init__(self, job: Job, protocol: Protocol, progress: Progress, bounds: Bounds | None) -> None:
+        self.job, self.protocol, self.progress, self.bounds = job, protocol, progress, bounds
+        self.module = _with_signal(build_module(job.graph)).eval()
+        eager = Candidate(job.graph, job.setting, deepcopy(self.module))
+        self.image = eager.inputs[0].float().cpu().contiguous()
+        self.expected = _output(
+            Candidate(job.graph, Setting(threads=job.setting.threads), deepcopy(self.module)), self.image
+        )
+        self.eager = self.best = _Variant(job.graph, job.setting, (), eager)
+
+    def eager_measurement(self) -> Measurement:
+        (timed,) = measure([self.eager.candidate], self.protocol, self.progress)
+        return measurement_of(timed, None, None, self.bounds)
+
+    def attempt(self, step: Step) -> Measurement | None:
+        """The measurement of the best variant with one step more; None where the step has nothing to do."""
+        best = self.best
+        graph = step.rewrite(best.graph) if step.rewrite is not None else best.graph
+        if step.rewrite is not None and graph == best.graph:
+            return None
+        setting = replace(best.setting, **step.change) if step.change is not None else best.setting
+        steps = (*best.steps, step.name)
+        try:
+            release(setting.device)
+            forget_compiled(setting, 1)
+            with told_out_of_memory(named(graph, setting), setting.device):
+                candidate = Candidate(graph, setting, self._module(graph))
+                error = _error(_output(candidate, self.image), self.expected)
+        except (GnetError, RuntimeError, NotImplementedError) as failure:
+            return self._failed(steps, setting, f"not possible: {brief(str(failure), 160)}")
+        tolerance = TOLERANCE[setting.dtype]
+        if not error <= tolerance:
+            return self._failed(steps, setting, f"changes the output by {error:.2g} of its largest value", error)
+        candidates = [self.eager.candidate, candidate]
+        if best is not self.eager:
+            candidates.insert(1, best.candidate)
+        timed = measure(candidates, self.protocol, self.progress)
+        measured = [measurement_of(one, None, None, self.bounds) for one in timed]
+        eager, before, made = measured[0], measured[-2], measured[-1]
+        gain = ratio_of(before, made)
+        kept = gain is not None and gain.median >= 1 + LEAST_GAIN
+        if kept:
+            self.best = _Variant(graph, setting, steps, candidate)
+        return replace(
+            made,
+            model=self.job.graph.variant,
+            variant="+".join(steps),
+            step=step.name,
+            kept=kept,
+            output_error=error,
+            gain=gain,
+            gain_in_all=ratio_of(eager, made),
+        )
+
+    def _module(self, graph: Graph) -> nn.Module:
+        if graph == self.job.graph:
+            return deepcopy(self.module)
+        return optimized_module(self.job.graph, self.module, graph)
+
+    def _failed(self, steps: tuple[str, ...], setting: Setting, note: str, error: float | None = None) -> Measurement:
+        return Measurement(
+            self.job.graph.variant,
+            batch=self.job.graph.input_shape[0],
+            dtype=setting.dtype,
+            variant="+".join(steps),
+            input=self.job.graph.input_shape,
+            step=steps[-1],
+            kept=False,
+            output_error=error,
+            note=note,
+        )
+
+
+def _with_signal(module: nn.Module) -> nn.Module:
+    """Random weights that hand a signal on from layer to layer (He et al. 2015), and statistics that are not those of a
+    new module: with torch's own weights an output is little but the last bias, and no difference would show."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for layer in module.modules():
+            if isinstance(layer, nn.BatchNorm2d):
+                for tensor, low, high in (
+                    *((item, 0.5, 1.5) for item in (layer.weight, layer.running_var)),
+                    *((item, -0.2, 0.2) for item in (layer.bias, layer.running_mean)),
+                ):
+                    if tensor is not None:
+                        tensor.uniform_(low, high, generator=generator)
+            elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+                if layer.bias is not None:
+                    layer.bias.uniform_(-0.1, 0.1, generator=generator)
+    return module
+
+
+def _output(candidate: Candidate, image: Tensor) -> Tensor:
+    """What a candidate makes of an image, in fp32 on the CPU."""
+    x = image.to(candidate.setting.device, candidate.setting.torch_dtype)
+    if candidate.setting.channels_last:
+        x = x.contiguous(memory_format=torch.channels_last)
+    output: Tensor = candidate.answer(x)
+    return output.float().cpu()
+
+
+def _error(output: Tensor, expected: Tensor) -> float:
+    """The largest difference over the largest value; infinite where either is not a number."""
+    largest = float(expected.abs().max())
+    difference = float((output - expected).abs().max())
+    return difference / largest if largest else difference
