@@ -18,6 +18,7 @@ from gnet_inspect.analysis.devices import load_device
 from gnet_inspect.analysis.timing import (
     LayerTiming,
     Measurement,
+    Stopped,
     TimingRecord,
     measurement_times,
     ratio_of,
@@ -34,7 +35,6 @@ torch = pytest.importorskip("torch")
 from gnet_inspect.runtime.latency import (  # noqa: E402  # needs torch
     Job,
     Protocol,
-    Stopped,
     calibration,
     improve_networks,
     improving,
@@ -351,6 +351,7 @@ def test_mistakes_are_answered(run: Run, tmp_path: Path) -> None:
         (("--compile=fast",), "--compile: expected default, reduce-overhead"),
         (("--optimizer", "lion", "--mode", "train"), "--optimizer: expected sgd, momentum, adam"),
         (("--against", missing), "--against: cannot read"),
+        (("--save", str(tmp_path / "none" / "a.json"), "--device", "cpu"), "--save: expected a file in a folder that"),
         (("--dtype", "tf32", "--device", "cpu"), "tf32 is a format of NVIDIA's GPUs"),
     ):
         result = run("latency", "lenet5", *arguments)

@@ -97,6 +97,14 @@ class TimingRecord(Struct, frozen=True):
     protocol: dict[str, Any] = {}
 
 
+class Stopped(KeyboardInterrupt):
+    """Ctrl-C while measuring; `record` holds what was measured so far."""
+
+    def __init__(self, record: TimingRecord) -> None:
+        super().__init__()
+        self.record = record
+
+
 class Ratio(Struct, frozen=True):
     """How many times as long one measurement took as another: the median over rounds, the least and the most."""
 

@@ -99,10 +99,10 @@ def latency(
 
     Example: gnet-inspect latency googlenet alexnet --batch 1,8 --layers
     """
-    from gnet_inspect.analysis.timing import read_record
+    from gnet_inspect.analysis.timing import Stopped, read_record
     from gnet_inspect.cli.output import FORMATS, emit, emit_result, say
     from gnet_inspect.views.json import draw_json
-    from gnet_inspect.views.latency import check_devices, latency_grids, latency_rows
+    from gnet_inspect.views.latency import latency_grids, latency_rows
 
     options.one_of("--format", style, FORMATS)
     options.one_of("--depth", depth, LAYER_DEPTHS)
@@ -122,19 +122,22 @@ def latency(
     need_torch("latency")
     graphs = _graphs(models, input_shape, batch, mode, edits, resize)
     setting = _setting(device, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
+    # Told before anything is timed: a dtype without a peak, a record of another device, no place to save.
     bounds = _bounds(on, setting.dtype)
     if bounds is not None:
-        bounds(graphs[0])  # a dtype that the device has no peak for is told before anything is timed
+        bounds(graphs[0])
+    if kept is not None:
+        _check_device(setting, kept, str(against), any_device)
+    if save is not None and not save.resolve().parent.is_dir():
+        raise UsageError(f"--save: expected a file in a folder that exists, got {str(save)!r}")
     interrupted = False
     try:
         record = _measure(graphs, setting, (min_time, repeat, warmup), bounds, layers=layers, optimize=optimize)
-    except KeyboardInterrupt as stopped:
+    except Stopped as stopped:
         # While it builds or warms up there is nothing to show yet.
-        if not getattr(stopped, "record", None) or not stopped.record.results:  # type: ignore[attr-defined]
+        if not stopped.record.results:
             raise
-        record, interrupted = stopped.record, True  # type: ignore[attr-defined]
-    if kept is not None:
-        check_devices(record, kept, str(against), any_device)
+        record, interrupted = stopped.record, True
     emit_result(
         record,
         style,
@@ -147,6 +150,15 @@ def latency(
         raise typer.Exit(130)
     if save is not None:
         emit(draw_json(record), save)
+
+
+def _check_device(setting: "Setting", kept: "TimingRecord", file: str, any_device: bool) -> None:
+    from gnet_inspect.analysis.timing import TimingRecord
+    from gnet_inspect.runtime.latency.device import describe_device
+    from gnet_inspect.views.latency import check_devices
+
+    here = TimingRecord((), device=describe_device(setting.device, setting.threads))
+    check_devices(here, kept, file, any_device)
 
 
 def need_torch(command: str) -> None:

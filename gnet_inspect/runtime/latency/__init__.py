@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gnet_inspect.analysis.timing import Measurement, TimingRecord
+from gnet_inspect.analysis.timing import Measurement, Stopped, TimingRecord
 from gnet_inspect.runtime.latency.candidate import named
 from gnet_inspect.runtime.latency.device import ALLOCATOR, PROCESS, describe_device
 from gnet_inspect.runtime.latency.improving import improve
@@ -12,14 +12,6 @@ from gnet_inspect.runtime.latency.protocol import Interrupted, Progress, Protoco
 from gnet_inspect.runtime.latency.result import Bounds, Job, built, measurement_of
 from gnet_inspect.runtime.latency.session import forget_compiled, session, told_out_of_memory
 from gnet_inspect.runtime.latency.setting import Setting, check_setting
-
-
-class Stopped(KeyboardInterrupt):
-    """Ctrl-C while measuring; `record` holds what was measured so far."""
-
-    def __init__(self, record: TimingRecord) -> None:
-        super().__init__()
-        self.record = record
 
 
 def time_networks(
@@ -119,4 +111,4 @@ def _described(protocol: Protocol, setting: Setting) -> dict[str, Any]:
     }
 
 
-__all__ = ["Bounds", "Job", "Protocol", "Stopped", "improve_networks", "time_networks"]
+__all__ = ["Bounds", "Job", "Protocol", "improve_networks", "time_networks"]
