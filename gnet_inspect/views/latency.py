@@ -303,7 +303,7 @@ def _parts(graph: Graph, depth: str) -> list[tuple[str, str, list[str], str]]:
         kinds: dict[str, list[str]] = {}
         for node in graph.nodes:
             kinds.setdefault(node.op.kind, []).append(node.name)
-        return [(kind, f"{len(found)} layers", found, "") for kind, found in kinds.items()]
+        return [(kind, _number(found), found, "") for kind, found in kinds.items()]
     rows = []
     for stage in graph.stages:
         inside = [names[index] for index in stage.nodes()]
@@ -331,10 +331,14 @@ def _parts(graph: Graph, depth: str) -> list[tuple[str, str, list[str], str]]:
     return rows
 
 
+def _number(layers: Sequence[str]) -> str:
+    return f"{len(layers)} layer{'s' * (len(layers) != 1)}"
+
+
 def _branches(graph: Graph, block: str, members: list[int]) -> list[tuple[str, str, list[str], str]]:
     """The parts of a block by the name that comes first inside it."""
     parts: dict[str, list[str]] = {}
     for index in members:
         name = graph.nodes[index].name
         parts.setdefault(name.removeprefix(f"{block}.").partition(".")[0], []).append(name)
-    return [(f"    {part}", f"{len(found)} layers", found, "") for part, found in parts.items()]
+    return [(f"    {part}", _number(found), found, "") for part, found in parts.items()]
