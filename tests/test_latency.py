@@ -28,7 +28,7 @@ from gnet_inspect.graph import build_graph
 from gnet_inspect.spec import catalogue, load_spec
 from gnet_inspect.views.latency import LAYER_COLUMNS, latency_grids, layers_grid
 from tests.conftest import Run
-from tests.specs import graph_of
+from tests.specs import HEADER, graph_of
 
 torch = pytest.importorskip("torch")
 
@@ -382,6 +382,13 @@ def test_the_command_prints_a_table_and_keeps_a_record(run: Run, tmp_path: Path)
     again = run("latency", "lenet5", "--against", str(path), *FAST)
     assert "x the time in the record" in again.out
     assert run("diagram", "lenet5", "--color", "time", "--latency", str(path)).code == 0
+
+
+def test_a_spec_on_standard_input_is_read_once(run: Run) -> None:
+    """For all batches: after the first there is nothing more to read."""
+    text = f"{HEADER}stages: {{s: {{a: {{Conv2d: {{out_channels: 2, kernel_size: 3}}}}}}}}"
+    result = run("latency", "-", "--batch", "1,2", "--format", "json", *FAST, stdin=text.encode())
+    assert [item["batch"] for item in json.loads(result.out)["results"]] == [1, 2]
 
 
 def test_records_of_other_devices_are_not_compared_silently(run: Run, tmp_path: Path) -> None:

@@ -12,10 +12,7 @@ def overwriting(graph: Graph) -> set[str]:
     Nothing else reads it, under this name or as a view of it; the layer that made it does not need it for the backward
     pass; and it was made in the same scope, so that calling a block by itself changes no tensor of the caller's.
     """
-    readers: dict[str, int] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            readers[name] = readers.get(name, 0) + 1
+    readers = graph.readers()
     makers = {node.name: node.op for node in graph.nodes}
     kept = {graph.output, *(head.output for head in graph.heads)}
 
@@ -24,7 +21,7 @@ def overwriting(graph: Graph) -> set[str]:
         maker = makers.get(name)
         return (
             maker is not None
-            and readers[name] == 1
+            and len(readers[name]) == 1
             and name not in kept
             and name.rpartition(".")[0] == node.name.rpartition(".")[0]
             and maker.kind not in _KEEP_THEIR_OUTPUT

@@ -11,12 +11,11 @@ from msgspec import Struct
 
 from gnet_inspect.analysis.devices import ELEMENT_BYTES, Device
 from gnet_inspect.analysis.memory import peak_activation_bytes, storages
-from gnet_inspect.analysis.summary import Coverage, coverage_of
+from gnet_inspect.analysis.summary import SCHEMA_VERSION, Coverage, coverage_of
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import INPUT, Graph, Node
 from gnet_inspect.ops import Shape
 
-SCHEMA_VERSION = 1
 COMPUTE, MEMORY, NOTHING, UNKNOWN = "compute", "memory", "none", "unknown"
 
 

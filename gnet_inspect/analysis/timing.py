@@ -162,8 +162,10 @@ def read_record(path: Path, flag: str = "--latency") -> TimingRecord:
     return record
 
 
-def check_measured(record: TimingRecord, graphs: Sequence[Graph], path: Path) -> None:
-    """Raise UsageError where a record is of none of these models, or times layers that they do not have."""
+def read_measured(path: Path, graphs: Sequence[Graph]) -> TimingRecord:
+    """The record in a file that has some of these models. Raises UsageError, too, where it is of none of them, or times
+    layers that they do not have."""
+    record = read_record(path)
     known = {graph.variant: {node.name for node in graph.nodes} for graph in graphs}
     found = [result for result in record.results if result.model in known]
     if not found:
@@ -178,3 +180,4 @@ def check_measured(record: TimingRecord, graphs: Sequence[Graph], path: Path) ->
                 f"--latency: {str(path)!r} times {some_of(map(quoted, strangers), 3)}, "
                 f"which {quoted(result.model)} does not have. (was another version of the model measured?)"
             )
+    return record

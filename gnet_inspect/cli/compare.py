@@ -69,7 +69,7 @@ def compare(
     if depth is not None and not diff:
         raise UsageError("--depth says how far --diff opens, and there is no --diff")
     names = _named(models, bool(edits))
-    variants = options.read_variants(names, input_shape, batch, mode, edits, resize)
+    variants = options.read_variants(names, input_shape, [batch], mode, edits, resize)
     result = compare_models(variants, dtype, diff=diff, names=names)
     if diff:
         emit_result(result, style, output, lambda: difference_grid(result, opened), lambda: difference_rows(result))

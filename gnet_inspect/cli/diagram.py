@@ -103,10 +103,9 @@ def _format(style: str | None, output: Path | None) -> str:
 
 def _times(path: Path, graph: "Graph") -> dict[str, float]:
     """Seconds by layer, of the first result of this model that has them, in a file that `latency --save` wrote."""
-    from gnet_inspect.analysis.timing import check_measured, read_record
+    from gnet_inspect.analysis.timing import read_measured
 
-    record = read_record(path)
-    check_measured(record, [graph], path)
+    record = read_measured(path, [graph])
     timed = [result.layers for result in record.results if result.model == graph.variant and result.layers]
     if not timed:
         raise UsageError(f"--latency: expected a result with layers in {str(path)!r}, got none. (latency --layers)")

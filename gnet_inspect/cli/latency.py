@@ -120,7 +120,9 @@ def latency(
         )
     kept = read_record(against, "--against") if against is not None else None
     need_torch("latency")
-    graphs = _graphs(models, input_shape, batch, mode, edits, resize)
+    options.one_edited(models, edits)
+    variants = options.read_variants(models, input_shape, _batches(batch), mode, edits, resize)
+    graphs = [graph for _, graph in variants]
     setting = _setting(device, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
     # Told before anything is timed: a dtype without a peak, a record of another device, no place to save.
     bounds = _bounds(on, setting.dtype)
@@ -171,23 +173,14 @@ def need_torch(command: str) -> None:
     gc.enable()
 
 
-def _graphs(
-    models: list[str], input_shape: str | None, batch: str | None, mode: str, edits: list[str] | None, resize: bool
-) -> "list[Graph]":
-    """Every model at every batch."""
-    options.one_stdin(models)
-    if edits and len(models) > 1:
-        raise UsageError(f"--set: expected one model to edit, got {len(models)} models")
-    sizes: list[int | None] = [None]
-    if batch is not None:
-        words = options.listed(batch)
-        if not words or not all(word.isdecimal() and 0 < int(word) < 10**9 for word in words):
-            raise UsageError(f"--batch: expected positive integers such as 1,8,64, got {batch!r}")
-        sizes = [int(word) for word in dict.fromkeys(words)]
-    found = []
-    for size in sizes:
-        found += [graph for _, graph in options.read_variants(models, input_shape, size, mode, edits, resize)]
-    return found
+def _batches(text: str | None) -> list[int | None]:
+    """The batch sizes of --batch; None is the default."""
+    if text is None:
+        return [None]
+    words = options.listed(text)
+    if not words or not all(word.isdecimal() and 0 < int(word) < 10**9 for word in words):
+        raise UsageError(f"--batch: expected positive integers such as 1,8,64, got {text!r}")
+    return [int(word) for word in dict.fromkeys(words)]
 
 
 def _setting(

@@ -1,6 +1,7 @@
 """The flags commands share, and how their values are read."""
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,35 +138,34 @@ def read_graph(
     model: str, input_shape: str | None, batch: int | None, mode: str, edits: list[str] | None, resize: bool
 ) -> "tuple[Spec, Graph]":
     """The spec of MODEL, and its graph at the input, in the mode and with the edits that the flags ask for."""
-    from gnet_inspect.graph import MODES, build_graph
-    from gnet_inspect.graph.overrides import parse_overrides
-
-    one_of("--mode", mode, MODES)
-    spec = read_model(model)
-    shape = read_input(spec, input_shape, batch, resize)
-    return spec, build_graph(spec, shape, overrides=parse_overrides(edits or []), mode=mode, resize=resize)
+    (found,) = read_variants([model], input_shape, [batch], mode, edits, resize)
+    return found
 
 
 def read_variants(
     names: list[str],
     input_shape: str | None,
-    batch: int | None,
+    batches: Sequence[int | None],
     mode: str,
     edits: list[str] | None,
     resize: bool,
 ) -> "list[tuple[Spec, Graph]]":
-    """Each model with its graph at the input and in the mode that the flags ask for; the last one edited."""
+    """Each model with its graph at the input, for each batch, in the mode that the flags ask for; the last one edited.
+
+    Every spec is read once: standard input has nothing more after that.
+    """
     from gnet_inspect.graph import MODES, build_graph
     from gnet_inspect.graph.overrides import parse_overrides
 
     one_of("--mode", mode, MODES)
     specs = {name: read_model(name) for name in dict.fromkeys(names)}
-    overrides = parse_overrides(edits or [])
     variants = []
-    for index, name in enumerate(names):
-        shape = read_input(specs[name], input_shape, batch, resize)
-        edited = overrides if index == len(names) - 1 else {}
-        variants.append((specs[name], build_graph(specs[name], shape, overrides=edited, mode=mode, resize=resize)))
+    for batch in batches:
+        for index, name in enumerate(names):
+            shape = read_input(specs[name], input_shape, batch, resize)
+            edited = parse_overrides(edits or []) if index == len(names) - 1 else {}
+            graph = build_graph(specs[name], shape, overrides=edited, mode=mode, resize=resize)
+            variants.append((specs[name], graph))
     return variants
 
 
@@ -173,6 +173,13 @@ def one_stdin(models: list[str]) -> None:
     """Refuse two specs on standard input."""
     if models.count("-") > 1:
         raise UsageError("expected one spec on standard input, got `-` twice")
+
+
+def one_edited(models: list[str], edits: list[str] | None) -> None:
+    """Refuse edits of several models, and two specs on standard input."""
+    one_stdin(models)
+    if edits and len(models) > 1:
+        raise UsageError(f"--set: expected one model to edit, got {len(models)} models")
 
 
 def positive(flag: str, value: int | None) -> None:

@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from gnet_inspect.cli import options
-from gnet_inspect.errors import UsageError
 
 
 def report(
@@ -44,21 +43,15 @@ def report(
     Example: gnet-inspect report googlenet vgg16 alexnet -o report.html
     """
     from gnet_inspect.analysis.reporting import make_report
-    from gnet_inspect.analysis.timing import check_measured, read_record
+    from gnet_inspect.analysis.timing import read_measured
     from gnet_inspect.cli.output import emit
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.report import draw_report
 
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
-    options.one_stdin(models)
-    if edits and len(models) > 1:
-        raise UsageError(f"--set: expected one model to edit, got {len(models)} models")
-    variants = options.read_variants(models, input_shape, batch, mode, edits, resize)
-    records = []
-    for path in latency or []:
-        record = read_record(path)
-        check_measured(record, [graph for _, graph in variants], path)
-        records.append(record)
+    options.one_edited(models, edits)
+    variants = options.read_variants(models, input_shape, [batch], mode, edits, resize)
+    records = [read_measured(path, [graph for _, graph in variants]) for path in latency or []]
     page = draw_report(make_report(variants, dtype, models, records))
     # As bytes: a page is nothing for a terminal.
     emit(page.encode(), output)

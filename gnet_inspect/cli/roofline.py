@@ -151,10 +151,9 @@ def _device(name: str | None) -> "Device":
 
 def _measured(path: Path, graph: "Graph", dtype: str) -> dict[str, float]:
     """Seconds by layer, of the first result of this model, batch and dtype that has them, in `latency`'s file."""
-    from gnet_inspect.analysis.timing import check_measured, read_record
+    from gnet_inspect.analysis.timing import read_measured
 
-    record = read_record(path)
-    check_measured(record, [graph], path)
+    record = read_measured(path, [graph])
     wanted = (graph.input_shape[0], dtype)
     timed = [result for result in record.results if result.model == graph.variant and result.layers]
     fitting = [result for result in timed if (result.batch or wanted[0], result.dtype or dtype) == wanted]

@@ -134,6 +134,14 @@ class Graph(Struct, frozen=True):
         """The model's name with the edits that were made to it."""
         return " ".join([self.model, *self.overrides])
 
+    def readers(self) -> "dict[str, list[Node]]":
+        """By the name of each node that is read, and of the input: the nodes that read it, as often as they do."""
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes:
+            for name in node.inputs:
+                found.setdefault(name, []).append(node)
+        return found
+
     @property
     def head_prefixes(self) -> tuple[str, ...]:
         """What the names of the nodes in its heads start with."""

@@ -221,9 +221,5 @@ def _origins(nodes: list[Node]) -> tuple[str, ...]:
 
 def _sole_readers(graph: Graph) -> dict[str, Node]:
     """By the name of each node that is read once and not the network's output: the node that reads it."""
-    readers: dict[str, list[Node]] = {}
-    for node in graph.nodes:
-        for name in node.inputs:
-            readers.setdefault(name, []).append(node)
     kept = (INPUT, graph.output)
-    return {name: found[0] for name, found in readers.items() if len(found) == 1 and name not in kept}
+    return {name: found[0] for name, found in graph.readers().items() if len(found) == 1 and name not in kept}

@@ -47,10 +47,7 @@ class Planner:
             for path in node.scopes():
                 self.scopes.setdefault(path, []).append(node)
         self._place = {node.name: index for index, node in enumerate(graph.nodes)}
-        self._readers: dict[str, list[str]] = {}
-        for node in graph.nodes:
-            for name in node.inputs:
-                self._readers.setdefault(name, []).append(node.name)
+        self._readers = graph.readers()
         self._kept = {graph.output, *(head.output for head in graph.heads)}
         self._sources = {path: self._source(path, nodes) for path, nodes in self.scopes.items()}
 
@@ -80,7 +77,7 @@ class Planner:
 
     def _leaves(self, name: str, prefix: str) -> bool:
         """Whether a value is read outside a scope, or is an output of the network."""
-        return name in self._kept or not all(reader.startswith(prefix) for reader in self._readers.get(name, ()))
+        return name in self._kept or not all(reader.name.startswith(prefix) for reader in self._readers.get(name, ()))
 
     def _calls(self, nodes: Sequence[Node], prefix: str) -> Iterator[_Call]:
         """One call for each child of the scope `prefix`; children that cannot be run as one are opened up."""

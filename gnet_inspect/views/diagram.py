@@ -168,17 +168,14 @@ class _Maker:
     def _fold(self) -> dict[int, int]:
         """For every node the one it is drawn in: what folds goes where its only input goes."""
         places = {node.name: index for index, node in enumerate(self.graph.nodes)}
-        readers: dict[str, int] = {}
-        for node in self.graph.nodes:
-            for name in node.inputs:
-                readers[name] = readers.get(name, 0) + 1
+        readers = self.graph.readers()
         hosts = {}
         for index, node in enumerate(self.graph.nodes):
             hosts[index] = index
             before = node.inputs[0]
             same_scope = before.rpartition(".")[0] == node.name.rpartition(".")[0] and before != INPUT
             same_stage = same_scope and self.graph.nodes[places[before]].stage == node.stage
-            if node.op.kind in FOLDED and same_stage and readers[before] == 1:
+            if node.op.kind in FOLDED and same_stage and len(readers[before]) == 1:
                 hosts[index] = hosts[places[before]]
         return hosts
 

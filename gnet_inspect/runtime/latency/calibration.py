@@ -12,6 +12,7 @@ from gnet_inspect.runtime.latency.candidate import synchronize
 from gnet_inspect.runtime.latency.device import describe_device
 from gnet_inspect.runtime.latency.protocol import Progress, event_seconds
 from gnet_inspect.runtime.latency.session import session
+from gnet_inspect.runtime.latency.setting import DTYPES as RUN_DTYPES
 from gnet_inspect.runtime.latency.setting import Setting
 from gnet_inspect.runtime.module import free_memory
 
@@ -24,13 +25,7 @@ DTYPES = {
     "cuda": ("fp64", "fp32", "tf32", "fp16", "bf16"),
     "mps": ("fp32", "fp16"),
 }
-TORCH_DTYPES = {
-    "fp64": torch.float64,
-    "fp32": torch.float32,
-    "tf32": torch.float32,
-    "fp16": torch.float16,
-    "bf16": torch.bfloat16,
-}
+TORCH_DTYPES = {"fp64": torch.float64, **RUN_DTYPES}
 
 
 def calibrate(device: str, threads: int, seconds: float, progress: Progress) -> dict[str, Any]:

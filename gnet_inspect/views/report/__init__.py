@@ -51,17 +51,17 @@ def draw_report(report: Report) -> str:
     if layers > MOST_LAYERS:
         raise UsageError(f"expected models of at most {MOST_LAYERS:,} layers together for one page, got {layers:,}")
     library = vega_library("a report")
+    templates = jinja2.PackageLoader("gnet_inspect.views.report", "templates")
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("gnet_inspect.views.report", "templates"),
+        loader=templates,
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    source, _, _ = jinja2.PackageLoader("gnet_inspect.views.report", "templates").get_source(environment, "report.js")
+    source, _, _ = templates.get_source(environment, "report.js")
     scripts = [script_text(text) for text in (library, source)]
     return environment.get_template("report.html").render(
-        report=report,
         title=some_of((_line(model.summary.title) for model in report.models), 3),
         font=_font(),
         version=__version__,
