@@ -4,10 +4,11 @@ Four verdicts: "agrees" (within the printed rounding), "close" (within 5 %), "er
 "disagrees". A figure that agrees stays so although an erratum of its row explains another one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gnet_inspect.analysis.depth import depths, weight_layers
-from gnet_inspect.analysis.verification import AuditRow, AuditSource
+from gnet_inspect.analysis.summary import SCHEMA_VERSION
+from gnet_inspect.analysis.verification import AuditRow, AuditSource, Check, Verification
 from gnet_inspect.errors import SpecError, nearest
 from gnet_inspect.graph import Graph, Node, build_graph
 from gnet_inspect.ops import WEIGHTED
@@ -24,6 +25,14 @@ def audit(spec: Spec) -> tuple[AuditRow, ...]:
     rows that name what is not there.
     """
     return _Auditor(spec, build_graph(spec, mode="train" if spec.heads else "eval")).rows()
+
+
+def verification_of(
+    spec: Spec, graph: Graph, figures: tuple[AuditRow, ...], checks: Sequence[Check] = ()
+) -> Verification:
+    """What a verification of a graph found: the checks that were run on it, and the audit of its spec's figures."""
+    ok = all(check.ok is not False for check in checks) and all(row.verdict != "disagrees" for row in figures)
+    return Verification(SCHEMA_VERSION, graph.model, ok, tuple(checks), figures, graph.overrides, audited_sources(spec))
 
 
 def audited_sources(spec: Spec) -> tuple[AuditSource, ...]:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from gnet_inspect.analysis.audit import audit, audited_sources
+from gnet_inspect.analysis.audit import audit, verification_of
 from gnet_inspect.analysis.comparison import Comparison, side_by_side
 from gnet_inspect.analysis.listing import Listing, list_catalogue
 from gnet_inspect.analysis.memory import live_activation_bytes
-from gnet_inspect.analysis.summary import SCHEMA_VERSION, Summary, summarize
+from gnet_inspect.analysis.summary import Summary, summarize
 from gnet_inspect.analysis.timing import Measurement, TimingRecord
 from gnet_inspect.analysis.verification import Verification
 from gnet_inspect.graph import Graph
@@ -50,15 +50,13 @@ def make_report(
     comparison = side_by_side(variants, dtype, names)
     models = []
     for compared, (spec, graph) in zip(comparison.models, variants, strict=True):
-        figures = audit(spec)
-        ok = all(row.verdict != "disagrees" for row in figures)
         models.append(
             ReportedModel(
                 compared.label,
                 graph,
                 summarize(graph, dtype),
                 tuple(live_activation_bytes(graph, DTYPE_BYTES[dtype])),
-                Verification(SCHEMA_VERSION, graph.model, ok, (), figures, graph.overrides, audited_sources(spec)),
+                verification_of(spec, graph, audit(spec)),
                 tuple(
                     ReportedMeasurement(record, result)
                     for record in records

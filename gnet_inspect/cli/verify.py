@@ -35,22 +35,18 @@ def verify(
 
     Example: gnet-inspect verify googlenet --mode train
     """
-    from gnet_inspect.analysis.audit import audit, audited_sources
-    from gnet_inspect.analysis.summary import SCHEMA_VERSION
-    from gnet_inspect.analysis.verification import Verification
+    from gnet_inspect.analysis.audit import audit, verification_of
     from gnet_inspect.cli.output import FORMATS, emit_result, say
     from gnet_inspect.views.verification import verification_grid, verification_rows
 
     options.one_of("--format", style, FORMATS)
     spec, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
+    # A published row that names what is not there is told before the checks, which take seconds.
     figures = audit(spec)
     checks = [] if published else _checks(graph)
-    ok = all(check.ok is not False for check in checks) and all(row.verdict != "disagrees" for row in figures)
-    result = Verification(
-        SCHEMA_VERSION, graph.model, ok, tuple(checks), figures, graph.overrides, audited_sources(spec)
-    )
+    result = verification_of(spec, graph, figures, checks)
     emit_result(result, style, output, lambda: verification_grid(result, graph), lambda: verification_rows(result))
-    if not ok:
+    if not result.ok:
         raise typer.Exit(1)
     missing = sorted({check.note for check in checks if check.ok is None})
     if missing:
