@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 # How many of many names a sentence lists, and how much it shows of one.
 SHOWN = 6
+_LISTED = 24
 _LONGEST = 100
 
 
@@ -68,19 +69,32 @@ def expect(value: object, kind: type | tuple[type, ...], words: str) -> None:
         raise UsageError(f"expected {words}, got a {type(value).__name__}")
 
 
-def nearest(word: str, known: object) -> str:
-    """ "did you mean `x`?" for the nearest of the known names, or the list of them when none is near."""
-    from difflib import get_close_matches
-
-    assert isinstance(known, Iterable)
+def nearest(word: str, known: Iterable[object]) -> str:
+    """ "did you mean `x`?" where the word is a misspelling of known names, or the list of them where it is not."""
     names = sorted({str(name) for name in known})
-    close = [name for name in names if name.lower() == word.lower()] or get_close_matches(word, names, n=3, cutoff=0.6)
-    if close:
-        return "did you mean " + " or ".join(map(quoted, close)) + "?"
-    if not names:
-        return ""
-    shown = ", ".join(map(quoted, names[:24]))
-    return f"known: {shown}" + (", ..." if len(names) > 24 else "")
+    offer = did_you_mean(word, names)
+    if offer or not names:
+        return offer
+    if len(names) > _LISTED:
+        # What begins alike is what stands beside it.
+        names.sort(key=lambda name: -_alike(name, word))
+    return f"known: {', '.join(map(quoted, names[:_LISTED]))}" + (", ..." if len(names) > _LISTED else "")
+
+
+def _alike(name: str, word: str) -> int:
+    """How many letters they begin with alike."""
+    return next(
+        (place for place, pair in enumerate(zip(name, word, strict=False)) if pair[0] != pair[1]),
+        min(len(name), len(word)),
+    )
+
+
+def did_you_mean(word: str, known: Iterable[object]) -> str:
+    """ "did you mean `x`?" where the word is a misspelling of known names; nothing where it is not."""
+    from gnet_inspect.spelling import near_names
+
+    close = near_names(word, map(str, known))
+    return "did you mean " + " or ".join(map(quoted, close)) + "?" if close else ""
 
 
 def show(value: object, limit: int = 60) -> str:
@@ -92,7 +106,8 @@ def show(value: object, limit: int = 60) -> str:
     if isinstance(value, str):
         text = repr(value)
     elif isinstance(value, list | tuple):
-        text = "[" + ", ".join(show(item, limit) for item in value[:8]) + (", ...]" if len(value) > 8 else "]")
+        items = ("null" if item is None else show(item, limit) for item in value[:8])
+        text = "[" + ", ".join(items) + (", ...]" if len(value) > 8 else "]")
     elif isinstance(value, dict):
         text = f"a mapping with {', '.join(map(str, list(value)[:4]))}" if value else "an empty mapping"
     else:

@@ -329,7 +329,7 @@ def test_only_the_command_that_is_called_is_put_in() -> None:
         (["summary", "googlenet", "--input", "2x3x64x64", "--batch", "4"], "has a batch of 2, --batch says 4"),
         (["summary", "googlenet", "--batch", "0"], "--batch: expected a positive integer, got 0"),
         (["summary", "googlenet", "--input", "1x3x1x1"], "layer `maxpool1` cannot take its input from conv1.relu (1x64x1x1)"),
-        (["summary", "googlenet", "--input", "1x4x64x64"], "googlenet.yaml:19: `blocks.conv.layers.conv`: layer `conv1.conv` (Conv2d 7x7/2, 64) expected an input of 1x3x224x224"),
+        (["summary", "googlenet", "--input", "1x4x64x64"], "googlenet.yaml:19: `blocks.conv.layers.conv`: layer `conv1.conv` (Conv2d 7x7/2, 64) expected 3 channels, as at the model's own input 3x224x224, got 4 at 4x64x64"),
         (["summary", "googlenet", "--optimizer", "adam"], "--optimizer: expected --mode train, for only training keeps gradients. (add --mode train)"),
         (["summary", "googlenet", "--mode", "train", "--optimizer", "adamw"], "--optimizer: expected sgd, momentum, adam, got 'adamw'. (did you mean `adam`?)"),
         (["summary", "googlenet", "--mode", "train", "--optimizer", "sgd", "--dtype", "int8"], "--dtype: expected fp32, fp16, bf16, fp64, got 'int8'"),

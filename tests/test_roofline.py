@@ -312,7 +312,7 @@ def test_an_empty_file_is_no_device() -> None:
     ("arguments", "message"),
     [
         ((), "expected --on with a device (a100, h100, h200, "),
-        (("--on", "h20"), "expected a built-in device or a device file, got 'h20': did you mean `h200`?"),
+        (("--on", "h20"), "expected a built-in device or a device file, got 'h20': known: `a100`, `h100`, "),
         (("--on", "tpu"), "expected a built-in device or a device file, got 'tpu': known: `a100`, `h100`, "),
         (("--on", "no.yaml"), "expected a device file, got 'no.yaml', which does not exist"),
         (("--on", "."), "expected a built-in device or a device file, got the folder '.'"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gnet_inspect.errors import UsageError, nearest
+from gnet_inspect.errors import UsageError, did_you_mean
 from gnet_inspect.units import dimensions
 
 # What reads specs is imported when a command runs: --help and completion start without it.
@@ -86,10 +86,29 @@ def with_values(arguments: list[str]) -> list[str]:
     return [f"{word}={COMPILE_MODES[0]}" if index in alone else word for index, word in enumerate(arguments)]
 
 
+# What torch and YAML call what a flag calls otherwise.
+OTHER_WORDS = {
+    "float32": "fp32",
+    "float": "fp32",
+    "float16": "fp16",
+    "half": "fp16",
+    "bfloat16": "bf16",
+    "float64": "fp64",
+    "double": "fp64",
+    "md": "markdown",
+    "training": "train",
+    "inference": "eval",
+    "test": "eval",
+}
+
+
 def one_of(flag: str, value: str, options: tuple[str, ...]) -> str:
     """A flag's value that must be one of a few words."""
     if value not in options:
-        raise UsageError(f"{flag}: expected {', '.join(options)}, got {value!r}. ({nearest(value, options)})")
+        other = OTHER_WORDS.get(value.lower())
+        offer = f"did you mean `{other}`?" if other in options else did_you_mean(value, options)
+        mend = f". ({offer})" if offer else ""
+        raise UsageError(f"{flag}: expected {', '.join(options)}, got {value!r}{mend}")
     return value
 
 
@@ -122,6 +141,13 @@ def read_input(spec: "Spec", text: str | None, batch: int | None, resize: bool =
             f"--input: expected NxCxHxW or CxHxW of positive integers, got {text!r}. (for example 1x3x224x224)"
         )
     shape = tuple(map(int, sizes))
+    from gnet_inspect.graph import channels_first
+
+    if shape[-3] != spec.input[0] == shape[-1] and not resize:
+        raise UsageError(
+            f"--input {text} has its {shape[-1]} channels last, expected them before height and width. "
+            f"(write {dimensions(channels_first(shape))})"
+        )
     if len(shape) == 3:
         if shape[0] != spec.input[0] and not resize:
             raise UsageError(

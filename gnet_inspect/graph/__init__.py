@@ -18,6 +18,8 @@ from gnet_inspect.spec.parse import MAX_INPUT
 from gnet_inspect.units import dimensions
 
 MODES = ("eval", "train")
+# Of images as cameras and files have them: grey, colours, colours with transparency.
+_IMAGE_CHANNELS = (1, 3, 4)
 
 
 def build_graph(
@@ -53,12 +55,36 @@ def build_graph(
     own = (1, *spec.input)
     shape = own if input_shape is None else _checked(input_shape)
     values = override_values(overrides)
+    if shape[1] != own[1] == shape[3] and not resize:
+        raise UsageError(
+            f"expected an input N x C x H x W with {own[1]} channels, got {dimensions(shape)}, which has them last. "
+            f"(write {dimensions(channels_first(shape))})"
+        )
     expansion = Expander(spec, shape, Edits(spec, values), mode)
-    graph = expansion.graph()
+    graph = _expanded(expansion)
     if shape[1:] != own[1:] and not resize:
         reference = _own_graph(spec, own, values, mode)
         _check_same_weights(graph, reference, expansion)
     return _with_overrides(graph, values)
+
+
+def channels_first(shape: Shape) -> Shape:
+    """N x H x W x C as N x C x H x W, or H x W x C as C x H x W."""
+    return (*shape[:-3], shape[-1], *shape[-3:-1])
+
+
+def _expanded(expansion: Expander) -> Graph:
+    """The graph. An image whose channels stand last fails in some pool far from its cause: the error says so."""
+    try:
+        return expansion.graph()
+    except SpecError as error:
+        _, rows, columns, last = shape = expansion.input_shape
+        if last not in _IMAGE_CHANNELS or min(rows, columns) <= max(_IMAGE_CHANNELS):
+            raise
+        mend = f"an input is channels, height, width: is {dimensions(shape[1:])} meant to be "
+        mend += f"{dimensions(channels_first(shape)[1:])}?"
+        hint = f"{error.hint}; {mend}" if error.hint else mend
+        raise SpecError(error.fact, file=error.file, line=error.line, path=error.path, hint=hint) from None
 
 
 def _own_graph(spec: Spec, own: Shape, values: dict[str, Value], mode: str) -> Graph:
@@ -82,12 +108,13 @@ def _check_same_weights(graph: Graph, reference: Graph, expansion: Expander) -> 
     """The network is the spec at its own input: elsewhere each layer must have the weights it has there."""
     for node, own in zip(graph.nodes, reference.nodes, strict=True):
         if (node.params, node.buffers) != (own.params, own.buffers):
-            had, gets, own_input, at = map(
-                dimensions, (own.input_shapes[0], node.input_shapes[0], reference.input_shape, graph.input_shape)
-            )
+            # The batch is none of its weights: only the channels or features are compared.
+            (_, had, *_), (_, gets, *_) = own.input_shapes[0], node.input_shapes[0]
+            what = "features" if len(node.input_shapes[0]) == 2 else "channels"
+            own_input, at = dimensions(reference.input_shape[1:]), dimensions(graph.input_shape[1:])
             fact = (
-                f"layer `{node.name}` ({node.op.describe()}) expected an input of {had}, as at the model's own "
-                f"{own_input}, got {gets} at {at}: its weights would change shape, and torch would refuse them"
+                f"layer `{node.name}` ({node.op.describe()}) expected {had:,} {what}, as at the model's own input "
+                f"{own_input}, got {gets:,} at {at}: its weights would change shape, and torch would refuse them"
             )
             raise expansion.error_at(node.name, fact, "--resize accepts the new network")
 

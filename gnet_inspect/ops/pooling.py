@@ -121,7 +121,12 @@ class AdaptiveAvgPool2d(Op, frozen=True):
         return Saved(input=output[2:] != (1, 1))
 
     def describe(self) -> str:
-        return "AdaptiveAvgPool2d " + "x".join("same" if size is None else str(size) for size in self.output_size)
+        rows, columns = self.output_size
+        if rows is None and columns is None:
+            return "AdaptiveAvgPool2d to the input's size"
+        if rows is None or columns is None:
+            return f"AdaptiveAvgPool2d to {columns} wide" if rows is None else f"AdaptiveAvgPool2d to {rows} high"
+        return f"AdaptiveAvgPool2d {rows}x{columns}"
 
 
 def _adaptive(size: int, out: int) -> Axis:

@@ -21,6 +21,8 @@ MAX_VALUES = 200_000
 
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z|0x[0-9a-fA-F]+\Z|0o[0-7]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+# What Python's tuples of sizes hold.
+_ELEMENT = re.compile(r"\s*([-+.0-9]{1,24}|None|null)\s*\Z")
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL"), None),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -88,6 +90,28 @@ def _decoded(text: bytes | str, file: str) -> str:
 def _line(event: Any) -> int:
     line: int = event.start_mark.line
     return line + 1
+
+
+class _PythonTuple:
+    """Notices `(3, 3)` among the members of a list or mapping: YAML cuts it at its comma, into `(3` and `3)`."""
+
+    def __init__(self) -> None:
+        self.parts: list[str] = []
+        self.path = ""
+
+    def open(self, text: str, path: str) -> None:
+        self.parts, self.path = ([text[1:].strip()] if _ELEMENT.match(text[1:]) else []), path
+
+    def is_closed_by(self, text: str) -> bool:
+        """Whether it ends with that member; a member that is none of its elements says that there was no tuple."""
+        part, bracket, rest = text.partition(")")
+        self.parts = [*self.parts, part.strip()] if _ELEMENT.match(part) and not rest and len(self.parts) < 8 else []
+        return bool(self.parts and bracket)
+
+    def fault(self) -> tuple[str, str]:
+        """(fact, hint)."""
+        inside = ", ".join(self.parts)
+        return f"expected a list in square brackets, got ({inside})", f"write [{inside.replace('None', 'null')}]"
 
 
 class _Composer:
@@ -186,21 +210,33 @@ class _Composer:
 
     def _list(self, event: Any, path: str, depth: int) -> Value:
         items: list[Value] = []
+        bracketed = _PythonTuple()
         while not isinstance(item := self._next(), yaml.SequenceEndEvent):
-            items.append(self._value(item, f"{path}.{len(items)}", depth + 1))
+            inner = f"{path}.{len(items)}"
+            items.append(self._value(item, inner, depth + 1))
+            text = items[-1].text
+            if bracketed.parts and bracketed.is_closed_by(text):
+                raise self._error(item, bracketed.path, *bracketed.fault())
+            if text[:1] == "(":
+                bracketed.open(text, inner)
         return Value(items, _line(event), path)
 
     def _mapping(self, event: Any, path: str, depth: int) -> Value:
         entries: dict[str, Value] = {}
+        bracketed = _PythonTuple()
         while not isinstance(key_event := self._next(), yaml.MappingEndEvent):
             key = self._key(key_event, path)
             line = _line(key_event)
             inner = f"{path}.{key}" if path else key
+            if bracketed.parts and bracketed.is_closed_by(key):
+                raise self._error(key_event, bracketed.path, *bracketed.fault())
             if key in entries:
                 raise self._error(
                     key_event, inner, f"expected each key once, got `{key}` again (first on line {entries[key].line})"
                 )
             value = self._value(self._next(), inner, depth + 1)
+            if value.text[:1] == "(":
+                bracketed.open(value.text, inner)
             entries[key] = Value(value.data, line, inner, value.text)
         return Value(entries, _line(event), path)
 

@@ -30,10 +30,6 @@ from gnet_inspect.spec.reader import Reader
 MAX_LAYER_DEPTH = 48
 MAX_REPEAT = 1_000_000
 
-INFERRED = ("in_channels", "in_features", "num_features")
-# Arguments of torch's layers that change no shape or count here, or make results no network of layers has.
-TORCH_ONLY = ("padding_mode", "device", "dtype", "return_indices")
-
 _REFERENCE = re.compile(r"\$([A-Za-z0-9_]{1,64})(?:\.([0-9]{1,4}))?\Z")
 
 
@@ -180,19 +176,17 @@ class LayerReader(Reader):
             kinds = {key: parameter.kind for key, parameter in VOCABULARY[name].parameters().items()}
             required = [key for key, parameter in VOCABULARY[name].parameters().items() if parameter.required]
         else:
-            known = [*self.definitions, *VOCABULARY, "concat", "add", "repeat"]
-            raise self.error(value, f"expected a layer class or a block, got {show(name)}", nearest(name, known))
+            from gnet_inspect.spec.torch_names import layer_hint
+
+            hint = layer_hint(name, self.definitions, VOCABULARY)
+            raise self.error(value, f"expected a layer class or a block, got {show(name)}", hint)
         given = {} if arguments.data is None else self.mapping(arguments, f"the arguments of {name}, a mapping")
         read: dict[str, Argument] = {}
         for key, item in given.items():
             if key not in kinds:
-                hint = f"{name} takes no arguments" if not kinds else nearest(key, kinds)
-                if key in INFERRED:
-                    hint = "the input's size is inferred; leave it out"
-                elif key in TORCH_ONLY:
-                    hint = f"torch has `{key}`, specs do not"
-                elif key == "<<":
-                    hint = "merge keys are YAML 1.1; an alias stands for a whole value"
+                from gnet_inspect.spec.torch_names import argument_hint
+
+                hint = argument_hint(name, key, kinds, is_block=name in self.definitions)
                 raise self.error(item, f"expected an argument of {name}, got `{key}`", hint)
             read[key] = self.argument(item, kinds[key], scope)
         missing = [key for key in required if key not in read]

@@ -12,6 +12,17 @@ from gnet_inspect.spec.reader import Reader
 
 REQUIRED = ("name", "input", "stages")
 OPTIONAL = ("title", "year", "family", "paper", "notes", "params", "blocks", "heads", "published")
+# Keys that people put at the top, and what stands there instead. A name that only looks like one is no answer to them.
+_STAGES = "a network's layers stand in stages: write `stages: {main: ...}`"
+_INPUT = "write `input: [channels, height, width]`"
+_CLASSES = "write `params: {classes: 1000}`, and `$classes` where a layer uses it"
+MISPLACED = {
+    **dict.fromkeys(("layers", "layer", "network", "backbone", "model", "body", "architecture"), _STAGES),
+    **dict.fromkeys(("shape", "size", "image_size", "input_size", "input_shape"), _INPUT),
+    **dict.fromkeys(("classes", "num_classes", "nc"), _CLASSES),
+    "defaults": "defaults belong to a block; those of the model are the values in `params`",
+    "description": "write `notes`",
+}
 PAPER_KEYS = ("title", "authors", "venue", "year", "arxiv", "doi", "url")
 # A guard for plain arithmetic, far above any image.
 MAX_INPUT = 1_000_000
@@ -25,7 +36,7 @@ def parse_spec(text: bytes | str, file: str = "spec") -> Spec:
 
 class _SpecReader(Reader):
     def spec(self, document: Value) -> Spec:
-        entries = self.fields(document, "a spec", REQUIRED, OPTIONAL)
+        entries = self.fields(document, "a spec", REQUIRED, OPTIONAL, MISPLACED)
         params = self._mapping_of(entries, "params")
         for name, value in params.items():
             self.name(value, name, "parameter")

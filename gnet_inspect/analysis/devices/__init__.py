@@ -58,7 +58,7 @@ def load_device(device: str | os.PathLike[str]) -> Device:
     if name in known_devices():
         path = _folder() / f"{name}.yaml"
         return parse_device(path.read_bytes(), path.name)
-    return parse_device(*file_text(name, "device", "device file", known_devices))
+    return parse_device(*file_text(name, "device", "device file", known_devices, "gnet-inspect roofline --devices"))
 
 
 def parse_device(text: bytes | str, file: str) -> Device:

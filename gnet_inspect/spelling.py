@@ -1,0 +1,91 @@
+"""Which known names a word that is none of them was probably meant to be.
+
+A name is offered only where the word is a plausible misspelling or a beginning of it. Names that merely look alike
+(resnet34 and resnet18, a first and a third branch) mean other things: whoever takes such an advice gets other numbers.
+"""
+
+import re
+from collections.abc import Iterable
+
+# How many names a sentence offers, and what is searched: no name of a spec is longer, and an answer takes a second at
+# most, however many names there are.
+OFFERED = 4
+_LONGEST = 100
+_SEARCHED = 20_000
+
+_SEPARATORS = re.compile(r"[\W_]+")
+_DIGITS = re.compile(r"\d+")
+
+
+def near_names(word: str, names: Iterable[str]) -> list[str]:
+    """The names that `word` may have been meant to be: of all that are near enough, those that are nearest.
+
+    >>> near_names("googlnet", ["alexnet", "googlenet"]), near_names("resnet34", ["resnet18", "resnet50"])
+    (['googlenet'], [])
+    >>> near_names("max_pool2d", ["AvgPool2d", "MaxPool2d"]), near_names("kernel", ["kernel_size", "stride"])
+    (['MaxPool2d'], ['kernel_size'])
+    """
+    costs: dict[str, int] = {}
+    if len(word) > _LONGEST or not (plain := plain_name(word)):
+        return []
+    for name in sorted({str(name) for name in names})[:_SEARCHED]:
+        cost = None if len(name) > _LONGEST else _cost(word, plain, name)
+        if cost is not None:
+            costs[name] = cost
+    least = min(costs.values(), default=0)
+    return [name for name, cost in costs.items() if cost == least][:OFFERED]
+
+
+def plain_name(name: str) -> str:
+    """A name without capitals and separators: `max_pool2d` and `MaxPool2d` are written differently, and meant alike."""
+    return _SEPARATORS.sub("", name.lower())
+
+
+def _cost(word: str, plain: str, name: str) -> int | None:
+    """How far a name is from the word, in letters; None where it is another name."""
+    other = plain_name(name)
+    if plain == other:
+        return 0
+    digits = _DIGITS.findall(plain)
+    if digits and digits != _DIGITS.findall(other):
+        return None  # another size, another version, another place: none of them is a slip of the finger
+    more = len(other) - len(plain)
+    if len(plain) > 2 and other.startswith(plain) and (more <= 3 or name.lower().startswith(f"{word.lower()}_")):
+        return min(more, 3)
+    allowed = _allowed(len(plain))
+    found = distance(plain, other, allowed)
+    # Who misses the first letter misses no second one as well.
+    return found if found <= (allowed if plain[0] == other[:1] else min(allowed, 1)) else None
+
+
+def _allowed(length: int) -> int:
+    """How many letters of a word of that length a misspelling may miss."""
+    return 0 if length < 3 else 1 if length < 6 else 2 if length < 12 else 3
+
+
+def distance(one: str, other: str, most: int) -> int:
+    """How many letters must be put in, left out, replaced or swapped with the next one to make one word of the other:
+    the optimal string alignment distance (a restricted form of Damerau's, CACM 7(3), 1964); `most` + 1 where it is more
+    than `most`, which bounds the work to a band around the diagonal.
+
+    >>> distance("widht", "width", 2), distance("chanels", "channels", 2), distance("abc", "xyz", 2)
+    (1, 1, 3)
+    """
+    beyond = most + 1
+    if abs(len(one) - len(other)) > most:
+        return beyond
+    before: list[int] = []
+    row = [min(column, beyond) for column in range(len(other) + 1)]
+    for line, letter in enumerate(one, 1):
+        last, before = before, row
+        row = [beyond] * (len(other) + 1)
+        row[0] = min(line, beyond)
+        for column in range(max(1, line - most), min(len(other), line + most) + 1):
+            same = letter == other[column - 1]
+            best = min(before[column] + 1, row[column - 1] + 1, before[column - 1] + (not same))
+            if line > 1 and column > 1 and letter == other[column - 2] and one[line - 2] == other[column - 1]:
+                best = min(best, last[column - 2] + 1)
+            row[column] = min(best, beyond)
+        if min(row) > most:
+            return beyond
+    return row[-1]
