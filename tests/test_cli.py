@@ -380,13 +380,13 @@ def test_output_files_are_written_whole_or_not_at_all(
     assert run("summary", "googlenet", "--format", "json", "-o", str(path)).out == ""
     assert json.loads(path.read_text())["model"] == "googlenet"
     before = path.read_text()
-    assert run("summary", "googlenet", "--input", "1x3x1x1", "-o", str(path)).code == 2
+    assert run("summary", "googlenet", "--input", "1x3x1x1", "--format", "json", "-o", str(path)).code == 2
 
     def no_space(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", no_space)
-    result = run("summary", "googlenet", "-o", str(path))
+    result = run("summary", "googlenet", "--format", "json", "-o", str(path))
     assert (result.code, "No space left on device" in result.err) == (2, True)
     assert path.read_text() == before
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.json"]
@@ -512,3 +512,91 @@ def test_a_hundred_thousand_layers_are_summarised() -> None:
     done = subprocess.run([*COMMAND, "summary", "-"], input=spec.encode(), capture_output=True, check=True, timeout=60)
     assert done.stdout.count(b"\n") > 100_000
     assert b"100,000 of 100,000 nodes counted" in done.stdout
+
+
+# --- a file's ending, and results that are nothing for a terminal ---
+
+
+@pytest.mark.parametrize("name", ["r.pdf", "r.HTM.png", "r", "r.html.gz", "r.json"])
+def test_a_report_in_a_file_that_is_no_page_is_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """Before anything is computed, with the name to write instead; nothing is written."""
+    monkeypatch.setattr("gnet_inspect.cli.options.read_variants", None)
+    result = run("report", "lenet5", "-o", str(tmp_path / name))
+    assert (result.code, result.out) == (2, "")
+    page = (tmp_path / name).with_suffix(".html")
+    assert f"expected a file that ends in .html or .htm, got {str(tmp_path / name)!r}" in result.err
+    assert f"write -o {page}; a browser prints it as a pdf" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("command", "name", "mend"),
+    [
+        (["summary", "lenet5"], "s.json", "say --format json, or give another ending"),
+        (["summary", "lenet5", "--format", "json"], "s.CSV", "say --format csv, or give another ending"),
+        (["compare", "lenet5", "nin"], "c.md", "say --format markdown, or give another ending"),
+        (["list"], "l.pdf", "give another ending"),
+        (["flops", "lenet5"], "f.yml", "give another ending"),
+        (["validate", "lenet5"], "v.json", "say --format json"),
+        (["doctor"], "d.json", "say --format json"),
+        (["verify", "lenet5", "--published"], "v.csv", "say --format csv"),
+        (["latency", "lenet5"], "l.json", "say --format json"),
+        (["calibrate"], "here.json", "give another ending"),
+        (["show", "lenet5"], "s.json", "give another ending"),
+        (["schema"], "s.yaml", "give another ending"),
+        (["roofline", "lenet5", "--on", "t4"], "r.json", "say --format json"),
+        (["roofline", "lenet5", "--on", "t4", "--format", "png"], "r.svg", "say --format svg"),
+        (["diagram", "lenet5", "--format", "svg"], "d.png", "say --format png"),
+    ],
+)
+def test_a_files_ending_promises_nothing_else(
+    run: Run, tmp_path: Path, command: list[str], name: str, mend: str
+) -> None:
+    """A table in a .json, or a png in an .svg, is refused with the flag that mends it."""
+    result = run(*command, "-o", str(tmp_path / name))
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: -o: expected a file of another ending for ")
+    assert mend in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_ending_that_says_nothing_or_the_same_is_taken(run: Run, tmp_path: Path) -> None:
+    """As is a device, whatever it is called."""
+    for name, style in (
+        ("a", "json"),
+        ("a.txt", "csv"),
+        ("a.md", "markdown"),
+        ("a.b.json", "json"),
+        ("a.log", "table"),
+    ):
+        assert run("list", "--family", "lenet", "--format", style, "-o", str(tmp_path / name)).code == 0
+    assert run("report", "lenet5", "-o", os.devnull).code == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a Linux pseudo-terminal")
+@pytest.mark.parametrize("command", ["report", "diagram"])
+def test_a_page_is_not_poured_onto_a_terminal(command: str) -> None:
+    """A terminal gets nothing of it, a pipe the whole."""
+    assert on_a_terminal([command, "lenet5"]) == ""
+    piped = subprocess.run([*COMMAND, command, "lenet5"], capture_output=True, text=True, check=True).stdout
+    assert piped.rstrip().endswith({"report": "</html>", "diagram": "}"}[command])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads a Linux pseudo-terminal")
+@pytest.mark.parametrize(
+    ("command", "example"),
+    [
+        (["report", "lenet5"], "gnet-inspect report googlenet vgg16 -o report.html"),
+        (["diagram", "lenet5", "--format", "dot"], "gnet-inspect diagram googlenet -o googlenet.svg"),
+    ],
+)
+def test_a_terminal_is_told_how_to_write_a_file(command: list[str], example: str) -> None:
+    """Exit code 2, before anything is drawn."""
+    parent, child = pty.openpty()
+    done = subprocess.run([*COMMAND, *command], stdout=child, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(child)
+    os.close(parent)
+    assert done.returncode == 2
+    assert done.stderr == f"error: expected a file or a pipe for the result, got a terminal. ({example})\n"

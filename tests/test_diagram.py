@@ -22,7 +22,7 @@ from gnet_inspect.errors import SpecError, UsageError
 from gnet_inspect.graph import Graph, build_graph
 from gnet_inspect.spec import catalogue, load_spec, parse_spec
 from gnet_inspect.views.diagram import DEPTHS, Box, Drawing, Frame, Options, drawing_of
-from gnet_inspect.views.dot import CLASSES, COLORS, FONT_SIZE, INK, ROBOTO, STEPS, Style, draw_dot
+from gnet_inspect.views.dot import CLASSES, COLORS, FONT_SIZE, INK, ROBOTO, STEPS, Style, class_of, draw_dot
 from gnet_inspect.views.picture import PICTURES, draw_picture
 from tests.conftest import Run
 from tests.drawing import HOSTILE, contrast
@@ -176,6 +176,33 @@ def test_heads_are_drawn_in_training_mode() -> None:
     drawing = drawing_of(graph, summarize(graph), Options())
     assert {"aux1", "aux2"} <= {frame.lines[0] for frame in drawing.frames()}
     assert {"output", "output aux1", "output aux2"} <= {wire.head for wire in drawing.wires}
+
+
+def test_a_box_is_what_the_graph_says_whatever_it_is_called() -> None:
+    """Blocks named like torch's classes, stages, heads and operations are blocks; stages are stages."""
+    names = ("Bottleneck", "bottleneck", "stage", "head", "slice", "block", "layer", "GroupNorm", "AdaptiveMaxPool2d")
+    blocks = "".join(f"  {name}: {{layers: {{a: ReLU, b: {{MaxPool2d: {{kernel_size: 1}}}}}}}}\n" for name in names)
+    calls = "".join(f"    x{index}: {name}\n" for index, name in enumerate(names))
+    text = HEADER + f"blocks:\n{blocks}stages:\n  Conv2d:\n{calls}    act: Tanh\n"
+    graph = build_graph(parse_spec(text))
+    boxes = drawing_of(graph, summarize(graph), Options()).boxes()
+    assert [(box.role, box.kind) for box in boxes[:-1]] == [("block", name) for name in names]
+    assert [class_of(box) for box in boxes] == ["block"] * len(names) + ["other layer"]
+    (stage,) = drawing_of(graph, summarize(graph), Options("stage")).boxes()
+    assert (stage.role, stage.kind, class_of(stage)) == ("stage", "", "stage")
+    train = build_graph(load_spec("googlenet"), mode="train")
+    found = drawing_of(train, summarize(train), Options("stage")).boxes()
+    assert {box.role for box in found} == {"stage", "head"}
+    assert {class_of(box) for box in found} == {"stage"}
+
+
+def test_a_layers_colour_is_its_classes() -> None:
+    """Every class of the vocabulary has the colour of its kind, and a concat and an add have theirs."""
+    _, drawing = drawn("inception_resnet_v2", depth="layer")
+    found = {box.kind: class_of(box) for box in drawing.boxes() if box.role == "layer"}
+    assert found["Conv2d"] == "convolution"
+    assert found["Linear"] == "linear"
+    assert found["concat"] == found["add"] == "concat or add"
 
 
 # --- the DOT text and the pictures ---

@@ -26,6 +26,7 @@ def calibrate(
     from gnet_inspect.cli.latency import need_torch, told_progress
     from gnet_inspect.cli.output import emit
 
+    options.check_ending(output, "yaml")
     options.positive("--threads", threads)
     if min_time <= 0:
         raise UsageError(f"expected a positive --min-time, got {min_time}")

@@ -58,12 +58,12 @@ def compare(
     Example: gnet-inspect compare googlenet alexnet vgg16
     """
     from gnet_inspect.analysis.comparison import compare_models
-    from gnet_inspect.cli.output import FORMATS, emit_result
+    from gnet_inspect.cli.output import emit_result
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.comparison import comparison_grids, comparison_rows
     from gnet_inspect.views.difference import DEPTHS, difference_grid, difference_rows
 
-    options.one_of("--format", style, FORMATS)
+    options.table_format(style, output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
     opened = options.one_of("--depth", depth or "block", DEPTHS)
     if depth is not None and not diff:

@@ -66,6 +66,7 @@ def diagram(
     from gnet_inspect.views.picture import draw_picture
 
     form = _format(style, output)
+    options.refuse_terminal(output, "diagram googlenet -o googlenet.svg")
     options.one_of("--depth", depth, DEPTHS)
     options.one_of("--direction", direction, DIRECTIONS)
     options.one_of("--color", color, COLORS)
@@ -89,7 +90,9 @@ def _format(style: str | None, output: Path | None) -> str:
     from gnet_inspect.views.picture import FORMATS
 
     if style is not None:
-        return options.one_of("--format", style, FORMATS)
+        options.one_of("--format", style, FORMATS)
+        options.check_ending(output, style, FORMATS)
+        return style
     if output is None or str(output) == "-":
         return "dot"
     ending = output.suffix.lower().removeprefix(".")

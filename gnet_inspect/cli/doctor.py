@@ -8,10 +8,10 @@ def doctor(style: options.Format = "table", output: options.Output = None) -> No
 
     Example: gnet-inspect doctor
     """
-    from gnet_inspect.cli.output import FORMATS, emit_result
+    from gnet_inspect.cli.output import emit_result
     from gnet_inspect.runtime.environment import examine
     from gnet_inspect.views.doctor import doctor_grid
 
-    options.one_of("--format", style, FORMATS)
+    options.table_format(style, output)
     result = examine()
     emit_result(result, style, output, lambda: doctor_grid(result))

@@ -21,10 +21,10 @@ def flops(
     Example: gnet-inspect flops googlenet_torchvision --batch 8
     """
     from gnet_inspect.analysis.conventions import count_flops
-    from gnet_inspect.cli.output import FORMATS, emit_result
+    from gnet_inspect.cli.output import emit_result
     from gnet_inspect.views.flops import flops_grid, flops_rows
 
-    options.one_of("--format", style, FORMATS)
+    options.table_format(style, output)
     _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
     result = count_flops(graph)
     emit_result(result, style, output, lambda: flops_grid(result), lambda: flops_rows(result))

@@ -100,11 +100,11 @@ def latency(
     Example: gnet-inspect latency googlenet alexnet --batch 1,8 --layers
     """
     from gnet_inspect.analysis.timing import Stopped, read_record
-    from gnet_inspect.cli.output import FORMATS, emit, emit_result, say
+    from gnet_inspect.cli.output import emit, emit_result, say
     from gnet_inspect.views.json import draw_json
     from gnet_inspect.views.latency import latency_grids, latency_rows
 
-    options.one_of("--format", style, FORMATS)
+    options.table_format(style, output)
     options.one_of("--depth", depth, LAYER_DEPTHS)
     options.positive("--repeat", repeat)
     options.positive("--threads", threads)

@@ -35,10 +35,10 @@ def list_models(
     Example: gnet-inspect list --family inception,vgg --sort macs
     """
     from gnet_inspect.analysis.listing import list_catalogue, select_models
-    from gnet_inspect.cli.output import FORMATS, emit_result, say
+    from gnet_inspect.cli.output import emit_result, say
     from gnet_inspect.views.listing import SORTS, listing_grid, sorted_listing
 
-    options.one_of("--format", style, FORMATS)
+    options.table_format(style, output)
     options.one_of("--sort", sort, SORTS)
     listing = list_catalogue()
     families = options.listed(family)

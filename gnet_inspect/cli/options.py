@@ -112,6 +112,41 @@ def one_of(flag: str, value: str, options: tuple[str, ...]) -> str:
     return value
 
 
+# What the ending of a file promises to whoever opens it.
+_PROMISED = {
+    **{f".{name}": name for name in ("json", "csv", "markdown", "html", "pdf", "svg", "png", "dot", "yaml")},
+    ".md": "markdown",
+    ".htm": "html",
+    ".yml": "yaml",
+}
+
+
+def table_format(style: str, output: Path | None) -> str:
+    """The --format of a result that is a table, which fits the ending of -o's file."""
+    from gnet_inspect.cli.output import FORMATS
+
+    one_of("--format", style, FORMATS)
+    check_ending(output, style, FORMATS)
+    return style
+
+
+def check_ending(output: Path | None, style: str, options: tuple[str, ...] = ()) -> None:
+    """Refuse a file whose ending promises another format than the result has: who opens it finds something else.
+
+    A device or a pipe promises nothing. `options` are the formats that --format could say instead.
+    """
+    if output is None or str(output) == "-" or (output.exists() and not output.is_file()):
+        return
+    promised = _PROMISED.get(output.suffix.lower(), style)
+    if promised != style:
+        mend = f"say --format {promised}, or give another ending" if promised in options else "give another ending"
+        raise UsageError(f"-o: expected a file of another ending for {_a_result(style)}, got {str(output)!r}. ({mend})")
+
+
+def _a_result(style: str) -> str:
+    return "a table of text" if style == "table" else style
+
+
 def read_model(model: str) -> "Spec":
     """The spec of MODEL: a built-in name, a path, or "-" for standard input."""
     from gnet_inspect.spec import parse_spec
@@ -206,6 +241,12 @@ def one_edited(models: list[str], edits: list[str] | None) -> None:
     one_stdin(models)
     if edits and len(models) > 1:
         raise UsageError(f"--set: expected one model to edit, got {len(models)} models")
+
+
+def refuse_terminal(output: Path | None, example: str) -> None:
+    """Refuse to pour a whole page or drawing onto a terminal; a pipe, a file and `-o -` get it."""
+    if output is None and sys.stdout is not None and sys.stdout.isatty():
+        raise UsageError(f"expected a file or a pipe for the result, got a terminal. (gnet-inspect {example})")
 
 
 def positive(flag: str, value: int | None) -> None:

@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 
 from gnet_inspect.cli import options
+from gnet_inspect.errors import UsageError
+
+ENDINGS = (".html", ".htm")
 
 
 def report(
@@ -48,10 +51,24 @@ def report(
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.report import draw_report
 
+    _check_output(output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
     options.one_edited(models, edits)
     variants = options.read_variants(models, input_shape, [batch], mode, edits, resize)
     records = [read_measured(path, [graph for _, graph in variants]) for path in latency or []]
     page = draw_report(make_report(variants, dtype, models, records))
-    # As bytes: a page is nothing for a terminal.
+    # As bytes: not even `-o -` puts a page on a terminal.
     emit(page.encode(), output)
+
+
+def _check_output(output: Path | None) -> None:
+    """A page has one format, whatever a file is called: a name that promises another one is refused."""
+    options.refuse_terminal(output, "report googlenet vgg16 -o report.html")
+    if output is None or str(output) == "-" or (output.exists() and not output.is_file()):
+        return  # a device or a pipe promises nothing
+    if output.suffix.lower() not in ENDINGS:
+        page = output.with_suffix(ENDINGS[0]) if output.name else Path(f"report{ENDINGS[0]}")
+        raise UsageError(
+            f"-o: expected a file that ends in {' or '.join(ENDINGS)}, got {str(output)!r}. "
+            f"(a report is a page: write -o {page}; a browser prints it as a pdf)"
+        )

@@ -132,10 +132,11 @@ def _format(style: str | None, output: Path | None) -> str:
     """The format that was asked for, a plot's that the file's ending names, or a table."""
     from gnet_inspect.cli.output import FORMATS
 
-    if style is not None:
-        return options.one_of("--format", style, (*FORMATS, *PLOTS))
     ending = output.suffix.lower().removeprefix(".") if output else ""
-    return ending if ending in PLOTS else "table"
+    form = style if style is not None else ending if ending in PLOTS else "table"
+    options.one_of("--format", form, (*FORMATS, *PLOTS))
+    options.check_ending(output, form, (*FORMATS, *PLOTS))
+    return form
 
 
 def _device(name: str | None) -> "Device":

@@ -14,4 +14,5 @@ def schema(output: options.Output = None) -> None:
     from gnet_inspect.spec.schema import json_schema
     from gnet_inspect.views.json import draw_json
 
+    options.check_ending(output, "json")
     emit(draw_json(json_schema()), output)

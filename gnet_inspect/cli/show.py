@@ -11,6 +11,7 @@ def show(model: options.Model, output: options.Output = None) -> None:
     from gnet_inspect.cli.output import emit
     from gnet_inspect.spec import parse_spec
 
+    options.check_ending(output, "yaml")
     text, file = options.read_text(model)
     parse_spec(text, file)
     emit(text.decode("utf-8-sig"), output)

@@ -59,11 +59,11 @@ def summary(
     Example: gnet-inspect summary googlenet --input 1x3x224x224 --depth layer --sort macs --top 10
     """
     from gnet_inspect.analysis.summary import summarize
-    from gnet_inspect.cli.output import FORMATS, emit_result, say
+    from gnet_inspect.cli.output import emit_result, say
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.summary import DEPTHS, Selection, check_columns, matches, summary_grid, summary_rows
 
-    options.one_of("--format", style, FORMATS)
+    options.table_format(style, output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
     options.positive("--top", top)
     selection = Selection(

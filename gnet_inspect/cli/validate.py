@@ -10,12 +10,12 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
     """
     from gnet_inspect.analysis.audit import check_published
     from gnet_inspect.analysis.summary import SCHEMA_VERSION
-    from gnet_inspect.cli.output import FORMATS, emit_result
+    from gnet_inspect.cli.output import emit_result
     from gnet_inspect.graph import MODES, build_graph
     from gnet_inspect.units import count
     from gnet_inspect.views.grid import Column, Grid, Line
 
-    options.one_of("--format", style, FORMATS)
+    options.table_format(style, output)
     read = options.read_model(spec)
     graphs = {mode: build_graph(read, mode=mode) for mode in MODES}
     check_published(read, graphs["train"])

@@ -36,10 +36,10 @@ def verify(
     Example: gnet-inspect verify googlenet --mode train
     """
     from gnet_inspect.analysis.audit import audit, verification_of
-    from gnet_inspect.cli.output import FORMATS, emit_result, say
+    from gnet_inspect.cli.output import emit_result, say
     from gnet_inspect.views.verification import verification_grid, verification_rows
 
-    options.one_of("--format", style, FORMATS)
+    options.table_format(style, output)
     spec, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
     # A published row that names what is not there is told before the checks, which take seconds.
     figures = audit(spec)

@@ -30,11 +30,16 @@ FOLDED = {
 
 
 class Box(Struct, frozen=True):
-    """One node of the diagram: what it says, what its tooltip says, and the figures it may be coloured by."""
+    """One node of the diagram: what it says, what its tooltip says, and the figures it may be coloured by.
+
+    `role` is "layer", or the role of the Group that is drawn whole ("block", "stage", "head"); `kind` is a layer's class
+    or a block's name. A spec calls its blocks as it likes, so what a box is, only the role says.
+    """
 
     key: str
     lines: tuple[str, ...]
     tooltip: str
+    role: str
     kind: str
     params: int
     macs: int
@@ -245,16 +250,16 @@ class _Maker:
         parts = [described, *(FOLDED[self.graph.nodes[other].op.kind] for other in folded)]
         shown = name if name is not None else _short(node.name, scope)
         lines = (f"{shown}: {' + '.join(parts)}", _figures(layers))
-        return self._box(lines, layers, node.op.kind, node.name)
+        return self._box(lines, layers, node.name, "layer", node.op.kind)
 
     def _group_box(self, group: Group, name: str, run: Sequence[Group] = ()) -> Box:
         indices = [index for copy in run or (group,) for index in copy.nodes()]
         layers = self.layers(indices)
         described = _run_of(run, group.describe()) if group.role == "block" else f"{len(indices)} layers"
         lines = (name, described, _figures(layers))
-        return self._box(lines, layers, group.kind or group.role, _named(group))
+        return self._box(lines, layers, _named(group), group.role, group.kind)
 
-    def _box(self, lines: tuple[str, ...], layers: Sequence[LayerSummary], kind: str, name: str) -> Box:
+    def _box(self, lines: tuple[str, ...], layers: Sequence[LayerSummary], name: str, role: str, kind: str) -> Box:
         key = self._key("b")
         for layer in layers:
             self.box_of[layer.name] = key
@@ -262,6 +267,7 @@ class _Maker:
             key,
             tuple(filter(None, lines)),
             _tooltip(name, layers),
+            role,
             kind,
             sum(layer.params for layer in layers),
             sum(layer.macs for layer in layers),

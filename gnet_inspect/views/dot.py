@@ -20,16 +20,16 @@ FONTS = "Roboto,Arial,Helvetica,sans-serif"
 FONT_SIZE = 20
 INK, FAINT = "#1b1f24", "#7d8a99"
 
-JOINTS = ("concat", "add")
-# The classes of layers by colour; every fill has a contrast of at least 7:1 to the ink.
+MERGES = ("concat", "add")
+# What a box is by colour, layers by their kinds; every fill has a contrast of at least 7:1 to the ink.
 CLASSES = {
     "convolution": ("#cfe3f7", ("Conv2d", "ConvTranspose2d")),
     "linear": ("#e4d7f5", ("Linear",)),
     "pooling": ("#d6efcf", ("MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "Upsample")),
     "normalisation": ("#fbe6c5", ("BatchNorm2d", "LocalResponseNorm", "GroupNorm", "ChannelAffine")),
-    "joint": ("#f7d4d4", JOINTS),
-    "stage": ("#e6edf2", ("stage", "head")),
-    "other layer": ("#ffffff", ("slice",)),
+    "concat or add": ("#f7d4d4", MERGES),
+    "stage": ("#e6edf2", ()),
+    "other layer": ("#ffffff", ()),
     "block": ("#d3eef0", ()),
 }
 # From nothing to the most: five steps of one hue.
@@ -168,8 +168,8 @@ class _Painter:
 
     def _level(self, dot: graphviz.Digraph, frame: Frame) -> None:
         """The first boxes of a frame's branches side by side."""
-        joints = {box.key for box in frame.members if isinstance(box, Box) and box.kind in JOINTS}
-        own = {box.key for box in frame.members if isinstance(box, Box)} - joints
+        boxes = [member for member in frame.members if isinstance(member, Box)]
+        own = {box.key for box in boxes if not (box.role == "layer" and box.kind in MERGES)}
         firsts = [head for head in self.heads.get(frame.key, ()) if head in own]
         if len(firsts) > 1:
             with dot.subgraph() as level:
@@ -231,7 +231,7 @@ def _rows(lines: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def class_of(box: Box) -> str:
-    for name, (_, kinds) in CLASSES.items():
-        if box.kind in kinds:
-            return name
-    return "block" if box.kind[:1].islower() else "other layer"
+    """The name in CLASSES of what a box is."""
+    if box.role != "layer":
+        return "block" if box.role == "block" else "stage"
+    return next((name for name, (_, kinds) in CLASSES.items() if box.kind in kinds), "other layer")
