@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 
+from gnet_inspect.analysis.devices import ELEMENT_BYTES, KINDS, RATE, Device, parse_device
 from gnet_inspect.analysis.summary import summarize
+from gnet_inspect.errors import SpecError
 from gnet_inspect.graph import build_graph
 from gnet_inspect.spec import load_spec, parse_spec
 from gnet_inspect.views.diagram import Options, drawing_of
 from tests.conftest import Run
 from tests.readme import quoted, refreshed
+from tests.test_goldens import NARROW, OUTPUTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -36,6 +39,50 @@ def test_readme_quotes_what_is_printed() -> None:
     ]
     assert list(quoted(README)) == files
     assert refreshed(README) == README
+
+
+def test_readme_quotes_under_the_command_that_prints_it() -> None:
+    """Word for word, flags and all."""
+    before = dict(
+        zip(quoted(README), re.split(r"<!-- [\w./]+ -->\n```text\n.*?```\n", README, flags=re.DOTALL), strict=False)
+    )
+    commands = OUTPUTS | {f"{name}_140.txt": command for name, command in NARROW.items()}
+    for path, text in before.items():
+        if path.startswith("tests/golden/"):
+            command = shlex.join(["gnet-inspect", *commands[Path(path).name]])
+            assert f"`{command}`" in text.replace("\n", " "), path
+
+
+def test_the_format_of_a_device_file_is_documented() -> None:
+    """The example is one, every key stands in the table, and no other; the bounds are the code's."""
+    text = (ROOT / "docs" / "measuring.md").read_text(encoding="utf-8")
+    (example,) = blocks("yaml", text)
+    device = parse_device(example, "board.yaml")
+    assert (device.name, device.memory_bytes, device.peak_flops_per_s["fp16"]) == ("board", 16 * 10**9, 10e12)
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", text, re.MULTILINE))
+    assert list(rows) == [name for name in Device.__struct_fields__ if name != "name"]
+    assert all(dtype in rows["peak_flops_per_s"] for dtype in ELEMENT_BYTES)
+    assert all(f"`{kind}`" in rows["kind"] for kind in KINDS)
+    assert f"from {RATE.low:.0e} to {RATE.high:.0e}".replace("e+0", "e").replace("e+", "e") in text
+    for name in ("title", "kind", "source", "peak_flops_per_s", "bandwidth_bytes_per_s", "memory_bytes"):
+        lines = [line for line in example.splitlines() if not line.startswith(f"{name}:")]
+        with pytest.raises(SpecError, match=f"with the key `{name}`, got none"):
+            parse_device("\n".join(lines), "board.yaml")
+    with pytest.raises(SpecError, match="expected a key of a device, got `cores`"):
+        parse_device(f"{example}cores: 8\n", "board.yaml")
+
+
+def test_the_readme_says_how_far_a_diagram_opens() -> None:
+    """By default no branch is drawn, and with --depth layer each is."""
+    graph = build_graph(load_spec("googlenet"))
+    closed, opened = (
+        {line for box in drawing_of(graph, summarize(graph), Options(depth)).boxes() for line in box.lines}
+        for depth in (Options().depth, "layer")
+    )
+    assert not any(line.startswith("branch") for line in closed)
+    assert any(line.startswith("branch2.1: Conv2d 3x3") for line in opened)
+    assert "draws stages and their blocks" in README
+    assert "`--depth layer` opens every block into its branches and layers" in README
 
 
 def test_the_readmes_diagram_is_of_the_spec_as_it_is() -> None:

@@ -32,8 +32,8 @@ FOLDED = {
 class Box(Struct, frozen=True):
     """One node of the diagram: what it says, what its tooltip says, and the figures it may be coloured by.
 
-    `role` is "layer", or the role of the Group that is drawn whole ("block", "stage", "head"); `kind` is a layer's class
-    or a block's name. A spec calls its blocks as it likes, so what a box is, only the role says.
+    `role` is "layer", or the role of the Group that is drawn whole ("block", "stage", "head"); `kind` is the class of a
+    layer or the name of a block. A spec calls its blocks as it likes, so what a box is, only the role says.
     """
 
     key: str
