@@ -147,11 +147,18 @@ def _a_result(style: str) -> str:
     return "a table of text" if style == "table" else style
 
 
-def read_model(model: str) -> "Spec":
-    """The spec of MODEL: a built-in name, a path, or "-" for standard input."""
+def read_model(model: str, every: bool = False) -> "Spec":
+    """The spec of MODEL: a built-in name, a path, or "-" for standard input. Its warnings are said, `every` one of them
+    or those that are true whatever is edited."""
     from gnet_inspect.spec import parse_spec
 
-    return parse_spec(*read_text(model))
+    spec = parse_spec(*read_text(model))
+    if spec.unused_blocks:
+        from gnet_inspect.cli.output import say
+
+        for warning in spec.warnings(every):
+            say(warning)
+    return spec
 
 
 def read_text(model: str) -> tuple[bytes, str]:
