@@ -87,13 +87,16 @@ def seconds_text(seconds: float | None) -> str:
 
     >>> seconds_text(0.0412345), seconds_text(1.5e-05), seconds_text(2.0), seconds_text(None)
     ('41.23 ms', '15.00 us', '2.000 s', '')
+    >>> seconds_text(0.9999999), seconds_text(0.9994)
+    ('1.000 s', '999.40 ms')
     """
     if seconds is None:
         return ""
-    for size, unit, digits in ((1.0, "s", 3), (1e-3, "ms", 2)):
-        if seconds >= size:
-            return f"{seconds / size:,.{digits}f} {unit}"
-    return f"{seconds * 1e6:,.2f} us"
+    for unit, factor in (("us", 1e6), ("ms", 1e3)):
+        # What would round to "1,000.00 us" is a millisecond.
+        if round(seconds * factor, 2) < 1000:
+            return f"{seconds * factor:.2f} {unit}"
+    return f"{seconds:,.3f} s"
 
 
 def _texts(result: Measurement) -> tuple[str, ...]:
