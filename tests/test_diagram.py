@@ -413,7 +413,7 @@ def test_times_are_read_from_a_saved_measurement(run: Run, tmp_path: Path) -> No
     layers = [{"name": "c1", "median_s": 2e-5}, {"name": "c3", "median_s": 1e-5}]
     path.write_text(json.dumps({"results": [{"model": "nin", "layers": []}, {"model": "lenet5", "layers": layers}]}))
     dot = run("diagram", "lenet5", "--color", "time", "--latency", str(path)).out
-    assert "up to 20 us" in dot
+    assert "up to 20.00 us" in dot
     assert f'fillcolor="{STEPS[-1]}"' in dot
     for record, message in (
         ({"results": [{"model": "nin", "layers": layers}]}, "expected a result of `lenet5` in"),

@@ -19,17 +19,26 @@ Bytes = Annotated[int, Meta(ge=0)]
 
 # Where the slow tenth takes a quarter longer than the fast tenth, something else was running.
 NOISY = 1.25
+# And where its threads stood ready for more than this share of the time, others had the processors.
+CROWDED = 0.1
 # A device whose kernels take less than this share of the time waits for the program that launches them.
 LAUNCH_BOUND = 0.7
 
 
 class LayerTiming(Struct, frozen=True):
-    """One layer of a measured model: its median time inside the real forward, and the least its device could take."""
+    """One layer of a measured model: its median time inside the real forward, the least its device could take by the
+    peaks that are known of it, and what `bound`s that (compute, memory, none, unknown)."""
 
     name: str
     median_s: Seconds
     kind: str = ""
     roofline_s: Seconds | None = None
+    bound: str = ""
+
+    @property
+    def above_roof(self) -> bool:
+        """Whether it took less than its least time: a peak is higher than is said, or a cache held what it read."""
+        return self.roofline_s is not None and self.median_s < self.roofline_s
 
 
 class Measurement(Struct, frozen=True):
@@ -37,8 +46,11 @@ class Measurement(Struct, frozen=True):
 
     `peak_memory_bytes` is what `protocol.peak_memory` says, `estimated_memory_bytes` what tensors take by the rules.
     `gpu_busy_s` is the time of a run's kernels alone, `cuda_graph_s` that of the same run as a CUDA graph;
-    `whole_with_hooks_s` that of a run while its layers are timed, `whole_beside_s` of one in turns with it, untouched.
-    `times_s` are the medians of the rounds, in order: rounds of several results took turns.
+    `whole_with_hooks_s` that of a run while its layers are timed, `whole_beside_s` of one in turns with it, untouched;
+    `layers_by` says how layers were timed: by "hooks" of the host's clock, by a GPU's "kernels" alone, or by "events"
+    between layers, which wait for the program that launches them.
+    `times_s` are the medians of the rounds, in order: rounds of several results took turns. `waited_share` is the part
+    of the time that threads were ready and had no processor, from 0 to 1; None where the system does not tell.
     """
 
     model: str
@@ -63,9 +75,14 @@ class Measurement(Struct, frozen=True):
     roofline_s: Seconds | None = None
     runs: int = 0
     times_s: tuple[float, ...] = ()
+    layers_by: str = ""
+    waited_share: float | None = None
     # Of a step of --optimize: whether it is kept, by how much it is faster than what was best before and than eager,
-    # and the largest difference to the eager fp32 module's output, over the largest of that.
+    # the medians of these two in the same rounds, and the largest difference to the eager fp32 module's output, over
+    # the largest of that.
     step: str = ""
+    before_s: Seconds | None = None
+    eager_s: Seconds | None = None
     kept: bool | None = None
     gain: "Ratio | None" = None
     gain_in_all: "Ratio | None" = None
@@ -74,8 +91,18 @@ class Measurement(Struct, frozen=True):
 
     @property
     def noisy(self) -> bool:
-        """Whether the spread says that the machine had something else to do."""
-        return bool(self.p10_s and self.p90_s and self.p90_s / self.p10_s > NOISY)
+        """Whether the spread, or threads that waited, say that the machine had something else to do."""
+        return bool(self.p10_s and self.p90_s and self.p90_s / self.p10_s > NOISY) or self.crowded
+
+    @property
+    def crowded(self) -> bool:
+        """Whether threads waited for a processor: all runs are slower then, and their spread can be small."""
+        return self.waited_share is not None and self.waited_share > CROWDED
+
+    @property
+    def above_roof(self) -> bool:
+        """Whether the whole took less than its least time."""
+        return self.roofline_s is not None and self.median_s is not None and self.median_s < self.roofline_s
 
     @property
     def launch_bound(self) -> bool:

@@ -14,17 +14,22 @@ def calibrate(
     min_time: Annotated[
         float, typer.Option("--min-time", metavar="SECONDS", help="For each thing that is measured.")
     ] = 2.0,
+    any_noise: Annotated[
+        bool, typer.Option("--any-noise", help="Write what was measured on a machine that is busy, too.")
+    ] = False,
     output: options.Output = None,
 ) -> None:
     """Measure this machine's peaks: memory, and matrix products.
 
     A large copy and a large sum say how fast memory is, square matrix products in each dtype how fast it multiplies.
-    The result is the YAML that `roofline --on FILE` and `latency --on FILE` read.
+    The result is the YAML that `roofline --on FILE` and `latency --on FILE` read. On a busy machine there is nothing to
+    measure: where runs differ too much, or threads wait for a processor, nothing is written.
 
     Example: gnet-inspect calibrate -o here.yaml
     """
-    from gnet_inspect.cli.latency import need_torch, told_progress
+    from gnet_inspect.cli.latency import need_torch
     from gnet_inspect.cli.output import emit
+    from gnet_inspect.cli.progress import told_progress
 
     options.check_ending(output, "yaml")
     options.positive("--threads", threads)
@@ -40,5 +45,5 @@ def calibrate(
     picked = pick_device(device)
     expected = min_time * (2 + len(DTYPES[picked.partition(":")[0]]))
     with told_progress(expected) as progress:
-        record = measure(picked, threads or torch.get_num_threads(), min_time, progress)
+        record = measure(picked, threads or torch.get_num_threads(), min_time, progress, any_noise=any_noise)
     emit(calibration_yaml(record), output)

@@ -1,8 +1,6 @@
 """`gnet-inspect latency`: measured time and memory of built networks."""
 
 import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +13,7 @@ from gnet_inspect.errors import INSTALL_TORCH, MissingError, UsageError
 if TYPE_CHECKING:
     from gnet_inspect.analysis.timing import TimingRecord
     from gnet_inspect.graph import Graph
-    from gnet_inspect.runtime.latency import Bounds
+    from gnet_inspect.runtime.latency import Bounds, Job, Protocol
     from gnet_inspect.runtime.latency.setting import Setting
 
 LAYER_DEPTHS = ("stage", "block", "branch", "layer", "kind")
@@ -223,11 +221,16 @@ def _bounds(on: str | None, dtype: str) -> "Bounds | None":
 
     device = load_device(on)
 
-    def bounds(graph: "Graph") -> tuple[dict[str, float], float]:
-        found = roofline(graph, device, dtype)
-        return {layer.name: layer.roofline_s for layer in found.layers}, found.totals.roofline_s
+    return lambda graph: roofline(graph, device, dtype)
 
-    return bounds
+
+def _planned(jobs: "list[Job]", protocol: "Protocol", *, layers: bool, optimize: bool) -> float:
+    """The seconds that the timing itself takes at least; building, warming up and compiling come on top."""
+    from gnet_inspect.runtime.latency import planned_seconds
+
+    if optimize:
+        return sum(planned_seconds(job.setting, protocol) for job in jobs)
+    return len(jobs) * protocol.min_time * (2 if layers else 1)
 
 
 def _measure(
@@ -239,43 +242,13 @@ def _measure(
     layers: bool,
     optimize: bool,
 ) -> "TimingRecord":
+    from gnet_inspect.cli.progress import told_progress
     from gnet_inspect.runtime.latency import Job, Protocol, improve_networks, time_networks
 
     min_time, repeat, warmup = amounts
     protocol = Protocol(min_time, repeat, warmup)
     jobs = [Job(graph, setting) for graph in graphs]
-    # Of a step three variants take turns, and there are some six steps.
-    times = 18 if optimize else 2 if layers else 1
-    with told_progress(len(graphs) * min_time * times) as progress:
+    with told_progress(_planned(jobs, protocol, layers=layers, optimize=optimize)) as progress:
         if optimize:
             return improve_networks(jobs, protocol, progress, bounds=bounds)
         return time_networks(jobs, protocol, progress, layers=layers, bounds=bounds)
-
-
-@contextmanager
-def told_progress(expected: float) -> Iterator[Callable[[float, str], None]]:
-    """What is being done and the time left: a bar on a terminal, a line for each new thing elsewhere."""
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    from gnet_inspect.cli.output import say
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        told: set[str] = set()
-
-        def tell(_: float, text: str) -> None:
-            if text not in told:
-                told.add(text)
-                say(text)
-
-        yield tell
-        return
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("", total=expected)
-
-        def advance(seconds: float, text: str) -> None:
-            bar.update(task, description=text, advance=seconds)
-
-        yield advance

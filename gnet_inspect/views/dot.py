@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from html import escape as html_escape
-from math import ceil
 
 import graphviz
 from msgspec import Struct
 
 from gnet_inspect.errors import printable
-from gnet_inspect.units import BYTE_UNITS, count
+from gnet_inspect.units import BYTE_UNITS, count, duration
 from gnet_inspect.views.diagram import Box, Drawing, Frame
+from gnet_inspect.views.heat import heat_edges, heat_step
 from gnet_inspect.views.text import clip
 
 DIRECTIONS = ("TB", "LR")
@@ -120,7 +120,7 @@ class _Painter:
     def __init__(self, drawing: Drawing, style: Style) -> None:
         self.drawing, self.style = drawing, style
         self.boxes = drawing.boxes()
-        self.most = max((self._value(box) for box in self.boxes), default=0)
+        self.edges = heat_edges(max((self._value(box) for box in self.boxes), default=0))
         self.heads: dict[str, list[str]] = {}
         for wire in drawing.wires:
             self.heads.setdefault(wire.tail, []).append(wire.head)
@@ -180,8 +180,7 @@ class _Painter:
     def fill(self, box: Box) -> str:
         if self.style.color == "kind":
             return CLASSES[class_of(box)][0]
-        value = self._value(box)
-        return STEPS[ceil(5 * value / self.most)] if value and self.most else STEPS[0]
+        return STEPS[heat_step(self._value(box), self.edges)]
 
     def heading(self) -> str:
         """What stands above: the model, its figures, and what the colours mean, as an HTML-like table."""
@@ -195,12 +194,12 @@ class _Painter:
             present = {class_of(box) for box in self.boxes}
             return [(name, fill) for name, (fill, _) in CLASSES.items() if name in present]
         what = {"params": "params", "macs": "MACs", "memory": "activations", "time": "time"}[self.style.color]
-        edges = [f"up to {self._said(self.most * step / 5)}" for step in range(1, 6)]
+        edges = [f"up to {self._said(edge)}" for edge in self.edges]
         return list(zip((f"no {what}", *edges), STEPS, strict=True))
 
     def _said(self, value: float) -> str:
         if self.style.color == "time":
-            return f"{value * 1e6:,.0f} us"
+            return duration(value)
         return count(round(value), BYTE_UNITS) if self.style.color == "memory" else count(round(value))
 
     def _value(self, box: Box) -> float:

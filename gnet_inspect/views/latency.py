@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gnet_inspect.analysis.timing import Measurement, TimingRecord, ratio_of
+from gnet_inspect.analysis.timing import LayerTiming, Measurement, TimingRecord, ratio_of
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
 from gnet_inspect.units import byte_count, percent
@@ -87,13 +87,16 @@ def seconds_text(seconds: float | None) -> str:
 
     >>> seconds_text(0.0412345), seconds_text(1.5e-05), seconds_text(2.0), seconds_text(None)
     ('41.23 ms', '15.00 us', '2.000 s', '')
+    >>> seconds_text(0.9999999), seconds_text(0.9994)
+    ('1.000 s', '999.40 ms')
     """
     if seconds is None:
         return ""
-    for size, unit, digits in ((1.0, "s", 3), (1e-3, "ms", 2)):
-        if seconds >= size:
-            return f"{seconds / size:,.{digits}f} {unit}"
-    return f"{seconds * 1e6:,.2f} us"
+    for unit, factor in (("us", 1e6), ("ms", 1e3)):
+        # What would round to "1,000.00 us" is a millisecond.
+        if round(seconds * factor, 2) < 1000:
+            return f"{seconds * factor:.2f} {unit}"
+    return f"{seconds:,.3f} s"
 
 
 def _texts(result: Measurement) -> tuple[str, ...]:
@@ -132,20 +135,27 @@ def _sentences(record: TimingRecord) -> list[str]:
     for result in record.results:
         name = _named(result)
         if result.noisy:
-            spread = f"{result.p90_s / result.p10_s:.2f}" if result.p10_s and result.p90_s else "?"
-            lines.append(f"noisy: p90 is {spread} x p10 of {name}; other work ran on this machine, measure again")
+            lines.append(f"noisy: {_noise(result)} of {name}; other work ran on this machine, measure again")
         if result.compile_s is not None:
             lines.append(f"compiling {name} took {result.compile_s:,.1f} s, which is not in its times")
         if result.gpu_busy_s is not None:
             lines.append(_busy_line(result))
-        if result.whole_with_hooks_s is not None:
+        if result.layers and result.whole_beside_s is not None:
             lines.append(_reconciled(result))
+        lines += above_roof_lines(result)
     training = any(result.mode == "train" for result in record.results)
     rules = (
         "weights, gradients, the optimizer's state and saved activations" if training else "weights, peak activations"
     )
     lines.append(f"peak memory: {record.protocol.get('peak_memory')}; by the rules: {rules}")
     return lines
+
+
+def _noise(result: Measurement) -> str:
+    """What says that the machine was busy: threads that waited, or else the spread."""
+    if result.crowded:
+        return f"threads waited for a processor in {100 * (result.waited_share or 0):.0f} % of the time"
+    return f"p90 is {result.p90_s / result.p10_s:.2f} x p10" if result.p10_s and result.p90_s else "the spread"
 
 
 def _ratio_lines(results: Sequence[Measurement]) -> list[str]:
@@ -174,13 +184,40 @@ def _busy_line(result: Measurement) -> str:
 
 
 def _reconciled(result: Measurement) -> str:
-    total = sum(layer.median_s for layer in result.layers)
-    whole, hooked = result.whole_beside_s or result.median_s or 0.0, result.whole_with_hooks_s or 0.0
-    overhead = 100 * (hooked / whole - 1) if whole else 0.0
-    return (
-        f"{_named(result)}: sum of layers {seconds_text(total)}, whole {seconds_text(whole)} in turns with that, "
-        f"measuring overhead {overhead:+.1f} %"
-    )
+    total = seconds_text(sum(layer.median_s for layer in result.layers))
+    whole, hooked = result.whole_beside_s or 0.0, result.whole_with_hooks_s
+    if result.layers_by == "kernels":
+        busy = "" if result.gpu_busy_s is None else f", all kernels of a run {seconds_text(result.gpu_busy_s)}"
+        return f"{_named(result)}: sum of the layers' kernels {total}{busy}, whole {seconds_text(whole)}"
+    overhead = f", measuring overhead {100 * (hooked / whole - 1):+.1f} %" if hooked and whole else ""
+    gaps = "; by events: what waits for the program is in it" if result.layers_by == "events" else ""
+    return f"{_named(result)}: sum of layers {total}, whole {seconds_text(whole)} in turns with that{overhead}{gaps}"
+
+
+def above_roof_lines(result: Measurement) -> list[str]:
+    """What took less than its least time, and what that says of the device's peaks."""
+    lines = []
+    for bound, because in (
+        ("compute", "the device multiplies faster than its peak says, or the layer multiplies less (Winograd, FFT)"),
+        ("memory", "caches held what the layer reads, or memory is faster than its bandwidth says"),
+    ):
+        found = [layer for layer in result.layers if layer.above_roof and (layer.bound or "memory") == bound]
+        if found:
+            most = max(found, key=_roof_share)
+            lines.append(
+                f"above the roof: {_number(found)} of {_named(result)} bound by {bound} took less than the least "
+                f"time, {most.name} most ({100 * _roof_share(most):.0f} % of roofline): {because}"
+            )
+    if result.above_roof:
+        lines.append(
+            f"above the roof: {_named(result)} took {seconds_text(result.median_s)}, less than the least time of "
+            f"{seconds_text(result.roofline_s)}: the device's peaks are too low, calibrate it on a quiet machine"
+        )
+    return lines
+
+
+def _roof_share(layer: LayerTiming) -> float:
+    return (layer.roofline_s or 0.0) / layer.median_s if layer.median_s else float("inf")
 
 
 def _against(record: TimingRecord, kept: TimingRecord | None) -> list[str]:
@@ -220,8 +257,10 @@ STEP_COLUMNS = (
     Column("step", "step"),
     Column("median_s", "median", number=True),
     Column("images_per_s", "images/s", number=True, keep=2),
+    Column("before_s", "best before", number=True, keep=4),
     Column("gain", "x faster", number=True, keep=5),
     Column("spread", "spread", keep=3),
+    Column("eager_s", "eager", number=True, keep=1),
     Column("gain_in_all", "in all", number=True, keep=8),
     Column("output_error", "output differs by", number=True, keep=6),
     Column("kept", "", keep=7, widest=170),
@@ -233,7 +272,7 @@ def _steps_grid(record: TimingRecord, above: tuple[str, ...], below: Sequence[st
     lines = []
     for index, result in enumerate(record.results):
         if not result.step:
-            texts = (_named(result), seconds_text(result.median_s), _rate(result), "", "", "", "", "eager")
+            texts = (_named(result), seconds_text(result.median_s), _rate(result), "", "", "", "", "", "", "eager")
             lines.append(Line(texts, style="bold", rule_above=index > 0))
             continue
         gain, whole = result.gain, result.gain_in_all
@@ -241,24 +280,34 @@ def _steps_grid(record: TimingRecord, above: tuple[str, ...], below: Sequence[st
             f"  {result.step}",
             seconds_text(result.median_s),
             _rate(result),
+            seconds_text(result.before_s),
             f"{gain.median:.2f}" if gain else "",
             f"{gain.least:.2f} to {gain.most:.2f}" if gain else "",
+            seconds_text(result.eager_s),
             f"{whole.median:.2f}" if whole else "",
             "" if result.output_error is None else f"{result.output_error:.1e}",
-            result.note or ("kept" if result.kept else "not kept: no gain"),
+            result.note or _verdict(result),
         )
         lines.append(Line(texts, style="" if result.kept else "dim"))
     notes = (
-        "x faster: than what was best before, the median of rounds in turns; in all: than eager",
-        "each step is on top of those kept before",
+        "each step is on top of those kept before, and is timed in turns with what was best before and with eager",
+        "best before, eager: their medians in the same rounds, because a machine is not equally fast in all rows",
+        "x faster: than what was best before, the median over rounds; in all: than eager",
         "output differs by: the largest difference to the eager fp32 module's output, over the largest of that",
         *(
-            f"noisy: {result.step or _named(result)}; other work ran on this machine, measure again"
+            f"noisy: {_noise(result)} of {result.step or _named(result)}; other work ran on this machine, measure again"
             for result in record.results
             if result.noisy
         ),
     )
     return Grid(STEP_COLUMNS, tuple(lines), above, (*notes, *below))
+
+
+def _verdict(result: Measurement) -> str:
+    """Whether a step is kept; a gain that some rounds deny is said to be within the noise."""
+    if not result.kept:
+        return "not kept: no gain"
+    return "kept, within the noise" if result.gain is not None and result.gain.least < 1 else "kept"
 
 
 def _rate(result: Measurement) -> str:
@@ -331,7 +380,7 @@ def _parts(graph: Graph, depth: str) -> list[tuple[str, str, list[str], str]]:
     return rows
 
 
-def _number(layers: Sequence[str]) -> str:
+def _number(layers: Sequence[object]) -> str:
     return f"{len(layers)} layer{'s' * (len(layers) != 1)}"
 
 

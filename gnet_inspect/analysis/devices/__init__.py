@@ -19,6 +19,8 @@ KINDS = ("datasheet", "measured")
 FIGURES = ("bandwidth_bytes_per_s", "memory_bytes")
 # No processor is outside of these, and no time in between overflows.
 RATE = Number(1e3, 1e24)
+# Of a middle run over the best one.
+SPREAD = Number(1, 1e6)
 
 
 class Device(Struct, frozen=True):
@@ -26,7 +28,8 @@ class Device(Struct, frozen=True):
     its memory, and that memory's bytes.
 
     `kind` says whether the figures are of a datasheet or were measured, `source` where they are from; `notes` say of
-    single figures, by dtype or by the field's name, what they are of and how they were derived.
+    single figures, by dtype or by the field's name, what they are of and how they were derived. `spread` says of
+    measured ones how many times as long as the best run, which the figure is of, the middle one took.
     """
 
     name: str
@@ -37,6 +40,7 @@ class Device(Struct, frozen=True):
     bandwidth_bytes_per_s: float
     memory_bytes: int
     notes: dict[str, str] = {}
+    spread: dict[str, float] = {}
 
 
 @cache
@@ -66,7 +70,7 @@ def parse_device(text: bytes | str, file: str) -> Device:
     reader = Reader(file)
     document = read_document(text, file, "a device")
     required = ("title", "kind", "source", "peak_flops_per_s", *FIGURES)
-    fields = reader.fields(document, "a device", required, ("notes",))
+    fields = reader.fields(document, "a device", required, ("notes", "spread"))
     return Device(
         name=Path(file).stem,
         title=reader.text(fields["title"], "a title", 200),
@@ -76,6 +80,7 @@ def parse_device(text: bytes | str, file: str) -> Device:
         bandwidth_bytes_per_s=reader.kind(fields["bandwidth_bytes_per_s"], RATE),
         memory_bytes=int(reader.kind(fields["memory_bytes"], RATE)),
         notes=_notes(reader, fields["notes"]) if "notes" in fields else {},
+        spread=_spread(reader, fields["spread"]) if "spread" in fields else {},
     )
 
 
@@ -94,3 +99,8 @@ def _peaks(reader: Reader, value: Value) -> dict[str, float]:
 def _notes(reader: Reader, value: Value) -> dict[str, str]:
     entries = reader.fields(value, "notes on figures", (), (*ELEMENT_BYTES, *FIGURES))
     return {name: reader.text(item, "a note", 1_000) for name, item in entries.items()}
+
+
+def _spread(reader: Reader, value: Value) -> dict[str, float]:
+    entries = reader.fields(value, "spreads of figures", (), (*ELEMENT_BYTES, *FIGURES))
+    return {name: reader.kind(item, SPREAD) for name, item in entries.items()}

@@ -6,7 +6,7 @@ from typing import Any
 from gnet_inspect.analysis.timing import Measurement, Stopped, TimingRecord
 from gnet_inspect.runtime.latency.candidate import named
 from gnet_inspect.runtime.latency.device import ALLOCATOR, PROCESS, describe_device
-from gnet_inspect.runtime.latency.improving import improve
+from gnet_inspect.runtime.latency.improving import improve, planned_seconds
 from gnet_inspect.runtime.latency.layers import time_layers
 from gnet_inspect.runtime.latency.protocol import Interrupted, Progress, Protocol, measure
 from gnet_inspect.runtime.latency.result import Bounds, Job, built, measurement_of
@@ -90,7 +90,7 @@ def _time_together(
         found = None
         if layers:
             progress(protocol.min_time, f"timing the layers of {one.candidate.graph.variant}")
-            found = time_layers(one.candidate, protocol.min_time)
+            found = time_layers(one.candidate, protocol.min_time, protocol.clock)
         results.append(measurement_of(one, peak, found, bounds))
     return results
 
@@ -107,8 +107,11 @@ def _described(protocol: Protocol, setting: Setting) -> dict[str, Any]:
         "repeat": protocol.repeat,
         "turns": "models of one batch are timed in turns, round by round",
         "inputs": "random, rotated past the second-level cache" if on_cuda else "random, the same each time",
+        "layers": "by the kernels that torch's profiler saw inside each"
+        if on_cuda
+        else "by hooks around each, read from the host's clock",
         "peak_memory": ALLOCATOR if on_cuda else PROCESS,
     }
 
 
-__all__ = ["Bounds", "Job", "Protocol", "improve_networks", "time_networks"]
+__all__ = ["Bounds", "Job", "Protocol", "improve_networks", "planned_seconds", "time_networks"]

@@ -63,6 +63,15 @@ def steps_of(setting: Setting) -> list[Step]:
     return steps
 
 
+# Of a step three variants take turns: eager, what was best before, and the step's own.
+TURNS = 3
+
+
+def planned_seconds(setting: Setting, protocol: Protocol) -> float:
+    """How long the timing of all steps takes: each variant of a step in turns, and eager before them alone."""
+    return protocol.min_time * (1 + TURNS * len(steps_of(setting)))
+
+
 def improve(
     job: Job, protocol: Protocol, progress: Progress, bounds: Bounds | None, results: list[Measurement]
 ) -> None:
@@ -71,7 +80,11 @@ def improve(
     results.append(improver.eager_measurement())
     for step in steps_of(job.setting):
         progress(0.0, f"{step.name}: {job.graph.variant} at batch {job.graph.input_shape[0]}")
+        turns = TURNS - 1 if improver.best is improver.eager else TURNS
         found = improver.attempt(step)
+        timed = turns if found is not None and found.median_s is not None else 0
+        # What was planned for this step and is not to come.
+        progress(protocol.min_time * (TURNS - timed), "")
         if found is not None:
             results.append(found)
 
@@ -129,6 +142,8 @@ class _Improver:
             step=step.name,
             kept=kept,
             output_error=error,
+            before_s=before.median_s,
+            eager_s=eager.median_s,
             gain=gain,
             gain_in_all=ratio_of(eager, made),
         )

@@ -1,31 +1,113 @@
-"""Each layer's time inside the real forward, by hooks around every one: caches are as they are, not cold."""
+"""Each layer's time inside the real forward: caches are as they are, not cold.
 
-import time
-from collections.abc import Callable, Iterator
+On a host by hooks around every layer. On a GPU by its kernels: a profiler says how long each took, and spans around the
+layers say whose it was, so that a program which launches them too slowly is measured with none.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from statistics import median
-from typing import Any
+from timeit import default_timer
+from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.autograd.profiler import record_function
 
 from gnet_inspect.runtime.latency.candidate import Candidate, synchronize
+from gnet_inspect.runtime.latency.profiling import profiled_events
+from gnet_inspect.runtime.latency.protocol import Clock, event_seconds
 
 # Of each kind in a round.
 ROUNDS, LEAST_RUNS, MOST_RUNS = 5, 1, 100
+# Runs under the profiler, which keeps every event in memory.
+PROFILED_RUNS = 20
+HOOKS, KERNELS, EVENTS = "hooks", "kernels", "events"
+# No operation of torch is called so.
+SPAN = "gnet-inspect layer "
 
 
 class LayerTimes:
-    """Median seconds of every layer by its name; of a whole run with the hooks, and of one without, in turns."""
+    """Median seconds of every layer by its name, and of a whole run; `by` says how layers were timed.
 
-    def __init__(self, seconds: dict[str, float], hooked: float, plain: float) -> None:
-        self.seconds, self.hooked, self.plain = seconds, hooked, plain
+    `hooked` is a run with the hooks that time layers, `plain` one without, in turns; kernels are timed without hooks
+    that take time, and `hooked` is None then.
+    """
+
+    def __init__(self, seconds: dict[str, float], hooked: float | None, plain: float, by: str) -> None:
+        self.seconds, self.hooked, self.plain, self.by = seconds, hooked, plain, by
 
 
-def time_layers(candidate: Candidate, seconds: float) -> LayerTimes:
-    """Time every layer of an eager module; runs with hooks and without take turns, for half of the seconds each."""
-    on_cuda = candidate.setting.device.startswith("cuda")
-    clock: _HostClock | _CudaClock = _CudaClock() if on_cuda else _HostClock(candidate.setting.device)
+class ProfiledEvent(Protocol):
+    """What is read of torch.autograd.profiler_util.FunctionEvent; durations of kernels are in microseconds."""
+
+    name: str
+    kernels: list[Any]
+    cpu_children: list[Any]
+
+
+def time_layers(candidate: Candidate, seconds: float, clock: Clock = default_timer) -> LayerTimes:
+    """Time every layer of an eager module, for about so many seconds."""
+    if not candidate.setting.device.startswith("cuda"):
+        return _by_hooks(candidate, seconds, _HostClock(candidate.setting.device, clock), clock, HOOKS)
+    found = _by_kernels(candidate)
+    # Where the profiler may not look at the GPU, there are events between the layers; the record says so.
+    return found if found is not None else _by_hooks(candidate, seconds, _CudaClock(), clock, EVENTS)
+
+
+# --- kernels ---
+
+
+def _by_kernels(candidate: Candidate) -> LayerTimes | None:
+    candidate.run()
+    with _hooks(candidate, _Spans()):
+        events = profiled_events(candidate.run, candidate.setting.device, PROFILED_RUNS)
+    seconds = kernel_seconds(events, [node.name for node in candidate.graph.nodes])
+    if not any(seconds.values()):
+        return None
+    return LayerTimes(seconds, None, median(event_seconds(candidate.run, candidate.setting.device, MOST_RUNS)), KERNELS)
+
+
+def kernel_seconds(events: Iterable[ProfiledEvent], layers: Iterable[str]) -> dict[str, float]:
+    """For each layer the median over its spans of the seconds of all kernels launched in one; 0 where it has none.
+
+    A view launches no kernel, and copies and fills of memory count as kernels.
+    """
+    spans: dict[str, list[float]] = {name: [] for name in layers}
+    for event in events:
+        name = event.name.removeprefix(SPAN)
+        if name != event.name and name in spans:
+            spans[name].append(_kernel_microseconds(event) / 1e6)
+    return {name: median(found) if found else 0.0 for name, found in spans.items()}
+
+
+def _kernel_microseconds(event: ProfiledEvent) -> float:
+    # The profiler shows a span on the GPU's side, too, from its first kernel to the end of its last, gaps included.
+    own = sum(kernel.duration for kernel in event.kernels if not kernel.name.startswith(SPAN))
+    return float(own) + sum(map(_kernel_microseconds, event.cpu_children))
+
+
+class _Spans:
+    """Names what a layer does in the profiler's record."""
+
+    def __init__(self) -> None:
+        self._open: dict[str, Any] = {}
+
+    def start(self, name: str) -> None:
+        self._open[name] = record_function(f"{SPAN}{name}")
+        self._open[name].__enter__()
+
+    def stop(self, name: str) -> None:
+        self._open.pop(name).__exit__(None, None, None)
+
+
+# --- hooks ---
+
+
+def _by_hooks(
+    candidate: Candidate, seconds: float, times: "_HostClock | _CudaClock", clock: Clock, by: str
+) -> LayerTimes:
+    """Runs with hooks and without take turns, for half of the seconds each."""
     hooked: list[Callable[[], float]] = []
     plain: list[Callable[[], float]] = []
     threads = torch.get_num_threads()
@@ -33,31 +115,34 @@ def time_layers(candidate: Candidate, seconds: float) -> LayerTimes:
     try:
         candidate.run()
         for _ in range(ROUNDS):
-            plain += _runs(candidate, clock, seconds / (2 * ROUNDS))
-            with _hooks(candidate, clock):
-                hooked += _runs(candidate, clock, seconds / (2 * ROUNDS))
+            plain += _runs(candidate, times, seconds / (2 * ROUNDS), clock)
+            with _hooks(candidate, times):
+                hooked += _runs(candidate, times, seconds / (2 * ROUNDS), clock)
         synchronize(candidate.setting.device)
     finally:
         torch.set_num_threads(threads)
-    times = {name: median(taken) for name, taken in clock.taken().items()}
-    return LayerTimes(times, *(median(whole() for whole in wholes) for wholes in (hooked, plain)))
+    layers = {name: median(taken) for name, taken in times.taken().items()}
+    with_hooks, without = (median(whole() for whole in wholes) for wholes in (hooked, plain))
+    return LayerTimes(layers, with_hooks, without, by)
 
 
-def _runs(candidate: Candidate, clock: "_HostClock | _CudaClock", seconds: float) -> list[Callable[[], float]]:
+def _runs(
+    candidate: Candidate, times: "_HostClock | _CudaClock", seconds: float, clock: Clock
+) -> list[Callable[[], float]]:
     wholes: list[Callable[[], float]] = []
-    end = time.perf_counter() + seconds
-    while len(wholes) < LEAST_RUNS or (time.perf_counter() < end and len(wholes) < MOST_RUNS):
-        wholes.append(clock.around(candidate.run))
+    end = clock() + seconds
+    while len(wholes) < LEAST_RUNS or (clock() < end and len(wholes) < MOST_RUNS):
+        wholes.append(times.around(candidate.run))
     return wholes
 
 
 @contextmanager
-def _hooks(candidate: Candidate, clock: "_HostClock | _CudaClock") -> Iterator[None]:
+def _hooks(candidate: Candidate, times: "_HostClock | _CudaClock | _Spans") -> Iterator[None]:
     """Around every layer."""
     handles = [
         handle
         for node in candidate.graph.nodes
-        for handle in _hooked(candidate.module.get_submodule(node.name), node.name, clock)
+        for handle in _hooked(candidate.module.get_submodule(node.name), node.name, times)
     ]
     try:
         yield
@@ -66,12 +151,12 @@ def _hooks(candidate: Candidate, clock: "_HostClock | _CudaClock") -> Iterator[N
             handle.remove()
 
 
-def _hooked(layer: nn.Module, name: str, clock: "_HostClock | _CudaClock") -> list[Any]:
+def _hooked(layer: nn.Module, name: str, times: "_HostClock | _CudaClock | _Spans") -> list[Any]:
     def start(*_: object) -> None:
-        clock.start(name)
+        times.start(name)
 
     def stop(*_: object) -> None:
-        clock.stop(name)
+        times.stop(name)
 
     return [layer.register_forward_pre_hook(start), layer.register_forward_hook(stop)]
 
@@ -79,23 +164,23 @@ def _hooked(layer: nn.Module, name: str, clock: "_HostClock | _CudaClock") -> li
 class _HostClock:
     """Seconds of the host's clock. A GPU without events is waited for, which is part of what is measured."""
 
-    def __init__(self, device: str) -> None:
-        self._device = device
+    def __init__(self, device: str, clock: Clock) -> None:
+        self._device, self._clock = device, clock
         self._started = 0.0
         self._taken: dict[str, list[float]] = {}
 
     def start(self, _: str) -> None:
-        self._started = time.perf_counter()
+        self._started = self._clock()
 
     def stop(self, name: str) -> None:
         synchronize(self._device)
-        self._taken.setdefault(name, []).append(time.perf_counter() - self._started)
+        self._taken.setdefault(name, []).append(self._clock() - self._started)
 
     def around(self, run: Callable[[], object]) -> Callable[[], float]:
-        before = time.perf_counter()
+        before = self._clock()
         run()
         synchronize(self._device)
-        taken = time.perf_counter() - before
+        taken = self._clock() - before
         return lambda: taken
 
     def taken(self) -> dict[str, list[float]]:

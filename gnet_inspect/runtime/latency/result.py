@@ -1,25 +1,25 @@
 """What was timed -> a Measurement; and memory that runs out, told with advice."""
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from statistics import median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from msgspec.structs import replace
-from torch.autograd import DeviceType  # type: ignore[attr-defined]
-from torch.profiler import ProfilerActivity
 
+from gnet_inspect.analysis.roofline import Roofline
 from gnet_inspect.analysis.timing import LayerTiming, Measurement, measurement_times
 from gnet_inspect.graph import Graph
 from gnet_inspect.runtime.latency.candidate import Candidate, named, synchronize
 from gnet_inspect.runtime.latency.device import PeakMemory
+from gnet_inspect.runtime.latency.layers import LayerTimes
+from gnet_inspect.runtime.latency.profiling import busy_seconds, profiled_events
 from gnet_inspect.runtime.latency.protocol import Timed, event_seconds
 from gnet_inspect.runtime.latency.session import release, told_out_of_memory
 from gnet_inspect.runtime.latency.setting import Setting
 
-# The least time of each layer, and of the whole, on a device whose ceilings are known.
-Bounds = Callable[[Graph], tuple[Mapping[str, float], float]]
+# The least times of a network on a device whose peaks are known.
+Bounds = Callable[[Graph], Roofline]
 PROFILED_RUNS = 10
 REPLAYS = 30
 
@@ -54,10 +54,10 @@ def built(job: Job) -> tuple[Candidate, int | None]:
     return candidate, None if most is None else most - others - spare
 
 
-def measurement_of(timed: Timed, peak: int | None, layers: Any, bounds: Bounds | None) -> Measurement:
+def measurement_of(timed: Timed, peak: int | None, layers: LayerTimes | None, bounds: Bounds | None) -> Measurement:
     candidate = timed.candidate
     graph, setting = candidate.graph, candidate.setting
-    least, whole = bounds(graph) if bounds is not None and setting.mode == "eval" else ({}, None)
+    least = bounds(graph) if bounds is not None and setting.mode == "eval" else None
     times = measurement_times(timed.rounds)
     result = Measurement(
         model=graph.variant,
@@ -70,8 +70,9 @@ def measurement_of(timed: Timed, peak: int | None, layers: Any, bounds: Bounds |
         peak_memory_bytes=peak,
         estimated_memory_bytes=candidate.estimated_bytes,
         compile_s=candidate.compile_s,
-        roofline_s=whole,
+        roofline_s=None if least is None else least.totals.roofline_s,
         runs=sum(timed.runs),
+        waited_share=_median_share(timed.waited),
         **times,
     )
     if layers is not None:
@@ -79,17 +80,28 @@ def measurement_of(timed: Timed, peak: int | None, layers: Any, bounds: Bounds |
             result,
             whole_with_hooks_s=layers.hooked,
             whole_beside_s=layers.plain,
-            layers=tuple(
-                LayerTiming(node.name, layers.seconds[node.name], node.op.kind, least.get(node.name))
-                for node in graph.nodes
-                if node.name in layers.seconds
-            ),
+            layers_by=layers.by,
+            layers=_layer_timings(graph, layers, least),
         )
     if setting.device.startswith("cuda") and setting.mode == "eval":
         result = replace(result, gpu_busy_s=_gpu_busy_seconds(candidate))
         if setting.compiled is None and not setting.cuda_graph:
             result = replace(result, cuda_graph_s=_cuda_graph_seconds(candidate))
     return result
+
+
+def _median_share(rounds: list[float | None]) -> float | None:
+    known = [share for share in rounds if share is not None]
+    return median(known) if known else None
+
+
+def _layer_timings(graph: Graph, layers: LayerTimes, least: Roofline | None) -> tuple[LayerTiming, ...]:
+    bounds = {} if least is None else {layer.name: (layer.roofline_s, layer.bound) for layer in least.layers}
+    return tuple(
+        LayerTiming(node.name, layers.seconds[node.name], node.op.kind, *bounds.get(node.name, ()))
+        for node in graph.nodes
+        if node.name in layers.seconds
+    )
 
 
 def _cuda_graph_seconds(candidate: Candidate) -> float | None:
@@ -104,21 +116,6 @@ def _cuda_graph_seconds(candidate: Candidate) -> float | None:
 
 
 def _gpu_busy_seconds(candidate: Candidate) -> float | None:
-    """How long the kernels of one run take, without the gaps in between; None where the profiler may not look.
-
-    https://docs.pytorch.org/docs/stable/profiler.html: self_device_time_total is in microseconds. What compiled code
-    marks as its own spans kernels and gaps, and is no kernel.
-    """
-    # Before CUDA 12.6 CUPTI must not be torn down while a CUDA graph lives, see torch.profiler's own workaround.
-    os.environ.update(TEARDOWN_CUPTI="0", DISABLE_CUPTI_LAZY_REINIT="1")
-    activities = [ProfilerActivity.CUDA, ProfilerActivity.CPU]
-    with torch.profiler.profile(activities=activities) as profile:
-        for _ in range(PROFILED_RUNS):
-            candidate.run()
-        synchronize(candidate.setting.device)
-    busy = sum(
-        event.self_device_time_total
-        for event in profile.key_averages()
-        if event.device_type == DeviceType.CUDA and not getattr(event, "is_user_annotation", False)
-    )
-    return float(busy) / 1e6 / PROFILED_RUNS or None
+    """How long the kernels of one run take, without the gaps in between; None where the profiler may not look."""
+    events = profiled_events(candidate.run, candidate.setting.device, PROFILED_RUNS)
+    return busy_seconds(events) / PROFILED_RUNS or None

@@ -271,17 +271,16 @@ class Model {
     kinds.hidden = values !== undefined;
     heat.hidden = values === undefined;
     const amount = (box) => box.layers.reduce((sum, layer) => sum + (values[layer] ?? 0), 0);
-    const most = values ? Math.max(0, ...boxes.map(amount)) : 0;
+    const edges = heatEdges(values ? Math.max(0, ...boxes.map(amount)) : 0);
     for (const box of boxes) {
       if (!values) { box.style.removeProperty("--fill"); continue; }
-      const step = most ? Math.ceil(HEAT_STEPS * amount(box) / most) : 0;
-      box.style.setProperty("--fill", `var(--heat${step})`);
+      box.style.setProperty("--fill", `var(--heat${heatStep(amount(box), edges)})`);
     }
     if (!values) return;
     heat.replaceChildren(...Array.from({ length: HEAT_STEPS + 1 }, (_, step) => {
       const item = document.createElement("li"), sample = document.createElement("span");
       sample.style.setProperty("--fill", `var(--heat${step})`);
-      item.append(sample, step ? `up to ${said(most * step / HEAT_STEPS, what)}` : `no ${UNITS[what]}`);
+      item.append(sample, step ? `up to ${said(edges[step - 1], what)}` : `no ${UNITS[what]}`);
       return item;
     }));
   }
@@ -428,15 +427,28 @@ function focusOne(all, one) {
 
 function layers(number) { return `${number.toLocaleString("en")} layer${number === 1 ? "" : "s"}`; }
 
+// The largest amount of each step but the first, which is nothing; the last edge is the most itself.
+function heatEdges(most) {
+  return Array.from({ length: HEAT_STEPS }, (_, step) => step === HEAT_STEPS - 1 ? most : most * (step + 1) / HEAT_STEPS);
+}
+
+// Found among the edges themselves, because HEAT_STEPS * amount / most can round to more than HEAT_STEPS.
+function heatStep(amount, edges) {
+  if (!(amount > 0)) return 0;
+  const place = edges.findIndex((edge) => amount <= edge);
+  return 1 + (place < 0 ? HEAT_STEPS - 1 : place);
+}
+
 function said(value, what) {
-  if (what === "time") return `${(value * 1e6).toFixed(1)} us`;
+  if (what === "time") return value ? scaled(value * 1e12, ["ps", "ns", "us", "ms", "s"]) : "0 s";
   if (what !== "memory") return `${scaled(value, ["", "K", "M", "G", "T"])} ${UNITS[what]}`;
   return scaled(value, ["B", "kB", "MB", "GB", "TB"]);
 }
 
 function scaled(value, units) {
   let unit = 0;
-  while (value >= 1000 && unit < units.length - 1) { value /= 1000; unit += 1; }
+  // 999,999 would be "1000.00 K": what rounds up to the next unit belongs to it.
+  while (Number(value.toFixed(unit ? 2 : 0)) >= 1000 && unit < units.length - 1) { value /= 1000; unit += 1; }
   return `${unit ? value.toFixed(2) : Math.round(value)} ${units[unit]}`.trim();
 }
 

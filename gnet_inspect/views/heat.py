@@ -1,0 +1,26 @@
+"""Amounts in steps from nothing to the most: the colours of a diagram, and the edges that its legend names."""
+
+from bisect import bisect_left
+
+STEPS = 5
+
+
+def heat_edges(most: float) -> list[float]:
+    """The largest amount of each step but the first, which is nothing; the last edge is `most` itself.
+
+    >>> heat_edges(10.0)
+    [2.0, 4.0, 6.0, 8.0, 10.0]
+    """
+    return [*(most * step / STEPS for step in range(1, STEPS)), most]
+
+
+def heat_step(amount: float, edges: list[float]) -> int:
+    """The step of an amount of at most the last edge: 0 of nothing, 1 to 5 of what is more.
+
+    It is found among the edges themselves, because 5 * amount / most can round to more than 5.
+
+    >>> edges = heat_edges(0.007637982415147165)
+    >>> heat_step(0.007637982415147165, edges), heat_step(1e-9, edges), heat_step(0.0, edges)
+    (5, 1, 0)
+    """
+    return 1 + min(bisect_left(edges, amount), STEPS - 1) if amount > 0 else 0
