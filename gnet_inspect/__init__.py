@@ -10,11 +10,12 @@ Importing the package imports neither torch nor the command line; `build_module`
 `optimized_module` import torch when they are first used.
 """
 
-from importlib import import_module
-from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
-
+# Nothing is imported before it is needed, not even `typing`: until the command line has put its handlers in place, a
+# signal is answered with a traceback.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from gnet_inspect.analysis.comparison import Comparison as Comparison
     from gnet_inspect.analysis.comparison import compare_models as compare_models
     from gnet_inspect.analysis.conventions import FlopCounts as FlopCounts
@@ -83,7 +84,10 @@ _HOMES = {
 __all__ = [*_HOMES]  # noqa: PLE0604  # the table above is the one list of public names
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
+    from importlib import import_module
+    from importlib.util import find_spec
+
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if _HOMES[name].startswith("runtime") and find_spec("torch") is None:
@@ -93,10 +97,10 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-def _without_torch(name: str) -> Any:
+def _without_torch(name: str) -> "Any":
     """What stands for a name that needs torch where torch is missing: it can be imported, and says so when used."""
 
-    def missing(*_: object, **__: object) -> Any:
+    def missing(*_: object, **__: object) -> "Any":
         from gnet_inspect.errors import INSTALL_TORCH, MissingError
 
         raise MissingError(f"{name} needs torch, which is not installed. Install it with: {INSTALL_TORCH}")

@@ -4,12 +4,16 @@ Inner code states the fact (what was expected, what came); the frame that knows 
 the path adds them once. The command line is the only place that turns one of these into an exit code.
 """
 
+import re
 from collections.abc import Iterable
 
 # How many of many names a sentence lists, and how much it shows of one.
 SHOWN = 6
 _LISTED = 24
 _LONGEST = 100
+# The longest word of a message that stands whole: paths of files do.
+LONGEST_WORD = 300
+_LONG_WORD = re.compile(rf"\S{{{LONGEST_WORD},}}")
 
 
 class GnetError(Exception):
@@ -124,6 +128,23 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
+
+
+def shorten(text: str) -> str:
+    """A message whose long words, and which itself where it is long, lack their middle: both ends say what it is of.
+
+    A path may be long, and so may a list of names; what is longer than these bounds was typed to be long.
+
+    >>> shorten("--input: got " + "9" * 5000)[-20:], len(shorten("a " * 5000))
+    ('99999999999999999999', 1103)
+    """
+    if len(text) > LONGEST_WORD:
+        text = _LONG_WORD.sub(lambda word: _cut_middle(word[0], 160, 60), text)
+    return _cut_middle(text, 800, 300)
+
+
+def _cut_middle(text: str, start: int, end: int) -> str:
+    return text if len(text) <= start + end + 3 else f"{text[:start]}...{text[-end:]}"
 
 
 def brief(text: str, limit: int = _LONGEST) -> str:

@@ -5,6 +5,7 @@ significant digit (never "0.00 M"); exact integers are always in the JSON.
 """
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 COUNT_UNITS = (("", 1), ("K", 10**3), ("M", 10**6), ("G", 10**9), ("T", 10**12), ("P", 10**15))
 BYTE_UNITS = (("B", 1), ("kB", 10**3), ("MB", 10**6), ("GB", 10**9), ("TB", 10**12), ("PB", 10**15))
@@ -46,14 +47,15 @@ def in_unit(value: int, unit: Unit) -> str:
 def count(value: int, units: tuple[Unit, ...] = COUNT_UNITS) -> str:
     """One number on its own, in the largest unit that keeps it at 1 or more.
 
-    >>> count(1_582_671_872), count(6_998_552), count(999), count(999_999)
-    ('1.58 G', '7.00 M', '999', '1.00 M')
+    >>> count(1_582_671_872), count(6_998_552), count(999), count(999_999), count(2 * 10**18)
+    ('1.58 G', '7.00 M', '999', '1.00 M', '2,000.00 P')
     """
-    for (name, size), (_, above) in zip(units, (*units[1:], ("", 10**30)), strict=True):
+    for (name, size), (_, above) in pairwise(units):
         # 999,999 would print as "1000.00 K": what rounds up to the next unit belongs to it.
         if round(value / size, 2) < above / size:
             return f"{value:,}" + (f" {name}" if name else "") if size == 1 else f"{value / size:,.2f} {name}"
-    raise AssertionError("the last unit takes everything")
+    name, size = units[-1]
+    return f"{value / size:,.2f} {name}"
 
 
 def byte_count(value: int) -> str:

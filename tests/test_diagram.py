@@ -23,7 +23,7 @@ from gnet_inspect.graph import Graph, build_graph
 from gnet_inspect.spec import catalogue, load_spec, parse_spec
 from gnet_inspect.views.diagram import DEPTHS, Box, Drawing, Frame, Options, drawing_of
 from gnet_inspect.views.dot import CLASSES, COLORS, FONT_SIZE, INK, ROBOTO, STEPS, Style, class_of, draw_dot
-from gnet_inspect.views.picture import PICTURES, draw_picture
+from gnet_inspect.views.picture import FONTS, PICTURES, draw_picture
 from tests.conftest import Run
 from tests.drawing import HOSTILE, contrast
 from tests.specs import HEADER
@@ -356,18 +356,21 @@ def test_a_container_without_fonts_draws_the_same_letters(tmp_path: Path) -> Non
     pytest.importorskip("pygraphviz")
     code = (
         "import sys; from gnet_inspect.views import picture;"
-        "picture._system_fonts = (lambda: '') if sys.argv[1] == 'bare' else picture._system_fonts;"
+        "picture.FONTS = sys.argv[1];"
         "text = 'digraph { a [fontname=Roboto label=\"The quick brown fox 0123 x\"] }';"
         "sys.stdout.buffer.write(picture.draw_picture(text, 'png'))"
     )
+    without = tmp_path / "fonts.conf"
+    without.write_text(FONTS.read_text().replace("<dir>/usr/share/fonts</dir>", ""))
+    assert without.read_text() != FONTS.read_text()
     bare, usual = (
         subprocess.run(
-            [sys.executable, "-c", code, kind],
+            [sys.executable, "-c", code, str(configuration)],
             capture_output=True,
             check=True,
             env={**os.environ, "HOME": str(tmp_path)},
         )
-        for kind in ("bare", "usual")
+        for configuration in (without, FONTS)
     )
     assert bare.stdout == usual.stdout
     assert bare.stderr == usual.stderr == b""

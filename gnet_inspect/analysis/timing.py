@@ -7,15 +7,20 @@ from statistics import median, quantiles
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta, Struct, structs
 
 from gnet_inspect.analysis.summary import SCHEMA_VERSION
 from gnet_inspect.errors import UsageError, quoted, some_of
 from gnet_inspect.graph import Graph
+from gnet_inspect.units import LARGEST_EXACT
 
 # What a file may say: no time is negative, and none is longer than a year.
 Seconds = Annotated[float, Meta(ge=0, le=3.2e7)]
-Bytes = Annotated[int, Meta(ge=0)]
+Bytes = Annotated[int, Meta(ge=0, le=LARGEST_EXACT)]
+# No processor reads more images, and no two of these times stand in a larger ratio.
+Rate = Annotated[float, Meta(ge=0, le=1e20)]
+# Shorter than the tick of any clock, and what tables round to nothing: such a time is none, and FLOPs over it no rate.
+SHORTEST = 5e-13
 
 # Where the slow tenth takes a quarter longer than the fast tenth, something else was running.
 NOISY = 1.25
@@ -61,7 +66,7 @@ class Measurement(Struct, frozen=True):
     p10_s: Seconds | None = None
     p90_s: Seconds | None = None
     iqr_s: Seconds | None = None
-    images_per_s: float | None = None
+    images_per_s: Rate | None = None
     peak_memory_bytes: Bytes | None = None
     layers: tuple[LayerTiming, ...] = ()
     mode: str = "eval"
@@ -74,7 +79,7 @@ class Measurement(Struct, frozen=True):
     whole_beside_s: Seconds | None = None
     roofline_s: Seconds | None = None
     runs: int = 0
-    times_s: tuple[float, ...] = ()
+    times_s: tuple[Seconds, ...] = ()
     layers_by: str = ""
     waited_share: float | None = None
     # Of a step of --optimize: whether it is kept, by how much it is faster than what was best before and than eager,
@@ -135,9 +140,9 @@ class Stopped(KeyboardInterrupt):
 class Ratio(Struct, frozen=True):
     """How many times as long one measurement took as another: the median over rounds, the least and the most."""
 
-    median: float
-    least: float
-    most: float
+    median: Rate
+    least: Rate
+    most: Rate
 
 
 def measurement_times(rounds: Sequence[Sequence[float]]) -> dict[str, Any]:
@@ -186,7 +191,20 @@ def read_record(path: Path, flag: str = "--latency") -> TimingRecord:
             raise UsageError(
                 f"{flag}: expected each layer once, got {some_of(map(quoted, twice))} twice in {str(path)!r}"
             )
-    return record
+    return structs.replace(record, results=tuple(map(_without_specks, record.results)))
+
+
+def _without_specks(result: Measurement) -> Measurement:
+    """A measurement in which a time that is too short to be one is 0."""
+    layers = tuple(structs.replace(layer, **_specks(layer)) for layer in result.layers)
+    times = tuple(0.0 if second < SHORTEST else second for second in result.times_s)
+    return structs.replace(result, **_specks(result), layers=layers, times_s=times)
+
+
+def _specks(timed: Measurement | LayerTiming) -> dict[str, float]:
+    """The times of a record that are too short to be any, as what they count."""
+    times = ((name, getattr(timed, name)) for name in timed.__struct_fields__ if name.endswith("_s"))
+    return {name: 0.0 for name, second in times if isinstance(second, float) and 0 < second < SHORTEST}
 
 
 def read_measured(path: Path, graphs: Sequence[Graph]) -> TimingRecord:

@@ -167,8 +167,18 @@ def read_text(model: str) -> tuple[bytes, str]:
     from gnet_inspect.spec.document import MAX_BYTES
 
     if model == "-":
-        return sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>"
+        return _read_stdin(MAX_BYTES + 1), "<stdin>"
     return spec_text(model)
+
+
+def _read_stdin(most: int) -> bytes:
+    if sys.stdin is None:
+        raise UsageError("expected a spec on standard input, which is closed")
+    try:
+        return sys.stdin.buffer.read(most)
+    except OSError as error:
+        # Open for writing alone is an error without a number.
+        raise UsageError(f"cannot read standard input: {error.strerror or error}") from None
 
 
 def read_input(spec: "Spec", text: str | None, batch: int | None, resize: bool = False) -> tuple[int, ...]:

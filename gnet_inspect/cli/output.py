@@ -2,13 +2,19 @@
 
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TextIO
 
-from gnet_inspect.errors import UsageError, printable
+from gnet_inspect.cli import signals
+from gnet_inspect.errors import UsageError, printable, shorten
 from gnet_inspect.views.grid import Grid, draw_csv, draw_markdown, draw_text
 from gnet_inspect.views.text import ASCII_BARS
+
+# How much is written before it is looked whether a signal came.
+_PORTION = 1 << 20
 
 FORMATS = ("table", "json", "csv", "markdown")
 
@@ -20,9 +26,10 @@ def emit(content: str | bytes, output: Path | None) -> None:
     elif isinstance(content, str):
         _to_stdout(content)
     else:
-        if sys.stdout is None or sys.stdout.isatty():
+        out = standard_output()
+        if out.isatty():
             raise UsageError("a picture or a page is nothing for a terminal: expected -o FILE or a pipe")
-        sys.stdout.buffer.write(content)
+        out.buffer.write(content)
         sys.stdout.flush()
 
 
@@ -63,11 +70,30 @@ def _drawn(grid: Grid | list[Grid], cells: int | None) -> list[tuple[str, str]]:
 
 
 def say(text: str) -> None:
-    """Talk: progress, warnings and errors, on standard error, one line each."""
+    """Talk: progress, warnings and errors, on standard error, one line each, however long what the user typed is."""
     try:
-        print(printable(text), file=sys.stderr, flush=True)
+        print(shorten(printable(text)), file=sys.stderr, flush=True)
     except OSError:
         return  # nobody listens there; the exit code still says how it went
+
+
+def say_usage(error: Any) -> int:
+    """Say what typer says of a command line it cannot read; the exit code that goes with it.
+
+    typer's own words hold what the user typed as it came: its control characters would act on the terminal.
+    """
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        # The text of --help, in which nothing was typed by anybody.
+        print(error.format_message(), file=sys.stderr)
+        return int(error.exit_code)
+    if context is not None:
+        for line in context.get_usage().splitlines():
+            say(line)
+        say(f"Try '{context.command_path} {context.help_option_names[0]}' for help.")
+        say("")
+    say(f"Error: {error.format_message()}")
+    return int(error.exit_code)
 
 
 def terminal_width() -> int | None:
@@ -94,10 +120,16 @@ def _print_styled(lines: list[tuple[str, str]]) -> None:
 
 
 def _to_stdout(text: str) -> None:
+    out = standard_output()
+    out.write(_encodable(text))
+    out.flush()
+
+
+def standard_output() -> TextIO:
+    """Where results go. Raises UsageError where it is closed."""
     if sys.stdout is None:
         raise UsageError("standard output is closed. (write to a file with -o FILE)")
-    sys.stdout.write(_encodable(text))
-    sys.stdout.flush()
+    return sys.stdout
 
 
 def _encodable(text: str) -> str:
@@ -113,14 +145,23 @@ def _encodable(text: str) -> str:
 def write_whole(path: Path, content: str | bytes) -> None:
     """Write a file whole or not at all: beside it first, then moved into place. Raises UsageError."""
     try:
-        if path.exists() and not path.is_file():
-            if path.is_dir():
-                raise UsageError(f"-o: expected a file, got the folder {str(path)!r}")
+        kind = _mode(path)
+        if kind is not None and stat.S_ISDIR(kind):
+            raise UsageError(f"-o: expected a file, got the folder {str(path)!r}")
+        if kind is None or stat.S_ISREG(kind):
+            _replace(path.resolve(), _bytes(content))
+        else:
             path.write_bytes(_bytes(content))  # a device or a pipe has nothing to lose
-            return
-        _replace(path.resolve(), _bytes(content))
     except OSError as error:
         raise UsageError(f"-o: cannot write {str(path)!r}: {error.strerror}") from None
+
+
+def _mode(path: Path) -> int | None:
+    """What a path leads to; None for nothing. A loop of links is an OSError here, where `exists` says no."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
 
 
 def _bytes(content: str | bytes) -> bytes:
@@ -130,16 +171,20 @@ def _bytes(content: str | bytes) -> bytes:
 def _replace(path: Path, content: bytes) -> None:
     import tempfile  # not every command writes a file, and this import takes as long as a spec
 
-    mode = path.stat().st_mode & 0o7777 if path.exists() else 0o666 & ~_umask()
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(name, mode)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+    mode = _mode(path)
+    # A signal waits until the file beside has either become the result or gone.
+    with signals.Held():
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                for start in range(0, len(content), _PORTION):
+                    file.write(content[start : start + _PORTION])
+                    signals.check()
+            os.chmod(name, 0o666 & ~_umask() if mode is None else stat.S_IMODE(mode))
+            os.replace(name, path)
+        except BaseException:
+            os.unlink(name)
+            raise
 
 
 def _umask() -> int:

@@ -4,9 +4,14 @@ import base64
 import hashlib
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from typing import Any
 
 from gnet_inspect.errors import INSTALL_REPORT, MissingError
+from gnet_inspect.views.native import call_native
+
+# What draws charts, as an error says it: its engine asks for that many addresses.
+VEGA = "vl-convert (V8 reserves more than 64 GB of addresses)"
 
 
 def missing_package(what: str, error: ImportError) -> MissingError:
@@ -16,12 +21,22 @@ def missing_package(what: str, error: ImportError) -> MissingError:
 
 def vega_library(what: str) -> str:
     """Vega, Vega-Lite and Vega-Embed as one script. Raises MissingError where vl-convert is not installed."""
-    try:
-        import vl_convert
-    except ImportError as error:
-        raise missing_package(what, error) from None
+    need_vl_convert(what)
+    return call_native(f"{__name__}:{vega_here.__name__}", "", what=what, library=VEGA).decode()
+
+
+def vega_here(_: str) -> bytes:
+    """Vega's script, from V8 in this process. Public because a child process calls it by its name."""
+    import vl_convert
+
     bundle: str = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its stub demands what has a default
-    return bundle
+    return bundle.encode()
+
+
+def need_vl_convert(what: str) -> None:
+    """Raise MissingError, for a page or plot (`what`), where vl-convert is not installed."""
+    if find_spec("vl_convert") is None:
+        raise missing_package(what, ModuleNotFoundError(name="vl_convert"))
 
 
 def script_text(text: str) -> str:

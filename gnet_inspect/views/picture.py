@@ -7,9 +7,7 @@ fonts, too.
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -17,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gnet_inspect.errors import MissingError
+from gnet_inspect.views.native import call_native, run_native, wants_child
 
 PICTURES = ("svg", "png", "pdf")
 FORMATS = (*PICTURES, "dot")
@@ -24,10 +23,8 @@ INSTALL_GRAPHVIZ = "pip install pygraphviz font-roboto"
 # Twice what a screen has, so that a printed picture is sharp.
 PNG_DPI = "150"
 
-_FONTCONFIG = """<?xml version="1.0"?>
-<!DOCTYPE fontconfig SYSTEM "fonts.dtd">
-<fontconfig><dir>{folder}</dir>{others}<cachedir prefix="xdg">fontconfig</cachedir></fontconfig>
-"""
+# It takes the folder of Roboto from where XDG_DATA_HOME points, so that no file has to be written for it.
+FONTS = Path(__file__).parent / "fonts.conf"
 
 _DATE = re.compile(rb"(/CreationDate \(D:)\d{14}")
 
@@ -35,13 +32,17 @@ _DATE = re.compile(rb"(/CreationDate \(D:)\d{14}")
 def draw_picture(dot: str, style: str) -> bytes:
     """A DOT text as svg, png or pdf. Raises MissingError where nothing here can draw, or has the font."""
     font = roboto_folder(style)
-    with tempfile.TemporaryDirectory() as folder:
-        config = Path(folder) / "fonts.conf"
-        config.write_text(_FONTCONFIG.format(folder=font, others=_system_fonts()))
-        with _environment(FONTCONFIG_FILE=str(config)):
-            draw = _by_dot if find_spec("pygraphviz") is None else _by_pygraphviz
-            # A picture of the same text is the same file: no PDF says when it was made.
-            return _DATE.sub(rb"\g<1>19700101000000", draw(dot, style))
+    # What fontconfig reads: its fonts.conf, in which "xdg" is the parent of Roboto's folder.
+    with _environment(FONTCONFIG_FILE=str(FONTS), XDG_DATA_HOME=str(font.parent)):
+        if find_spec("pygraphviz") is None:
+            drawn = _by_dot(dot, style)
+        elif wants_child(dot):
+            here = f"{__name__}:{draw_here.__name__}"
+            drawn = call_native(here, dot, style, what=style, library="Graphviz")
+        else:
+            drawn = draw_here(dot, style)
+    # A picture of the same text is the same file: no PDF says when it was made.
+    return _DATE.sub(rb"\g<1>19700101000000", drawn)
 
 
 def roboto_folder(what: str = "a picture") -> Path:
@@ -52,12 +53,8 @@ def roboto_folder(what: str = "a picture") -> Path:
     return Path(font.submodule_search_locations[0]) / "files"
 
 
-def _system_fonts() -> str:
-    """For letters that Roboto does not have, where the system can help out."""
-    return "<dir>/usr/share/fonts</dir>" if os.path.isdir("/usr/share/fonts") else ""
-
-
-def _by_pygraphviz(dot: str, style: str) -> bytes:
+def draw_here(dot: str, style: str) -> bytes:
+    """A picture by pygraphviz, in this process. Public because a child process calls it by its name."""
     import pygraphviz
 
     with _without_native_warnings():
@@ -74,7 +71,7 @@ def _by_dot(dot: str, style: str) -> bytes:
             f"Install it with: {INSTALL_GRAPHVIZ} (--format dot needs neither)"
         )
     command = [program, f"-T{style}", *_arguments(style).split()]
-    return subprocess.run(command, input=dot.encode(), capture_output=True, check=True).stdout
+    return run_native(command, dot, what=style, library="Graphviz")
 
 
 def _arguments(style: str) -> str:
@@ -98,8 +95,13 @@ def _environment(**values: str) -> Iterator[None]:
 @contextmanager
 def _without_native_warnings() -> Iterator[None]:
     """What the libraries under Graphviz write to descriptor 2 (fontconfig on other people's files) helps nobody."""
-    sys.stderr.flush()
-    kept = os.dup(2)
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # closed: nobody hears them
+        yield
+        return
     with open(os.devnull, "w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
         try:
