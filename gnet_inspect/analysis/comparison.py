@@ -13,7 +13,7 @@ from gnet_inspect.graph import Graph
 from gnet_inspect.spec import Spec
 
 # Ratios of what is not known where nobody can count some layer.
-COUNTED = ("params", "macs", "flops", "param_bytes")
+COUNTED = ("params", "macs", "flops", "param_bytes", "peak_activation_bytes")
 
 
 class Ratios(Struct, frozen=True):
