@@ -16,12 +16,12 @@ from gnet_inspect.runtime.module import build_module
 TORCH_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
 
 
-class StorageWatch(TorchDispatchMode):
+class StorageWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
     """While it is on, notes the storage of whatever an operator returns, and sums those alive when it has returned: its
     inputs and its outputs are alive then. `apart` are tensors whose storages do not count."""
 
     def __init__(self, apart: Iterable[Tensor]) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # nor for its parts
         self._apart = {tensor.untyped_storage()._cdata for tensor in apart}
         self._alive: dict[int, tuple[StorageWeakRef, int]] = {}
         self.running, self.layer, self.peak = "input", "input", 0
@@ -32,7 +32,7 @@ class StorageWatch(TorchDispatchMode):
             if isinstance(leaf, Tensor):
                 self._note(leaf.untyped_storage())
         # A weak reference keeps a storage's address from being used again, not its bytes.
-        self._alive = {key: pair for key, pair in self._alive.items() if not pair[0].expired()}
+        self._alive = {key: pair for key, pair in self._alive.items() if not _is_freed(pair[0])}
         held = sum(size for _, size in self._alive.values())
         if held > self.peak:
             self.peak, self.layer = held, self.running
@@ -40,7 +40,15 @@ class StorageWatch(TorchDispatchMode):
 
     def _note(self, storage: torch.UntypedStorage) -> None:
         if storage._cdata not in self._apart:
-            self._alive.setdefault(storage._cdata, (StorageWeakRef(storage), storage.nbytes()))
+            self._alive.setdefault(storage._cdata, (_reference(storage), storage.nbytes()))
+
+
+def _reference(storage: torch.UntypedStorage) -> StorageWeakRef:
+    return StorageWeakRef(storage)  # type: ignore[no-untyped-call]  # torch has no types for it
+
+
+def _is_freed(reference: StorageWeakRef) -> bool:
+    return bool(reference.expired())  # type: ignore[no-untyped-call]  # torch has no types for it
 
 
 def watched_peak(graph: Graph, dtype: str = "fp32", device: str = "cpu") -> tuple[int, str]:

@@ -24,39 +24,47 @@ def live_activation_bytes(graph: Graph, element_bytes: int) -> list[int]:
     """The most bytes of tensors that torch's eager forward pass holds while each node runs, in execution order.
 
     It is the pass of the module that `build_module` builds, of an eval graph without autograd, of a training graph with
-    it. Held are the inputs of the layer that runs, its output, and what it makes inside; every value that is read later;
-    what was handed to a block, until that block returns; and in training all that autograd has kept so far. The
+    it. Held are the inputs of the layer that runs, its output, and what it makes inside; every value that is read
+    later; what was handed to a block, until that block returns; and in training all that autograd has kept so far. The
     network's own input is left out at every moment, because it is the caller's, and so are weights, and what a kernel
     takes within one operator. Views share their input's memory, and so does a layer that overwrites its input.
     """
-    training = graph.mode == "train"
-    in_place = overwriting(graph)
-    storage = storages(graph, in_place)
-    kept = _kept_by_autograd(graph, storage, in_place) if training else {}
-    dying = _dying(graph, storage, {name for storages_kept, *_ in kept.values() for name in storages_kept})
-    sizes: dict[str, int] = {}
-    live, moments = 0, []
-    for index, node in enumerate(graph.nodes):
-        if storage[node.name] == node.name:
-            sizes[node.name] = prod(node.output_shape) * element_bytes
-            live += sizes[node.name]
-        _, elements, extra = kept.get(node.name, ((), 0, 0))
-        keeps = elements * element_bytes + extra
-        made = node.op.temporaries(node.input_shapes, node.output_shape, training)
-        # What autograd keeps of a layer is among what it makes inside, or stands there after that is gone.
-        inside = max(keeps, made.elements * element_bytes + made.bytes) if made else keeps
-        moments.append(live + inside)
-        live += keeps - sum(sizes[name] for name in dying.get(index, ()))
-    return moments
+    return _moments(graph, element_bytes)[0]
 
 
 def activation_peak(graph: Graph, element_bytes: int) -> Peak:
     """The largest sum of what torch's eager forward pass holds at once."""
-    moments = live_activation_bytes(graph, element_bytes)
+    moments, known = _moments(graph, element_bytes)
     most = max(moments, default=0)
-    training = graph.mode == "train"
-    known = all(node.op.temporaries(node.input_shapes, node.output_shape, training) is not None for node in graph.nodes)
     return Peak(most, graph.nodes[moments.index(most)].name if most else INPUT, EXACT if known else BOUND)
+
+
+def _moments(graph: Graph, element_bytes: int) -> tuple[list[int], bool]:
+    """(the bytes held while each node runs, whether it is known of all of them what they make inside)."""
+    training = graph.mode == "train"
+    in_place = overwriting(graph)
+    storage = storages(graph, in_place)
+    kept = _kept_by_autograd(graph, storage, in_place) if training else {}
+    dying = _dying(graph, storage, {name for tensors, *_ in kept.values() for name in tensors})
+    sizes: dict[str, int] = {}
+    live, known, moments = 0, True, []
+    for index, node in enumerate(graph.nodes):
+        if storage[node.name] == node.name:
+            sizes[node.name] = size = prod(node.output_shape) * element_bytes
+            live += size
+        made = node.op.temporaries(node.input_shapes, node.output_shape, training)
+        known &= made is not None
+        inside = made.elements * element_bytes + made.bytes if made else 0
+        keeps = 0
+        if node.name in kept:
+            _, elements, extra = kept[node.name]
+            keeps = elements * element_bytes + extra
+        # What autograd keeps of a layer is among what it makes inside, or stands there after that is gone.
+        moments.append(live + max(inside, keeps))
+        live += keeps
+        for name in dying.get(index, ()):
+            live -= sizes[name]
+    return moments, known
 
 
 def least_peak_activation_bytes(graph: Graph, element_bytes: int) -> int:

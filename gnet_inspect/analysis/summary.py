@@ -48,11 +48,14 @@ class StageSummary(Struct, frozen=True):
 
 
 class Totals(Struct, frozen=True):
-    """The whole network. `peak_activation_bytes` is what torch's eager forward pass holds at once, reached at
-    `peak_node`; its status is "exact", or "bound" where a layer holds nobody knows what. `least_peak_activation_bytes`
-    is the peak if each tensor were freed after its last reader (`analysis.memory` has both rules). `receptive_field` is
-    that of the last node before the spatial axes vanish, unclipped and clipped to the input; `depth` counts the convolutions and linear
-    layers on the longest path to the output."""
+    """The whole network.
+
+    `peak_activation_bytes` is what torch's eager forward pass holds at once, reached at `peak_node`; its status is
+    "exact", or "bound" where a layer holds nobody knows what. `least_peak_activation_bytes` is the peak if each tensor
+    were freed after its last reader (`analysis.memory` has both rules). `receptive_field` is that of the last node
+    before the spatial axes vanish, unclipped and clipped to the input; `depth` counts the convolutions and linear
+    layers on the longest path to the output.
+    """
 
     params: int
     buffers: int

@@ -26,6 +26,10 @@ class Call(NamedTuple):
     scope: str
 
 
+# A call before it is known what it drops: its path, inputs, output and scope.
+_Step = tuple[tuple[str, ...], tuple[str, ...], str, str]
+
+
 class _Scope:
     """One scope while its graph is read. `sources` are the values it reads from outside, `leaving` those of its own
     that are read outside; of either more than one makes no difference, so no more than two are kept."""
@@ -65,10 +69,7 @@ class Scopes:
 
     def network(self, heads: bool) -> list[Call]:
         """The calls of the whole network, with its heads or without."""
-        nodes: Sequence[Node] = self.graph.nodes
-        if not heads and self.graph.heads:
-            nodes = [node for node in nodes if not node.name.startswith(self.graph.head_prefixes)]
-        return _with_drops(self._calls(nodes, self._root), self.outputs(heads))
+        return _with_drops(self._network_steps(heads), self.outputs(heads))
 
     def outputs(self, heads: bool) -> list[str]:
         """What the network hands back: its output, then each head's."""
@@ -81,33 +82,39 @@ class Scopes:
     def scope(self, path: str) -> list[Call]:
         """The calls of a scope that runs as one; its last is the one that makes its output."""
         scope = self._scopes[path]
-        nodes = self.graph.nodes[scope.first : scope.last + 1]
-        return _with_drops(self._calls(nodes, scope), [nodes[-1].name])
+        return _with_drops(self._scope_steps(scope), [self.graph.nodes[scope.last].name])
 
     def held_until(self) -> dict[str, int]:
         """By each value but the network's input: the place of the last node that runs while some scope holds it; what
         the network returns is held beyond the last node."""
         ends: dict[str, int] = {}
         heads = bool(self.graph.heads)
-        self._hold(self.network(heads), ends)
+        self._hold(self._network_steps(heads), len(self.graph.nodes) - 1, ends)
         ends.update(dict.fromkeys(self.outputs(heads), len(self.graph.nodes)))
         ends.pop(INPUT, None)
         return ends
 
-    def _hold(self, calls: list[Call], ends: dict[str, int]) -> None:
-        last = self._place[calls[-1].output] if calls else 0
-        for call in calls:
-            # What nothing reads stays until the scope returns; what a scope returns is held by the one around it.
-            ends[call.output] = last
-        for call in calls:
-            if call.scope:
-                output = ends[call.output]
-                self._hold(self.scope(call.scope), ends)
-                ends[call.output] = output
-            place = self._place[call.output]
-            # An outer scope comes after those inside it, and holds what it handed to them for longer.
-            for name in call.dropped:
+    def _hold(self, steps: Iterator[_Step], last: int, ends: dict[str, int]) -> None:
+        """Note how long a scope whose last node is at `last` holds what it reads and makes."""
+        for _, inputs, output, inner in steps:
+            if inner:
+                scope = self._scopes[inner]
+                self._hold(self._scope_steps(scope), scope.last, ends)
+            # What nothing reads stays until the scope returns.
+            ends[output] = last
+            # The last that reads a value has the last word; an outer scope has it after those inside.
+            place = self._place[output]
+            for name in inputs:
                 ends[name] = place
+
+    def _network_steps(self, heads: bool) -> Iterator[_Step]:
+        nodes: Sequence[Node] = self.graph.nodes
+        if not heads and self.graph.heads:
+            nodes = [node for node in nodes if not node.name.startswith(self.graph.head_prefixes)]
+        return self._steps(nodes, self._root)
+
+    def _scope_steps(self, scope: _Scope) -> Iterator[_Step]:
+        return self._steps(self.graph.nodes[scope.first : scope.last + 1], scope)
 
     def _place_nodes(self) -> None:
         """Put each node into its innermost scope, and count what every scope holds."""
@@ -153,14 +160,14 @@ class Scopes:
         alone = len(scope.sources) == 1 and scope.leaving == (self.graph.nodes[scope.last].name,)
         return scope.sources[0] if together and alone else None
 
-    def _calls(self, nodes: Sequence[Node], within: _Scope) -> Iterator[Call]:
-        """One call for each child of a scope; children that do not run as one are opened up. Nothing is dropped yet."""
+    def _steps(self, nodes: Sequence[Node], within: _Scope) -> Iterator[_Step]:
+        """One step for each child of a scope; children that do not run as one are opened up."""
         index = 0
         while index < len(nodes):
             node = nodes[index]
             child = self._homes[node.name]
             if child is within:
-                yield Call((node.name.rpartition(".")[2],), node.inputs, node.name, (), "")
+                yield (node.name.rpartition(".")[2],), node.inputs, node.name, ""
                 index += 1
                 continue
             while child.depth > within.depth + 1 and child.parent is not None:
@@ -169,13 +176,13 @@ class Scopes:
             source = self._source(child)
             if source is not None:
                 index += child.count
-                yield Call((name,), (source,), nodes[index - 1].name, (), child.path)
+                yield (name,), (source,), nodes[index - 1].name, child.path
                 continue
             start = index
             while index < len(nodes) and nodes[index].name.startswith(f"{child.path}."):
                 index += 1
-            for call in self._calls(nodes[start:index], child):
-                yield call._replace(path=(name, *call.path))
+            for path, inputs, output, scope in self._steps(nodes[start:index], child):
+                yield (name, *path), inputs, output, scope
 
 
 def _cross(name: str, maker: _Scope, reader: _Scope) -> None:
@@ -192,11 +199,13 @@ def _cross(name: str, maker: _Scope, reader: _Scope) -> None:
             outer = outer.parent
 
 
-def _with_drops(calls: Iterator[Call], outputs: list[str]) -> list[Call]:
-    """The same calls, each with the values that no later one reads and that are not handed back."""
-    found = list(calls)
-    last = {name: index for index, call in enumerate(found) for name in call.inputs}
-    return [
-        call._replace(dropped=tuple(sorted({name for name in call.inputs if last[name] == index} - set(outputs))))
-        for index, call in enumerate(found)
-    ]
+def _with_drops(steps: Iterator[_Step], outputs: list[str]) -> list[Call]:
+    """The calls of steps: each with the values that no later one reads and that are not handed back."""
+    found = list(steps)
+    last = {name: index for index, (_, inputs, *_) in enumerate(found) for name in inputs}
+    last.update(dict.fromkeys(outputs, len(found)))
+    calls = []
+    for index, (path, inputs, output, scope) in enumerate(found):
+        dropped = tuple(name for name in inputs if last[name] == index)
+        calls.append(Call(path, inputs, output, tuple(sorted(set(dropped))) if len(dropped) > 1 else dropped, scope))
+    return calls

@@ -124,7 +124,7 @@ class Op(Struct, frozen=True):
 
 
 class OneOperator(Op, frozen=True):
-    """A layer that is one operator of torch, which makes the output and nothing else; or a view, which makes nothing."""
+    """A layer that is one operator of torch, which makes the output alone; or a view, which makes nothing."""
 
     def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
         return NO_TEMPORARIES

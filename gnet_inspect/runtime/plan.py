@@ -1,4 +1,4 @@
-"""Calls by name -> plans by slot: plain tuples that say which child runs on which values, and which are then dropped."""
+"""Calls by name -> plans by slot: plain tuples of which child runs on which values, and which are then dropped."""
 
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
+from math import prod
 from typing import Any
 
 import torch
@@ -122,7 +123,8 @@ class _Tuple(nn.Module):
 
 
 def _fvcore(graph: Graph) -> Pairs:
-    needed = 4 * sum(node.params + node.buffers for node in graph.nodes) + activation_peak(graph, 4).bytes
+    elements = prod(graph.input_shape) + sum(node.params + node.buffers for node in graph.nodes)
+    needed = 4 * elements + activation_peak(graph, 4).bytes
     check_memory(f"tracing {graph.variant} for fvcore", needed, torch.device("cpu"))
     module = _Tuple(prepared(build_module(graph, device="cpu"), graph.mode))
     with warnings.catch_warnings():
