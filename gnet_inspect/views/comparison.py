@@ -20,7 +20,7 @@ COLUMNS = (
     Column("peak_activation_bytes", "peak", number=True, keep=8),
     Column("peak_activation_bytes_ratio", "x", number=True, keep=6),
     Column("depth", "depth", number=True, keep=9),
-    Column("receptive_field", "field", number=True, keep=7),
+    Column("receptive_field", "receptive field", number=True, keep=7),
     Column("top1_error", "top-1 err %", number=True, keep=2),
     Column("top5_error", "top-5 err %", number=True, keep=10),
 )

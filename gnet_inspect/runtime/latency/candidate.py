@@ -149,7 +149,7 @@ def synchronize(device: str) -> None:
 
 
 def estimated_bytes(graph: Graph, setting: Setting) -> int:
-    """What the tensors of a run take by the rules: weights and the peak of activations; in training those of a step."""
+    """What the tensors of a run take, from their shapes: weights and the peak of activations; in training a step's."""
     stored = "fp32" if setting.dtype == "tf32" else setting.dtype
     if setting.mode == "train":
         return training_memory(graph, setting.optimizer, stored).total_bytes

@@ -185,12 +185,12 @@ def _levels(model: ReportedModel) -> list[Level]:
 def _rows(model: ReportedModel) -> list[dict[str, str]]:
     seconds = _seconds(model) or [None] * len(model.summary.layers)
     return [
-        _row(layer, alive, taken)
-        for layer, alive, taken in zip(model.summary.layers, model.live_bytes, seconds, strict=True)
+        _row(layer, live, taken)
+        for layer, live, taken in zip(model.summary.layers, model.live_bytes, seconds, strict=True)
     ]
 
 
-def _row(layer: LayerSummary, alive: int, seconds: float | None) -> dict[str, str]:
+def _row(layer: LayerSummary, live: int, seconds: float | None) -> dict[str, str]:
     field = "x".join(f"{size:g}" for size in layer.receptive_field or ())
     return {
         "name": layer.name,
@@ -200,7 +200,7 @@ def _row(layer: LayerSummary, alive: int, seconds: float | None) -> dict[str, st
         "params": f"{layer.params:,}",
         "macs": f"{layer.macs:,}",
         "memory": f"{layer.activation_bytes:,}",
-        "alive": f"{alive:,}",
+        "live": f"{live:,}",
         "field": field,
         "intensity": f"{layer.intensity:,.2f}",
         "time": "" if seconds is None else f"{seconds * 1e6:,.1f}",
