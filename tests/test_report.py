@@ -144,7 +144,7 @@ def test_the_overview_has_the_figures(three: str) -> None:
         "activations",
         "peak",
         "depth",
-        "receptive field",
+        "field",
         "top-1 err %",
         "top-5 err %",
     ] in (alone.rows)

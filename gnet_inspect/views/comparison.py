@@ -20,7 +20,7 @@ COLUMNS = (
     Column("peak_activation_bytes", "peak", number=True, keep=8),
     Column("peak_activation_bytes_ratio", "x", number=True, keep=6),
     Column("depth", "depth", number=True, keep=9),
-    Column("receptive_field", "receptive field", number=True, keep=7),
+    Column("receptive_field", "field", number=True, keep=7),
     Column("top1_error", "top-1 err %", number=True, keep=2),
     Column("top5_error", "top-5 err %", number=True, keep=10),
 )
@@ -34,6 +34,7 @@ BARS = (
     Column("macs_bar", "", keep=2, whole=True),
 )
 BAR_CELLS = 20
+FIELD = "field: the receptive field before the spatial axes vanish, in pixels of the input"
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -43,7 +44,7 @@ def comparison_grids(comparison: Comparison, bars: bool = True) -> list[Grid]:
     inputs = {model.input for model in comparison.models}
     about = f"{_whose(inputs)}, {comparison.dtype}, {comparison.mode} mode"
     compared = (f"compared with {comparison.models[0].label}", f"{about}; x: times the baseline's")
-    above = (*((about,) if alone else compared), CONVENTION)
+    above = (*((about,) if alone else compared), CONVENTION, FIELD)
     shown = [index for index, column in enumerate(COLUMNS) if not (alone and column.exact.endswith("_ratio"))]
     lines = []
     for model in comparison.models:
