@@ -250,3 +250,11 @@ def test_the_list_is_sorted_and_filtered(run: Run) -> None:
     assert (nothing.code, nothing.err.strip()) == (0, "list: no model is of these families and matches the filter")
     assert run("list", "--family", "vg").code == 2
     assert run("list", "--sort", "size").code == 2
+
+
+def test_the_column_of_fields_is_explained(run: Run) -> None:
+    """A field is a receptive field, in words above the table."""
+    for models in (("googlenet", "alexnet"), ("lenet5", "nin")):
+        above, _, table = run("compare", *models).out.partition("\n\n")
+        assert "field: the receptive field before the spatial axes vanish, in pixels of the input" in above
+        assert " field " in table.splitlines()[0]

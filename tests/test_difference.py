@@ -129,7 +129,7 @@ stages: {s: {x: {b: {%s}}}}
     assert shown(plain, graph(text % ("k", "k: 1", "$k", ""))) == []
 
 
-def test_inputs_of_a_joint_are_counted() -> None:
+def test_inputs_of_a_concat_and_an_add_are_counted() -> None:
     """One branch more, even where it is the identity."""
     text = "stages: {s: {j: {add: [{x: ReLU}, {y: Tanh}%s]}}}"
     assert shown(graph(text % ""), graph(text % ", {}")) == [("changed", "j", ("inputs 2 -> 3",))]

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gnet_inspect.analysis.alignment import MOST_CELLS, align
-from gnet_inspect.analysis.edits import Edit, edits_of_group, edits_of_op, explained
+from gnet_inspect.analysis.argument_changes import ArgumentChange, changes_of_group, changes_of_op, explains
 from gnet_inspect.graph import INPUT, Graph, Group, Node
 from gnet_inspect.ops import Shape
 from gnet_inspect.units import dimensions
@@ -112,10 +112,10 @@ class _Pair(NamedTuple):
 
 
 class _Found(NamedTuple):
-    """A change with the edits its words are made of; `other` are words that no edit stands behind."""
+    """A change with the changed arguments its words are made of; `other` are words that no argument stands behind."""
 
     change: Change
-    edits: tuple[Edit, ...] = ()
+    arguments: tuple[ArgumentChange, ...] = ()
     other: tuple[str, ...] = ()
 
 
@@ -159,7 +159,7 @@ class _Comparer:
         old, new, moved = pair
         shown = new or old
         assert shown is not None
-        status, edits, other, inner = self._verdict(old, new)
+        status, arguments, other, inner = self._verdict(old, new)
         if rerouted and status in ("same", "renamed", "affected"):
             status = "changed"
         elif moved:
@@ -170,7 +170,7 @@ class _Comparer:
             shown.name,
             old.name if old and new and old.name != new.name else None,
             shown.kind,
-            (*(edit.text for edit in edits), *other, *rerouted),
+            (*(argument.text for argument in arguments), *other, *rerouted),
             old.params if old else 0,
             new.params if new else 0,
             old.macs if old else 0,
@@ -180,12 +180,12 @@ class _Comparer:
             tuple(item.change for item in inner),
             old.stage if old and new and old.stage != new.stage else None,
         )
-        return _Found(change, edits, other)
+        return _Found(change, arguments, other)
 
     def _verdict(
         self, old: _Part | None, new: _Part | None
-    ) -> tuple[str, tuple[Edit, ...], tuple[str, ...], tuple[_Found, ...]]:
-        """(status, edits, other words, the changes inside)."""
+    ) -> tuple[str, tuple[ArgumentChange, ...], tuple[str, ...], tuple[_Found, ...]]:
+        """(status, changed arguments, other words, the changes inside)."""
         if old is None or new is None:
             part = new or old
             assert part is not None
@@ -197,10 +197,10 @@ class _Comparer:
         if old.kind != new.kind or (old.group is None) != (new.group is None):
             return "changed", (), (f"{old.describe()} -> {new.describe()}",), ()
         if old.group is None or new.group is None:
-            edits = tuple(edits_of_op(old.nodes[0].op, new.nodes[0].op))
+            arguments = tuple(changes_of_op(old.nodes[0].op, new.nodes[0].op))
             inputs = (f"inputs {len(old.reads)} -> {len(new.reads)}",) if len(old.reads) != len(new.reads) else ()
-            return "changed", edits, inputs, ()
-        given = tuple(edits_of_group(old.group, new.group))
+            return "changed", arguments, inputs, ()
+        given = tuple(changes_of_group(old.group, new.group))
         inner = self._inside(old, new)
         # What the arguments do not account for was changed in the block's own template.
         words = _template_changes(inner, given)
@@ -220,14 +220,14 @@ class _Comparer:
         return self._opened[key]
 
 
-def _template_changes(inner: tuple[_Found, ...], given: tuple[Edit, ...]) -> tuple[str, ...]:
+def _template_changes(inner: tuple[_Found, ...], given: tuple[ArgumentChange, ...]) -> tuple[str, ...]:
     """Each distinct change once, with the layer it was made to, or with how many."""
     made: dict[str, list[str]] = {}
-    for change, edits, other in inner:
+    for change, arguments, other in inner:
         if change.status == "renamed":
             made.setdefault("renamed", []).append(f"{change.was} -> {change.name}")
         elif change.status != "affected":
-            words = [edit.text for edit in edits if not explained(edit, given)]
+            words = [argument.text for argument in arguments if not explains(given, argument)]
             prefix = "" if change.status == "changed" else f"{change.status} "
             for word in (*words, *(f"{prefix}{word}" for word in other or ((change.kind,) if prefix else ()))):
                 made.setdefault(word, []).append(change.name)

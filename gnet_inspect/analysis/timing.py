@@ -49,7 +49,8 @@ class LayerTiming(Struct, frozen=True):
 class Measurement(Struct, frozen=True):
     """One model at one batch, dtype and variant ("eager", "compile", ...): seconds for a whole run.
 
-    `peak_memory_bytes` is what `protocol.peak_memory` says, `estimated_memory_bytes` what tensors take by the rules.
+    `peak_memory_bytes` is what `protocol.peak_memory` says, `estimated_memory_bytes` what the tensors take, as their
+    shapes say.
     `gpu_busy_s` is the time of a run's kernels alone, `cuda_graph_s` that of the same run as a CUDA graph;
     `whole_with_hooks_s` that of a run while its layers are timed, `whole_beside_s` of one in turns with it, untouched;
     `layers_by` says how layers were timed: by "hooks" of the host's clock, by a GPU's "kernels" alone, or by "events"

@@ -60,7 +60,8 @@ NO_TEMPORARIES = Temporaries()
 class Op(Struct, frozen=True):
     """A layer with its arguments. Field names are torch's keyword names; each field's annotation holds its Kind."""
 
-    # torch.nn's class of the same name builds it; the exceptions say so in runtime.module.
+    # Whether its parameters and MACs are known; False of layers that a module was traced with and nobody described,
+    # because a 0 for them would be a number that nobody computed.
     counted: ClassVar[bool] = True
 
     @property

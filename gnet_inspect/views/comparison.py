@@ -40,6 +40,7 @@ PEAK_CONVENTION = (
     "least peak: if each tensor were freed after its last reader"
 )
 BAR_CELLS = 20
+FIELD = "field: the receptive field before the spatial axes vanish, in pixels of the input"
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -49,7 +50,7 @@ def comparison_grids(comparison: Comparison, bars: bool = True) -> list[Grid]:
     inputs = {model.input for model in comparison.models}
     about = f"{_whose(inputs)}, {comparison.dtype}, {comparison.mode} mode"
     compared = (f"compared with {comparison.models[0].label}", f"{about}; x: times the baseline's")
-    above = (*((about,) if alone else compared), CONVENTION, PEAK_CONVENTION)
+    above = (*((about,) if alone else compared), CONVENTION, PEAK_CONVENTION, FIELD)
     shown = [index for index, column in enumerate(COLUMNS) if not (alone and column.exact.endswith("_ratio"))]
     lines = []
     for model in comparison.models:

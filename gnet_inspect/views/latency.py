@@ -19,7 +19,7 @@ COLUMNS = (
     Column("iqr_s", "IQR", number=True, keep=2),
     Column("images_per_s", "images/s", number=True, keep=9),
     Column("peak_memory_bytes", "peak memory", number=True, keep=3),
-    Column("estimated_memory_bytes", "by the rules", number=True, keep=1),
+    Column("estimated_memory_bytes", "estimated", number=True, keep=1),
     Column("roofline_s", "least time", number=True, keep=8),
 )
 CSV_COLUMNS = (
@@ -149,7 +149,7 @@ def _sentences(record: TimingRecord) -> list[str]:
         if training
         else "weights, the input, peak activations"
     )
-    lines.append(f"peak memory: {record.protocol.get('peak_memory')}; by the rules: {rules}")
+    lines.append(f"peak memory: {record.protocol.get('peak_memory')}; estimated from shapes: {rules}")
     return lines
 
 

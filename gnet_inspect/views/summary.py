@@ -50,7 +50,7 @@ COLUMNS = {
         Column("macs_percent", "%", True, keep=7),
         Column("flops", "FLOPs", True, keep=2),
         Column("activation_bytes", "activations", True, keep=6),
-        Column("receptive_field", "field", True, keep=4),
+        Column("receptive_field", "receptive field", True, keep=4),
         Column("jump", "jump", True, keep=1),
         Column("intensity", "FLOP/B", True, keep=3),
     )
@@ -375,7 +375,7 @@ def notes_below(summary: Summary) -> tuple[str, ...]:
         field = "x".join(f"{size:g}" for size in totals.receptive_field)
         inside = "x".join(f"{size:g}" for size in totals.receptive_field_clipped)
         where = "of the output" if len(summary.layers[-1].output_shape) == 4 else "before the spatial axes vanish"
-        lines.append(f"field        {field} {where} ({inside} of it inside the input)")
+        lines.append(f"sees         a receptive field of {field} {where} ({inside} of it inside the input)")
     lines.append(f"depth        {totals.depth} convolutions and linear layers on the longest path")
     lines.append(coverage_line(summary.coverage))
     return tuple(lines)

@@ -1,4 +1,5 @@
-"""What was timed -> a Measurement; and memory that runs out, told with advice."""
+"""A job -> the candidate that runs it, and what was timed of it -> a Measurement: with the memory a run takes, its
+roofline, and on a GPU the time of its kernels alone and that of the same network as a CUDA graph."""
 
 from collections.abc import Callable
 from statistics import median
@@ -55,6 +56,7 @@ def built(job: Job) -> tuple[Candidate, int | None]:
 
 
 def measurement_of(timed: Timed, peak: int | None, layers: LayerTimes | None, bounds: Bounds | None) -> Measurement:
+    """The record of one job: the times of its rounds, `peak` bytes of memory, and its layers where they were timed."""
     candidate = timed.candidate
     graph, setting = candidate.graph, candidate.setting
     least = bounds(graph) if bounds is not None and setting.mode == "eval" else None

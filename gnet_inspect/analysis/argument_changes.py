@@ -10,7 +10,7 @@ from gnet_inspect.ops import Op
 MISSING = object()
 
 
-class Edit(NamedTuple):
+class ArgumentChange(NamedTuple):
     """An argument with its values before and after; MISSING where the template has no such parameter."""
 
     name: str
@@ -43,34 +43,34 @@ def _plain(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def edits_of_op(old: Op, new: Op) -> list[Edit]:
+def changes_of_op(old: Op, new: Op) -> list[ArgumentChange]:
     """The arguments in which two layers of one kind differ."""
     return [
-        Edit(name, getattr(old, name), getattr(new, name))
+        ArgumentChange(name, getattr(old, name), getattr(new, name))
         for name in old.__struct_fields__
         if getattr(old, name) != getattr(new, name)
     ]
 
 
-def edits_of_group(old: Group, new: Group) -> list[Edit]:
+def changes_of_group(old: Group, new: Group) -> list[ArgumentChange]:
     """The arguments in which two uses of a block differ; a default of a parameter only one template has is none."""
     before, after = ({argument.name: argument for argument in group.arguments} for group in (old, new))
-    edits = []
+    changes = []
     for name in dict.fromkeys([*before, *after]):
         old_value, new_value = (side[name].value if name in side else MISSING for side in (before, after))
         silent = all(name not in side or side[name].is_default for side in (before, after))
         if old_value != new_value and not (MISSING in (old_value, new_value) and silent):
-            edits.append(Edit(name, old_value, new_value, of_block=True))
-    return edits
+            changes.append(ArgumentChange(name, old_value, new_value, of_block=True))
+    return changes
 
 
-def explained(edit: Edit, given: Iterable[Edit]) -> bool:
-    """Whether the arguments given to a block account for an edit inside it: both its values are among theirs."""
+def explains(given: Iterable[ArgumentChange], change: ArgumentChange) -> bool:
+    """Whether the arguments given to a block account for a change inside it: both its values are among theirs."""
     olds, news = set(), set()
     for argument in given:
         olds |= _elements(argument.old)
         news |= _elements(argument.new)
-    return str(edit.old) in olds and str(edit.new) in news
+    return str(change.old) in olds and str(change.new) in news
 
 
 def _elements(value: object) -> set[str]:
