@@ -9,6 +9,8 @@ from collections.abc import Iterable
 # How many of many names a sentence lists, and how much it shows of one.
 SHOWN = 6
 _LONGEST = 100
+# How many names are compared with a misspelt one, letter by letter.
+_SEARCHED = 2_000
 
 
 class GnetError(Exception):
@@ -74,7 +76,8 @@ def nearest(word: str, known: object) -> str:
 
     assert isinstance(known, Iterable)
     names = sorted({str(name) for name in known})
-    close = [name for name in names if name.lower() == word.lower()] or get_close_matches(word, names, n=3, cutoff=0.6)
+    searched = names[:_SEARCHED] if len(word) <= _LONGEST else []
+    close = [name for name in names if name.lower() == word.lower()] or get_close_matches(word, searched, n=3, cutoff=0.6)
     if close:
         return "did you mean " + " or ".join(map(quoted, close)) + "?"
     if not names:

@@ -55,7 +55,7 @@ class Reader:
     ) -> dict[str, Value]:
         """A mapping whose keys are known; unknown keys are answered with the nearest."""
         entries = self.mapping(value, words)
-        known = [*required, *optional]
+        known = dict.fromkeys([*required, *optional])
         for key, item in entries.items():
             if key not in known:
                 raise self.error(item, f"expected a key of {words}, got `{key}`", nearest(key, known))
