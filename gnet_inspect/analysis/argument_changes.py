@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from gnet_inspect.graph import Group
+from gnet_inspect.graph.nodes import Template
 from gnet_inspect.ops import Op
 
 # Stands for the value of an argument that one of the two does not have.
 MISSING = object()
+_NO_TEMPLATE = Template({}, {})
 
 
 class ArgumentChange(NamedTuple):
@@ -52,16 +54,40 @@ def changes_of_op(old: Op, new: Op) -> list[ArgumentChange]:
     ]
 
 
-def changes_of_group(old: Group, new: Group) -> list[ArgumentChange]:
+class Templates:
+    """Knows of two templates which defaults differ: it is worked out once for all blocks that were made of them."""
+
+    def __init__(self) -> None:
+        # By the ids of the two, which are kept with it.
+        self._found: dict[tuple[int, int], tuple[Template, Template, tuple[str, ...]]] = {}
+
+    def changed(self, old: Template, new: Template) -> tuple[str, ...]:
+        key = id(old), id(new)
+        if key not in self._found:
+            names = (name for name, value in old.defaults.items() if new.defaults.get(name, MISSING) != value)
+            self._found[key] = old, new, tuple(names)
+        return self._found[key][2]
+
+
+def changes_of_group(old: Group, new: Group, templates: Templates) -> list[ArgumentChange]:
     """The arguments in which two uses of a block differ; a default of a parameter only one template has is none."""
-    before, after = ({argument.name: argument for argument in group.arguments} for group in (old, new))
+    before, after = ({argument.name: argument.value for argument in group.arguments} for group in (old, new))
+    old_template, new_template = old.template or _NO_TEMPLATE, new.template or _NO_TEMPLATE
     changes = []
-    for name in dict.fromkeys([*before, *after]):
-        old_value, new_value = (side[name].value if name in side else MISSING for side in (before, after))
-        silent = all(name not in side or side[name].is_default for side in (before, after))
+    names = [*before, *after, *templates.changed(old_template, new_template)]
+    for name in _names(names, old_template, new_template):
+        old_value = before.get(name, old_template.defaults.get(name, MISSING))
+        new_value = after.get(name, new_template.defaults.get(name, MISSING))
+        silent = name not in before and name not in after
         if old_value != new_value and not (MISSING in (old_value, new_value) and silent):
             changes.append(ArgumentChange(name, old_value, new_value, of_block=True))
     return changes
+
+
+def _names(names: Iterable[str], old: Template, new: Template) -> list[str]:
+    """Each of the names once, in the order of the template before, then of that after."""
+    last = len(old.places)
+    return sorted(set(names), key=lambda name: (old.places.get(name, last), new.places.get(name, -1)))
 
 
 def explains(given: Iterable[ArgumentChange], change: ArgumentChange) -> bool:

@@ -12,7 +12,13 @@ from typing import NamedTuple
 from msgspec import Struct
 
 from gnet_inspect.analysis.alignment import MOST_CELLS, align
-from gnet_inspect.analysis.argument_changes import ArgumentChange, changes_of_group, changes_of_op, explains
+from gnet_inspect.analysis.argument_changes import (
+    ArgumentChange,
+    Templates,
+    changes_of_group,
+    changes_of_op,
+    explains,
+)
 from gnet_inspect.graph import INPUT, Graph, Group, Node
 from gnet_inspect.ops import Shape
 from gnet_inspect.units import dimensions
@@ -127,6 +133,7 @@ class _Comparer:
         self._numbers: dict[Hashable, int] = {}
         self._opened: dict[Hashable, tuple[_Found, ...]] = {}
         self._cells = MOST_CELLS
+        self._templates = Templates()
 
     def paired(self, old: Sequence[_Part], new: Sequence[_Part]) -> list[_Pair]:
         """Parts beside their counterparts. One that is gone, and is the same under the same name elsewhere, moved."""
@@ -200,7 +207,7 @@ class _Comparer:
             arguments = tuple(changes_of_op(old.nodes[0].op, new.nodes[0].op))
             inputs = (f"inputs {len(old.reads)} -> {len(new.reads)}",) if len(old.reads) != len(new.reads) else ()
             return "changed", arguments, inputs, ()
-        given = tuple(changes_of_group(old.group, new.group))
+        given = tuple(changes_of_group(old.group, new.group, self._templates))
         inner = self._inside(old, new)
         # What the arguments do not account for was changed in the block's own template.
         words = _template_changes(inner, given)

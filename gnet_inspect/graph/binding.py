@@ -1,18 +1,21 @@
 """Arguments and the places they are used at: a call of a class becomes an Op, a call of a block an Environment.
 
-Each call is bound once for each environment it depends on; edits are applied on the way.
+Each call is bound once for each environment it depends on, and calls of a block with equal arguments share one
+environment: blocks that call blocks that call blocks bind as often as there are different arguments. A default is
+worked out when it is first asked for. Edits are applied on the way.
 """
 
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any
 
 from msgspec import Struct
 
 from gnet_inspect.errors import SpecError, UsageError, show
-from gnet_inspect.graph.nodes import BlockArgument
+from gnet_inspect.graph.nodes import BlockArgument, Template, describe_block
 from gnet_inspect.graph.overrides import LABEL, Edits
 from gnet_inspect.ops import VOCABULARY, Add, Concat, Op
 from gnet_inspect.ops.arguments import LAYER, Kind
-from gnet_inspect.spec.model import Argument, Call, Hole, Layer, Parallel, Reference, Spec
+from gnet_inspect.spec.model import Argument, BlockParameter, Call, Hole, Layer, Parallel, Reference, Spec
 
 
 class Environment(Struct, eq=False):
@@ -20,17 +23,27 @@ class Environment(Struct, eq=False):
 
     values: dict[str, Any]
     outer: "Environment | None" = None
-    # A block's arguments, for display.
-    arguments: tuple[BlockArgument, ...] = ()
+    # Of a block, for display: the arguments that are no defaults, all of them in words, and its template.
+    shown: tuple[tuple[BlockArgument, ...], str, Template] | tuple[()] = ()
+    # The block's defaults, shared by all calls of it.
+    defaults: "Defaults | None" = None
     # What was asked for here, where that is watched: an edit of what nobody asks for changes nothing.
     read: set[Reference] | None = None
 
     def find(self, reference: Reference) -> Any:
-        owner = self if reference.name in self.values or self.outer is None else self.outer
-        if owner.read is not None:
-            owner.read.add(reference)
-        value = owner.values[reference.name]
+        name = reference.name
+        if name in self.values or self.outer is None:
+            value = self._watched(reference)
+        elif self.defaults is not None and name in self.defaults.parameters:
+            value = self.defaults[name]
+        else:
+            value = self.outer._watched(reference)
         return value if reference.element is None else value[reference.element]
+
+    def _watched(self, reference: Reference) -> Any:
+        if self.read is not None:
+            self.read.add(reference)
+        return self.values[reference.name]
 
     def has_read(self, reference: Reference) -> bool:
         """Whether a parameter, or an element of it, was asked for; what was asked for whole was so in each element."""
@@ -38,6 +51,21 @@ class Environment(Struct, eq=False):
         if reference.element is None:
             return any(item.name == reference.name for item in read)
         return not read.isdisjoint({reference, Reference(reference.name)})
+
+
+class Defaults(dict[str, Any]):
+    """The defaults of a block's parameters by name, each worked out when it is first asked for."""
+
+    def __init__(self, parameters: Mapping[str, BlockParameter], value: Callable[[BlockParameter], Any]) -> None:
+        super().__init__()
+        self.parameters, self._value = parameters, value
+        self.places = {name: place for place, name in enumerate(parameters)}
+        self.kinds = {name: parameter.kind for name, parameter in parameters.items()}
+        self.template: Template | None = None
+
+    def __missing__(self, name: str) -> Any:
+        value = self[name] = self._value(self.parameters[name])
+        return value
 
 
 class Closure(Struct, eq=False):
@@ -50,9 +78,16 @@ class Closure(Struct, eq=False):
 class Binder:
     """The bindings of one expansion."""
 
-    def __init__(self, spec: Spec, edits: Edits) -> None:
-        self.spec, self.edits = spec, edits
+    def __init__(self, spec: Spec, edits: Edits, charge: Callable[[Layer, int], None]) -> None:
+        # `charge` counts the work that a layer makes, and refuses too much of it.
+        self.spec, self.edits, self.charge = spec, edits, charge
         self.bound: dict[tuple[int, int], Any] = {}
+        self.environments: dict[Hashable, Environment] = {}
+        self.closures: dict[tuple[int, int], Closure] = {}
+        self.defaults: dict[str, Defaults] = {}
+        self.kinds: dict[str, Mapping[str, Kind]] = {}
+        # The model's parameters.
+        self.outermost = Environment({})
         self.adds: dict[float, Add] = {}
         # Each edit of a parameter: its path, where the parameter is, and which it is.
         self.edited: list[tuple[str, Environment, Reference]] = []
@@ -62,7 +97,8 @@ class Binder:
 
     def model(self) -> Environment:
         """The model's parameters; a layer among them is expanded where all of them are known."""
-        model = Environment({}, read=set() if self.edits else None)
+        model = self.outermost
+        model.read = set() if self.edits else None
         kinds = {name: parameter.kind for name, parameter in self.spec.params.items()}
         edits = self.edits.at("", "the model", kinds) if self.edits else {}
         values = model.values
@@ -83,7 +119,9 @@ class Binder:
                 hint = "what uses it is left out, by a `when` or with the block it is in"
                 if self.spec.heads and mode == "eval":
                     hint += "; heads are there in training mode only: --mode train"
-                fact = f"{LABEL}: `{path}`: expected a parameter that the network uses, got one that no layer of it does"
+                fact = (
+                    f"{LABEL}: `{path}`: expected a parameter that the network uses, got one that no layer of it does"
+                )
                 raise UsageError(f"{fact}. ({hint})")
 
     def _watch(self, environment: Environment, name: str, edits: list[tuple[int | None, str, Any]]) -> None:
@@ -121,45 +159,85 @@ class Binder:
             self.bound[key] = self._kept(self._bound(layer, environment, {}))
         return self.bound[key]
 
-    def _kinds(self, layer: Call) -> dict[str, Kind]:
+    def _kinds(self, layer: Call) -> Mapping[str, Kind]:
         if layer.is_block:
-            return {name: parameter.kind for name, parameter in self.spec.blocks[layer.name].parameters.items()}
-        return {name: parameter.kind for name, parameter in VOCABULARY[layer.name].parameters().items()}
+            return self._defaults(layer.name).kinds
+        if layer.name not in self.kinds:
+            self.kinds[layer.name] = {
+                name: parameter.kind for name, parameter in VOCABULARY[layer.name].parameters().items()
+            }
+        return self.kinds[layer.name]
+
+    def _defaults(self, block: str) -> Defaults:
+        if block not in self.defaults:
+            self.defaults[block] = Defaults(self.spec.blocks[block].parameters, self._default)
+        return self.defaults[block]
+
+    def _default(self, parameter: BlockParameter) -> Any:
+        assert parameter.default is not None
+        return self.value(parameter.default, parameter.kind, self.outermost)
 
     def _bound(self, layer: Call, environment: Environment, edits: dict[str, Any]) -> Op | Environment:
-        model = environment.outer or environment
-        values: dict[str, Any] = {}
-        defaults: dict[str, Any] = {}
-        if layer.is_block:
-            for name, parameter in self.spec.blocks[layer.name].parameters.items():
-                if parameter.default is not None and name not in layer.arguments:
-                    values[name] = self.value(parameter.default, parameter.kind, model)
-        else:
-            defaults = {name: parameter.default for name, parameter in VOCABULARY[layer.name].parameters().items()}
         kinds = self._kinds(layer)
-        for name, argument in layer.arguments.items():
-            values[name] = self.value(argument, kinds[name], environment)
+        values = {name: self.value(argument, kinds[name], environment) for name, argument in layer.arguments.items()}
+        self.charge(layer, sum(map(_length, values.values())))
         for name, found in edits.items():
-            edited = self.edits.apply(found, kinds[name], values.get(name, defaults.get(name)))
+            edited = self.edits.apply(found, kinds[name], self._current(layer, name, values))
             if edited is not None:
                 values[name] = self.value(edited, kinds[name], environment)
-        if layer.is_block:
-            made = self._block_environment(layer.name, values, model)
+        if not layer.is_block:
+            return VOCABULARY[layer.name](**{name: kinds[name].read(value) for name, value in values.items()})
+        if edits:
+            made = self._block_environment(layer.name, values)
             for name, found in edits.items():
                 made.read = set()
                 self._watch(made, name, found)
             return made
-        return VOCABULARY[layer.name](**{name: kinds[name].read(value) for name, value in values.items()})
+        # What is plain is the same where it is equal, what is not where it is the same object.
+        key = layer.name, *((name, _identity(value)) for name, value in values.items())
+        if key not in self.environments:
+            self.environments[key] = self._kept(self._block_environment(layer.name, values))
+        return self.environments[key]
 
-    def _block_environment(self, name: str, values: dict[str, Any], outer: Environment) -> Environment:
+    def _current(self, layer: Call, name: str, values: dict[str, Any]) -> Any:
+        """An argument's value as the spec has it."""
+        if name in values:
+            return values[name]
+        if layer.is_block:
+            return self._defaults(layer.name)[name]
+        return VOCABULARY[layer.name].parameters()[name].default
+
+    def _block_environment(self, name: str, values: dict[str, Any]) -> Environment:
+        defaults = self._defaults(name)
         arguments = []
-        # Comparing a default with what stands in its place uses nothing.
-        model = Environment(outer.values) if outer.read is not None else outer
-        for key, parameter in self.spec.blocks[name].parameters.items():
-            default = parameter.default
-            unchanged = default is not None and _same(values[key], self.value(default, parameter.kind, model))
-            arguments.append(BlockArgument(key, _shown(values[key]), default is None, unchanged))
-        return Environment(values, outer, tuple(arguments))
+        for key in sorted(values, key=defaults.places.__getitem__):
+            required = defaults.parameters[key].default is None
+            if required or not _same(values[key], self._default_beside(defaults, key)):
+                arguments.append(BlockArgument(key, _shown(values[key]), required))
+        found = tuple(arguments)
+        return Environment(
+            values, self.outermost, (found, describe_block(name, found), self._template(defaults)), defaults
+        )
+
+    def _default_beside(self, defaults: Defaults, name: str) -> Any:
+        """A default to compare with what stands in its place, which is no use of what it refers to."""
+        if self.outermost.read is None:
+            return defaults[name]
+        parameter = defaults.parameters[name]
+        assert parameter.default is not None
+        return self.value(parameter.default, parameter.kind, Environment(self.outermost.values))
+
+    def _template(self, defaults: Defaults) -> Template:
+        if defaults.template is None:
+            # To show a default is no use of what it refers to, so these are worked out beside those of the calls.
+            model = Environment(self.outermost.values)
+            shown = {
+                name: _shown(self.value(parameter.default, parameter.kind, model))
+                for name, parameter in defaults.parameters.items()
+                if parameter.default is not None
+            }
+            defaults.template = Template(defaults.places, shown)
+        return defaults.template
 
     def _kept(self, value: Any) -> Any:
         self.kept.append(value)
@@ -173,7 +251,10 @@ class Binder:
             layer = argument.data
             if isinstance(layer, Hole):
                 return environment.find(layer.reference)
-            return Closure(layer, environment)
+            key = id(layer), id(environment)
+            if key not in self.closures:
+                self.closures[key] = Closure(layer, self._kept(environment))
+            return self.closures[key]
         data = _resolved(argument.data, environment)
         try:
             kind.read(data)
@@ -182,6 +263,17 @@ class Binder:
             fact = f"expected {error}, got {show(data)}"
             raise SpecError(fact, file=file, line=argument.line, path=argument.path) from None
         return data
+
+
+def _length(value: Any) -> int:
+    """How many values are checked and compared where this one is given."""
+    return len(value) if isinstance(value, tuple) else 1
+
+
+def _identity(value: Any) -> Hashable:
+    if isinstance(value, tuple):
+        return tuple(id(item) if isinstance(item, tuple) else _identity(item) for item in value)
+    return (type(value), value) if isinstance(value, int | float | str | None) else id(value)
 
 
 def _resolved(data: Any, environment: Environment) -> Any:

@@ -31,9 +31,13 @@ from gnet_inspect.spec.model import (
 )
 from gnet_inspect.units import LARGEST_EXACT, dimensions
 
-MAX_NODES = 200_000
-# Members of repeats that leave nothing behind still take time: they are bounded too.
+MAX_NODES = 100_000
+# Members of repeats that leave nothing behind still take time, and so do arguments: they are bounded too.
 MAX_STEPS = 500_000
+# What tables and records say of a layer, they say of the blocks and lists around it: each layer counts once for each.
+MAX_PLACES = 1_000_000
+# Of the names of all layers, blocks and lists, and of those that each layer reads: each record of a layer has them.
+MAX_CHARACTERS = 20_000_000
 TIMES = Integer(0)
 
 _SOURCE = -1  # the network's input, where other values are indices of nodes
@@ -52,7 +56,8 @@ class Expander:
 
     def __init__(self, spec: Spec, input_shape: Shape, edits: Edits, mode: str) -> None:
         self.spec, self.input_shape, self.edits, self.mode = spec, input_shape, edits, mode
-        self.binder = Binder(spec, edits)
+        self.binder = Binder(spec, edits, self._charge)
+        self.head_sources = {head.source for head in spec.heads}
         self.nodes: list[Node] = []
         self.taken: dict[str, tuple[int | None, str]] = {}
         self.list_counts: dict[str, int] = {}
@@ -64,7 +69,7 @@ class Expander:
         self.children: list[Group | int] = []
         self.stage = ""
         self.block: str | None = None
-        self.depth = self.steps = 0
+        self.depth = self.steps = self.places = self.characters = 0
         self.totals = [0, 0, 0]
         # By the id of an op, which the binder keeps alive, and the shapes of its inputs.
         self.facts: dict[tuple[int, Shapes], _Facts] = {}
@@ -126,7 +131,7 @@ class Expander:
             if not self.binder.is_there(layer, environment):
                 continue
             if isinstance(layer, Nested) and name in self.continued:
-                if any(head.source == name for head in self.spec.heads):
+                if name in self.head_sources:
                     raise self._error(
                         layer, f"expected a head after a layer, got it after `{name}`, which goes on here"
                     )
@@ -214,7 +219,7 @@ class Expander:
 
     def _parallel(self, layer: Parallel, path: str, scope: str, value: int, environment: Environment) -> int:
         # Branches cost a value each, layers or not.
-        self.steps += len(layer.branches)
+        self._charge(layer, len(layer.branches))
         ends = []
         for index, branch in enumerate(layer.branches):
             outer = self._open()
@@ -228,7 +233,7 @@ class Expander:
         self.block = outermost or path
         outer = self._open()
         value = self._sequence(self.spec.blocks[layer.name].body, path, value, inner)
-        self._append(self._close(outer, "block", path, layer.name, inner.arguments))
+        self._append(self._close(outer, "block", path, layer.name, *inner.shown))
         self.block = outermost
         return value
 
@@ -256,6 +261,14 @@ class Expander:
         self._count(facts, layer, path)
         nodes = self.nodes
         names = tuple(INPUT if source == _SOURCE else nodes[source].name for source in sources)
+        self.places += self.depth
+        self.characters += sum(map(len, names)) + len(self.stage) + len(self.block or "")
+        if self.places > MAX_PLACES:
+            raise self._error(
+                layer,
+                f"expected layers that lie in at most {MAX_PLACES:,} blocks, lists and branches together, got more",
+                "a layer in three of them counts three times; nest less, or repeat less",
+            )
         node = Node(
             path, op, names, shapes, facts.output_shape, facts.params, facts.macs, self.stage, self.block, facts.buffers
         )
@@ -287,9 +300,17 @@ class Expander:
                 f"{what} add no scope to the names inside them; {mend}",
             )
         self.taken[path] = layer.line, layer.path
+        self.characters += len(path)
+        if self.characters > MAX_CHARACTERS:
+            raise self._error(
+                layer, f"expected names of at most {MAX_CHARACTERS:,} characters in all layers together, got more"
+            )
 
     def _step(self, layer: Layer) -> None:
-        self.steps += 1
+        self._charge(layer, 1)
+
+    def _charge(self, layer: Layer, steps: int) -> None:
+        self.steps += steps
         if self.steps > MAX_STEPS:
             raise self._error(layer, f"expected a network that expands in at most {MAX_STEPS:,} steps, got more")
 

@@ -4,7 +4,7 @@ Node is a msgspec.Struct because a network may have 100,000 of them and a Struct
 microsecond.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from msgspec import Struct
@@ -13,6 +13,9 @@ from gnet_inspect.ops import Op, Shape, Shapes
 
 # The name under which `inputs` lists the network's own input.
 INPUT = "input"
+# Of a list among a block's arguments so many elements are said, and of all its arguments so many characters.
+SHOWN_ELEMENTS = 32
+LONGEST_BLOCK = 1_000
 
 
 class Node(Struct, frozen=True):
@@ -48,30 +51,42 @@ class Node(Struct, frozen=True):
 
 
 class BlockArgument(Struct, frozen=True):
-    """An argument of a block instance: plain data (a layer by its name)."""
+    """An argument of a block instance that is not what a default says: plain data (a layer by its name)."""
 
     name: str
     value: Any
-    # Whether the block demands it (it has no default), and whether it is what the default says.
+    # Whether the block demands it: it has no default.
     required: bool
-    is_default: bool
 
     def describe(self) -> str:
-        """What must be given reads in its order, what may be given by its name, a default not at all."""
+        """What must be given reads in its order, what may be given by its name."""
         value = self.value
-        text = "-".join(map(str, value)) if isinstance(value, tuple) else str(value)
-        if isinstance(value, bool):
-            text = text.lower()
-        if self.required:
-            return text
-        return "" if self.is_default else f"{self.name} {text}"
+        if isinstance(value, tuple):
+            text = "-".join(map(str, value[:SHOWN_ELEMENTS])) + ("-..." if len(value) > SHOWN_ELEMENTS else "")
+        else:
+            text = str(value).lower() if isinstance(value, bool) else str(value)
+        return text if self.required else f"{self.name} {text}"
+
+
+def describe_block(kind: str, arguments: tuple[BlockArgument, ...]) -> str:
+    """A block with its arguments: "inception 64, 96-128, 16-32, 32"."""
+    text = f"{kind} {', '.join(item.describe() for item in arguments)}".strip()
+    return text if len(text) <= LONGEST_BLOCK else f"{text[:LONGEST_BLOCK]}..."
+
+
+class Template(Struct, frozen=True):
+    """The parameters of a block: the place of each in their order, and the defaults as plain data, by name."""
+
+    places: Mapping[str, int]
+    defaults: Mapping[str, Any]
 
 
 class Group(Struct, frozen=True):
     """A part of the network as its spec groups it, for display and diagrams.
 
     `role` is "stage", "head", "block", "list" or "branch"; `name` the stage's or head's name, the path of a block or
-    list, or the label of a branch; `kind` the block's name. `children` are Groups and the indices of nodes, in
+    list, or the label of a branch; `kind` the block's name, `arguments` what it was given that is no default, `text`
+    both in words, and `template` what all blocks of its name share. `children` are Groups and the indices of nodes, in
     execution order.
     """
 
@@ -80,10 +95,12 @@ class Group(Struct, frozen=True):
     children: tuple["Group | int", ...]
     kind: str = ""
     arguments: tuple[BlockArgument, ...] = ()
+    text: str = ""
+    template: Template | None = None
 
     def describe(self) -> str:
         """A block with its arguments: "inception 64, 96-128, 16-32, 32"."""
-        return f"{self.kind} {', '.join(filter(None, (item.describe() for item in self.arguments)))}".strip()
+        return self.text or self.kind
 
     def units(self) -> Iterator["Group | int"]:
         """The outermost blocks below and the nodes outside them, in order."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from gnet_inspect.errors import SpecError, UsageError, expect, nearest, show
 from gnet_inspect.ops.arguments import Elements, Kind
-from gnet_inspect.spec.document import Value, plain_value, read_document
+from gnet_inspect.spec.document import Value, path_below, plain_value, read_document
 from gnet_inspect.spec.layers import LayerReader, Scope
 from gnet_inspect.spec.model import Argument, Spec
 
@@ -34,9 +34,9 @@ def _relabelled(value: Value, path: str) -> Value:
     """The value under its override's path, with no lines: there is no file to find them in."""
     data: Any = value.data
     if isinstance(data, dict):
-        data = {key: _relabelled(item, f"{path}.{key}") for key, item in data.items()}
+        data = {key: _relabelled(item, path_below(path, key)) for key, item in data.items()}
     elif isinstance(data, list):
-        data = [_relabelled(item, f"{path}.{index}") for index, item in enumerate(data)]
+        data = [_relabelled(item, path_below(path, index)) for index, item in enumerate(data)]
     return Value(data, None, path)
 
 

@@ -321,8 +321,18 @@ class Every(Kind, frozen=True):
 
 
 def together(kinds: list[Kind]) -> Kind:
-    """One kind for all of them, each once."""
-    distinct = list(dict.fromkeys(kinds))
+    """One kind for all of them, each once; what demands several things demands them one by one.
+
+    >>> together([together([Integer(), Number()]), Number()]).kinds
+    (Integer(minimum=1, nonzero=False), Number(low=None, high=None, above=False))
+    """
+    # By identity first: a parameter that goes to many calls of a block has the same kind in each of them.
+    same = {id(kind): kind for kind in kinds}.values()
+    if len(same) == 1:
+        return kinds[0]
+    distinct = list(
+        dict.fromkeys(part for kind in same for part in (kind.kinds if isinstance(kind, Every) else (kind,)))
+    )
     if not distinct:
         return AnyValue()
     return distinct[0] if len(distinct) == 1 else Every(tuple(distinct))

@@ -7,6 +7,7 @@ and scalars are YAML 1.2's (`1e-3` is a number; `on` and `no` are strings).
 
 import re
 from collections.abc import Iterator
+from itertools import islice
 from math import isfinite
 from typing import Any
 
@@ -18,6 +19,10 @@ from gnet_inspect.errors import SpecError
 MAX_BYTES = 2_000_000
 MAX_DEPTH = 64
 MAX_VALUES = 200_000
+# libyaml compares each of them with all others, and specs have no tags.
+MAX_DIRECTIVES = 100
+# A path is written for each value: of one that is longer its beginning and its end are kept.
+_LONGEST_PATH = 400
 
 _INTEGER = re.compile(r"[-+]?[0-9]+\Z|0x[0-9a-fA-F]+\Z|0o[0-7]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
@@ -63,9 +68,11 @@ def plain_value(data: object, path: str, depth: int = 0) -> Value:
     if isinstance(data, dict):
         if not all(isinstance(key, str) for key in data):
             raise TypeError("keys must be strings")
-        return Value({key: plain_value(item, f"{path}.{key}", depth + 1) for key, item in data.items()}, None, path)
+        entries = {key: plain_value(item, path_below(path, key), depth + 1) for key, item in data.items()}
+        return Value(entries, None, path)
     if isinstance(data, list | tuple):
-        return Value([plain_value(item, f"{path}.{i}", depth + 1) for i, item in enumerate(data)], None, path)
+        items = [plain_value(item, path_below(path, index), depth + 1) for index, item in enumerate(data)]
+        return Value(items, None, path)
     if data is None or isinstance(data, bool | int | float | str):
         return Value(data, None, path)
     raise TypeError(f"a {type(data).__name__} is no number, list, flag or layer")
@@ -85,6 +92,18 @@ def _decoded(text: bytes | str, file: str) -> str:
     except UnicodeDecodeError as error:
         line = text[: error.start].count(b"\n") + 1
         raise SpecError(f"expected UTF-8 text, got the byte 0x{text[error.start]:02x}", file=file, line=line) from None
+
+
+def path_below(path: str, key: object) -> str:
+    """The path of what stands under a key or number of a value; "..." stands for the middle of a very long one.
+
+    >>> path_below("stages", "body"), path_below("stages.body", 0)
+    ('stages.body', 'stages.body.0')
+    """
+    inner = f"{path}.{key}" if path else str(key)
+    if len(inner) <= _LONGEST_PATH:
+        return inner
+    return f"{inner[: _LONGEST_PATH // 2]}...{inner[-_LONGEST_PATH // 2 :]}"
 
 
 def _line(event: Any) -> int:
@@ -119,10 +138,14 @@ class _Composer:
         self.text = text
         self.file = file
         self.count = 0
-        self.anchors: dict[str, tuple[Value, int, int]] = {}
+        # Of all scalars and keys, aliases written out: as many as the text has, where there are none.
+        self.characters = 0
+        # An anchor's value, and the values, levels and characters that it takes.
+        self.anchors: dict[str, tuple[Value, int, int, int]] = {}
         self.open_anchors: set[str] = set()
         # The deepest level reached since it was last reset: what an anchor's value is high.
         self.deepest = 0
+        self._check_directives()
         loader = yaml.CLoader if yaml.__with_libyaml__ else yaml.Loader
         self.events: Iterator[Any] = yaml.parse(text, Loader=loader)
 
@@ -137,6 +160,12 @@ class _Composer:
         except yaml.YAMLError as error:
             raise self._syntax_error(error) from None
         raise SpecError(f"expected {what}, got an empty document", file=self.file, line=1)
+
+    def _check_directives(self) -> None:
+        found = re.finditer("(?:^|[\n\r\x85\u2028\u2029])%", self.text) if "%" in self.text else iter(())
+        if next(islice(found, MAX_DIRECTIVES, None), None):
+            fact = f"expected at most {MAX_DIRECTIVES} lines that begin with %, got more"
+            raise SpecError(fact, file=self.file, hint="YAML's directives are not used in specs")
 
     def _next(self) -> Any:
         return next(self.events)
@@ -169,6 +198,9 @@ class _Composer:
     def _check_bounds(self, event: Any, path: str, depth: int) -> None:
         if self.count > MAX_VALUES:
             raise self._error(event, path, f"expected at most {MAX_VALUES:,} values in a document")
+        if self.characters > MAX_BYTES:
+            fact = f"expected at most {MAX_BYTES:,} characters in a document, each alias as long as what it stands for"
+            raise self._error(event, path, fact)
         if depth > MAX_DEPTH:
             raise self._error(event, "", f"expected at most {MAX_DEPTH} levels of nesting")
         self.deepest = max(self.deepest, depth)
@@ -182,19 +214,21 @@ class _Composer:
             raise self._error(
                 event, path, f"expected plain data, got the tag {event.tag!r}", "tags are not used in specs"
             )
-        before, deepest = self.count, self.deepest
+        before, characters, deepest = self.count, self.characters, self.deepest
         self.deepest = depth
         if event.anchor is not None:
             self.open_anchors.add(event.anchor)
         if isinstance(event, yaml.ScalarEvent):
             value = Value(self._scalar(event, path), _line(event), path, event.value)
+            self.characters += len(event.value)
         elif isinstance(event, yaml.SequenceStartEvent):
             value = self._list(event, path, depth)
         else:
             value = self._mapping(event, path, depth)
         if event.anchor is not None:
             self.open_anchors.discard(event.anchor)
-            self.anchors[event.anchor] = value, self.count - before + 1, self.deepest - depth
+            size, length = self.count - before + 1, self.characters - characters
+            self.anchors[event.anchor] = value, size, self.deepest - depth, length
         self.deepest = max(self.deepest, deepest)
         return value
 
@@ -202,9 +236,10 @@ class _Composer:
         if event.anchor in self.open_anchors or event.anchor not in self.anchors:
             known = "inside itself" if event.anchor in self.open_anchors else "nowhere defined above"
             raise self._error(event, path, f"expected an anchor defined above, got *{event.anchor}, {known}")
-        value, size, height = self.anchors[event.anchor]
+        value, size, height, length = self.anchors[event.anchor]
         # An alias counts as often as it is used: nested aliases cannot grow past the bounds.
         self.count += size
+        self.characters += length
         self._check_bounds(event, path, depth + height)
         return Value(value.data, _line(event), path)
 
@@ -212,7 +247,7 @@ class _Composer:
         items: list[Value] = []
         bracketed = _PythonTuple()
         while not isinstance(item := self._next(), yaml.SequenceEndEvent):
-            inner = f"{path}.{len(items)}"
+            inner = path_below(path, len(items))
             items.append(self._value(item, inner, depth + 1))
             text = items[-1].text
             if bracketed.parts and bracketed.is_closed_by(text):
@@ -227,9 +262,10 @@ class _Composer:
         while not isinstance(key_event := self._next(), yaml.MappingEndEvent):
             key = self._key(key_event, path)
             line = _line(key_event)
-            inner = f"{path}.{key}" if path else key
+            inner = path_below(path, key)
             if bracketed.parts and bracketed.is_closed_by(key):
                 raise self._error(key_event, bracketed.path, *bracketed.fault())
+            self.characters += len(key)
             if key in entries:
                 raise self._error(
                     key_event, inner, f"expected each key once, got `{key}` again (first on line {entries[key].line})"

@@ -7,9 +7,9 @@ way the block uses them; what a parameter must be is inferred, never declared.
 import re
 from collections.abc import Mapping
 
-from gnet_inspect.errors import nearest, show
+from gnet_inspect.errors import nearest, quoted, show, some_of
 from gnet_inspect.ops import VOCABULARY, Add
-from gnet_inspect.ops.arguments import LAYER, AnyValue, Elements, Flag, Integer, Kind, together
+from gnet_inspect.ops.arguments import LAYER, AnyValue, Elements, Every, Flag, Integer, Kind, together
 from gnet_inspect.spec.document import Value
 from gnet_inspect.spec.model import (
     Argument,
@@ -32,6 +32,9 @@ MAX_REPEAT = 1_000_000
 
 # What no block is called: the place of layers outside of all blocks.
 NETWORK = ""
+
+# What the uses of a parameter may demand of one value: so often is each of its numbers checked.
+MAX_DEMANDS = 128
 
 _REFERENCE = re.compile(r"\$([A-Za-z0-9_]{1,64})(?:\.([0-9]{1,4}))?\Z")
 
@@ -69,6 +72,11 @@ class LayerReader(Reader):
         # Which blocks each block calls; under NETWORK those that the stages, heads and the model's parameters do.
         self.calls: dict[str, set[str]] = {}
         self._reading: list[str] = []
+        # By the name of a block: its parameters' kinds, those without a default, and what its text calls them.
+        self._signatures: dict[str, tuple[dict[str, Kind], list[str]]] = {}
+        self._declared: dict[str, frozenset[str] | None] = {}
+        # By the id of a kind, which is kept with it: how many kinds it is made of.
+        self._sizes: dict[int, tuple[Kind, int]] = {}
         self._depth = 0
         # How many were read so far.
         self.repeats = 0
@@ -98,12 +106,16 @@ class LayerReader(Reader):
 
     def _check_not_a_call(self, item: Value, name: str) -> None:
         """A block's name over its own parameters is a call that lacks its name."""
-        block = self.definitions.get(name)
-        params = block.data.get("params") if block is not None and isinstance(block.data, dict) else None
-        if params is None or not isinstance(params.data, list) or not isinstance(item.data, dict) or not item.data:
+        if name not in self.definitions or not isinstance(item.data, dict) or not item.data:
             return
-        known = {parameter.data for parameter in params.data if isinstance(parameter.data, str)}
-        if set(item.data) <= known and not any(key in VOCABULARY or key in self.definitions for key in item.data):
+        if name not in self._declared:
+            self._declared[name] = _declared_parameters(self.definitions[name])
+        known = self._declared[name]
+        if (
+            known is not None
+            and item.data.keys() <= known
+            and not any(key in VOCABULARY or key in self.definitions for key in item.data)
+        ):
             fact = f"expected a name over a layer, got the block `{name}` over its arguments"
             raise self.error(item, fact, _unnamed(name))
 
@@ -176,10 +188,8 @@ class LayerReader(Reader):
     def _call(self, value: Value, name: str, arguments: Value, when: Reference | None, scope: Scope) -> Call:
         line, path = value.line, value.path
         if name in self.definitions:
-            block = self.block(name, value)
             self.calls.setdefault(self._place(), set()).add(name)
-            kinds = {key: parameter.kind for key, parameter in block.parameters.items()}
-            required = [key for key, parameter in block.parameters.items() if parameter.default is None]
+            kinds, required = self._signature(name, value)
         elif name in VOCABULARY:
             kinds = {key: parameter.kind for key, parameter in VOCABULARY[name].parameters().items()}
             required = [key for key, parameter in VOCABULARY[name].parameters().items() if parameter.required]
@@ -199,13 +209,21 @@ class LayerReader(Reader):
             read[key] = self.argument(item, kinds[key], scope)
         missing = [key for key in required if key not in read]
         if missing:
-            listed = ", ".join(f"`{key}`" for key in missing)
-            got = "only " + ", ".join(f"`{key}`" for key in read) if read else "no arguments"
+            listed = some_of(map(quoted, missing), 24)
+            got = f"only {some_of(map(quoted, read), 24)}" if read else "no arguments"
             raise self.error(value, f"expected {name} with {listed}, got {got}")
         is_open = any(argument.open for argument in read.values())
         return Call(name, read, name in self.definitions, line, path, when, is_open)
 
     # --- blocks ---
+
+    def _signature(self, name: str, user: Value) -> tuple[dict[str, Kind], list[str]]:
+        """The kinds of a block's parameters, and which of them have no default: once for all calls of it."""
+        if name not in self._signatures:
+            parameters = self.block(name, user).parameters
+            kinds = {key: parameter.kind for key, parameter in parameters.items()}
+            self._signatures[name] = kinds, [key for key in kinds if parameters[key].default is None]
+        return self._signatures[name]
 
     def block(self, name: str, user: Value) -> Block:
         """The block of that name, read on its first use."""
@@ -225,15 +243,15 @@ class LayerReader(Reader):
                 value, f"expected a block name of its own, got `{name}`, a layer class", "rename the block"
             )
         entries = self.fields(value, "a block", ["layers"], ["params", "defaults"])
-        names: list[str] = []
+        names: dict[str, None] = {}
         if "params" in entries and entries["params"].data is not None:
             for item in self.items(entries["params"], "a list of parameter names", lambda item: item):
                 text = self.text(item, "a parameter name")
                 self.name(item, text, "parameter")
                 if text in names:
                     raise self.error(item, f"expected each parameter once, got `{text}` again")
-                names.append(text)
-        scope = Scope(names, self.model)
+                names[text] = None
+        scope = Scope(list(names), self.model)
         body = self.sequence(
             entries["layers"], scope, "the layers of a block: a mapping from names to layers, or a list"
         )
@@ -284,7 +302,18 @@ class LayerReader(Reader):
             kinds.append(Elements(tuple(together(elements[index]) for index in range(len(elements)))))
         if LAYER in kinds and any(kind != LAYER for kind in kinds):
             raise self.error(value, f"expected one use of {what}, got it both as a layer and as a value")
-        return together(kinds)
+        kind = together(kinds)
+        if self._size(kind) > MAX_DEMANDS and not _is_plain(kind):
+            raise self.error(value, f"expected uses of {what} that demand at most {MAX_DEMANDS} things of it, got more")
+        return kind
+
+    def _size(self, kind: Kind) -> int:
+        """How many kinds a kind is made of; beyond the bound it only says that it is."""
+        if not isinstance(kind, Elements | Every):
+            return 1
+        if id(kind) not in self._sizes:
+            self._sizes[id(kind)] = kind, min(sum(map(self._size, kind.kinds)), 2 * MAX_DEMANDS)
+        return self._sizes[id(kind)][1]
 
     # --- arguments and references ---
 
@@ -333,6 +362,20 @@ class LayerReader(Reader):
             raise self.error(value, f"expected a parameter that holds a layer, got the element `{value.data}`")
         owner.elements[name].setdefault(int(element), []).append(kind)
         return Reference(name, int(element))
+
+
+def _is_plain(kind: Kind) -> bool:
+    """Whether nothing is checked twice: one demand, or a list of which each element has one."""
+    parts = kind.kinds if isinstance(kind, Elements) else (kind,)
+    return not any(isinstance(part, Elements | Every) for part in parts)
+
+
+def _declared_parameters(block: Value) -> frozenset[str] | None:
+    """What the text of a block calls its parameters; None where it has none."""
+    params = block.data.get("params") if isinstance(block.data, dict) else None
+    if params is None or not isinstance(params.data, list):
+        return None
+    return frozenset(parameter.data for parameter in params.data if isinstance(parameter.data, str))
 
 
 def _unnamed(name: str) -> str:

@@ -60,7 +60,7 @@ class Reader:
     ) -> dict[str, Value]:
         """A mapping whose keys are known; unknown keys are answered with their hint, or with the nearest."""
         entries = self.mapping(value, words)
-        known = [*required, *optional]
+        known = dict.fromkeys([*required, *optional])
         for key, item in entries.items():
             if key not in known:
                 raise self.error(
