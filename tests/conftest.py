@@ -10,6 +10,11 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says nothing of the code on a machine that does other work.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
 
 # Specs with another library's own names, and the (library, model) each is there.
 TWINS = {

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from html import unescape
 from itertools import combinations
@@ -209,13 +208,14 @@ def test_a_layers_colour_is_its_classes() -> None:
 
 
 def test_the_same_spec_gives_the_same_bytes() -> None:
-    """DOT and every picture, a PDF too, which else holds the time."""
+    """DOT and every picture, a PDF too, which else holds the time: all say that of one moment, the first of 1970."""
     texts = [draw_dot(drawn("googlenet", depth="layer")[1], Style()) for _ in range(2)]
     assert texts[0] == texts[1]
     for style in PICTURES:
         first = picture(texts[0], style)
-        time.sleep(1.1 if style == "pdf" else 0)
         assert picture(texts[0], style) == first
+        assert re.findall(rb"CreationDate \(D:(\d*)", first) == [b"19700101000000"] * (style == "pdf")
+        assert not re.search(rb"20[2-9]\d-[01]\d-[0-3]\d", first)
 
 
 @pytest.mark.parametrize(("depth", "page"), [("block", A4), ("layer", A3)])
@@ -472,9 +472,10 @@ def test_a_picture_that_would_take_minutes_is_refused(run: Run, write_spec: Call
     assert run("diagram", path, "--depth", "stage", "--format", "svg").code == 0
 
 
-def test_the_largest_model_is_drawn_in_time(run: Run, tmp_path: Path) -> None:
-    """At layer depth, within 15 seconds."""
+def test_the_largest_model_is_drawn(run: Run, tmp_path: Path) -> None:
+    """At layer depth, every box of it; the benchmarks say in what time."""
     pytest.importorskip("pygraphviz")
-    start = time.monotonic()
-    assert run("diagram", "inception_resnet_v2", "--depth", "layer", "-o", str(tmp_path / "a.svg")).code == 0
-    assert time.monotonic() - start < 15
+    path = tmp_path / "a.svg"
+    assert run("diagram", "inception_resnet_v2", "--depth", "layer", "-o", str(path)).code == 0
+    boxes = drawn("inception_resnet_v2", depth="layer")[1].boxes()
+    assert path.read_text(encoding="utf-8").count('id="box') >= len(boxes) > 200

@@ -262,7 +262,7 @@ def test_a_gpu_is_busy_while_its_kernels_run() -> None:
 
 @pytest.mark.parametrize("seen", [True, False])
 def test_layers_on_a_gpu_are_timed_by_kernels_or_it_is_said(monkeypatch: pytest.MonkeyPatch, seen: bool) -> None:
-    """Where the profiler may not look at the GPU there are events between layers, and the table says what those hold."""
+    """Where the profiler may not look at the GPU there are events between layers, and the table says so."""
     clock = FakeClock()
     candidate = Candidate(lenet(), Setting())
     candidate.setting = Setting("cuda:0")
