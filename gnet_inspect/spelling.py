@@ -7,11 +7,11 @@ A name is offered only where the word is a plausible misspelling or a beginning 
 import re
 from collections.abc import Iterable
 
-# How many names a sentence offers, and what is searched: no name of a spec is longer, and an answer takes a second at
-# most, however many names there are.
+# How many names a sentence offers; how long a name may be, which no spec's is; and how many of those that are about as
+# long as the word are compared letter by letter, so that an answer takes a second at most.
 OFFERED = 4
 _LONGEST = 100
-_SEARCHED = 20_000
+COMPARED = 5_000
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _DIGITS = re.compile(r"\d+")
@@ -28,8 +28,13 @@ def near_names(word: str, names: Iterable[str]) -> list[str]:
     costs: dict[str, int] = {}
     if len(word) > _LONGEST or not (plain := plain_name(word)):
         return []
-    for name in sorted({str(name) for name in names})[:_SEARCHED]:
-        cost = None if len(name) > _LONGEST else _cost(word, plain, name)
+    compared = 0
+    for name in sorted({str(name) for name in names}):
+        other = plain_name(name) if len(name) <= _LONGEST else ""
+        cost = _cost_of_writing(word, plain, name, other)
+        if cost is None and compared < COMPARED and _is_comparable(plain, other):
+            cost = _cost_of_misspelling(plain, other)
+            compared += 1
         if cost is not None:
             costs[name] = cost
     least = min(costs.values(), default=0)
@@ -41,21 +46,30 @@ def plain_name(name: str) -> str:
     return _SEPARATORS.sub("", name.lower())
 
 
-def _cost(word: str, plain: str, name: str) -> int | None:
-    """How far a name is from the word, in letters; None where it is another name."""
-    other = plain_name(name)
+def _cost_of_writing(word: str, plain: str, name: str, other: str) -> int | None:
+    """0 of a name that is only written differently, more of one that the word is a beginning of; else None."""
     if plain == other:
         return 0
-    digits = _DIGITS.findall(plain)
-    if digits and digits != _DIGITS.findall(other):
-        return None  # another size, another version, another place: none of them is a slip of the finger
     more = len(other) - len(plain)
-    if len(plain) > 2 and other.startswith(plain) and (more <= 3 or name.lower().startswith(f"{word.lower()}_")):
-        return min(more, 3)
-    allowed = _allowed(len(plain))
-    found = distance(plain, other, allowed)
+    begins = len(plain) > 2 and other.startswith(plain) and _has_its_digits(plain, other)
+    return min(more, 3) if begins and (more <= 3 or name.lower().startswith(f"{word.lower()}_")) else None
+
+
+def _has_its_digits(plain: str, other: str) -> bool:
+    """Another size, another version, another place: none of them is a slip of the finger."""
+    digits = _DIGITS.findall(plain)
+    return not digits or digits == _DIGITS.findall(other)
+
+
+def _is_comparable(plain: str, other: str) -> bool:
+    return abs(len(plain) - len(other)) <= _allowed(len(plain)) and _has_its_digits(plain, other)
+
+
+def _cost_of_misspelling(plain: str, other: str) -> int | None:
     # Who misses the first letter misses no second one as well.
-    return found if found <= (allowed if plain[0] == other[:1] else min(allowed, 1)) else None
+    allowed = min(_allowed(len(plain)), 3 if plain[0] == other[:1] else 1)
+    found = distance(plain, other, allowed)
+    return found if found <= allowed else None
 
 
 def _allowed(length: int) -> int:

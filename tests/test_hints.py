@@ -77,7 +77,7 @@ def test_the_distance_is_that_of_a_plain_table() -> None:
                 assert distance(one, other, most) == min(plain(one, other), most + 1), (one, other, most)
 
 
-def test_a_misspelling_among_many_names_is_bounded_work() -> None:
+def test_a_misspelling_among_many_names_is_bounded_work(monkeypatch: pytest.MonkeyPatch) -> None:
     """A band of letters for each name: the work grows with their number, not with the square of their length."""
     from gnet_inspect import spelling
 
@@ -96,7 +96,21 @@ def test_a_misspelling_among_many_names_is_bounded_work() -> None:
         return work
 
     assert letters(40) < 2.2 * letters(20)
-    assert near_names("nothing_at_all", (f"layer{index}" for index in range(100_000))) == []
+
+    calls: list[str] = []
+
+    def count_calls(one: str, other: str, most: int) -> int:
+        calls.append(other)
+        return most + 1
+
+    monkeypatch.setattr(spelling, "distance", count_calls)
+    for number in (10_000, 20_000):
+        calls.clear()
+        letters_only = str.maketrans("0123456789", "abcdefghij")
+        near_names("x" * 5, (f"{index:05}".translate(letters_only) for index in range(number)))
+        assert len(calls) == spelling.COMPARED
+    assert near_names("layer99999a", (f"layer{index}" for index in range(100_000))) == []
+    assert near_names("Layer99999", (f"layer{index}" for index in range(100_000))) == ["layer99999"]
 
 
 def test_a_list_of_names_begins_with_those_that_begin_alike() -> None:

@@ -57,7 +57,7 @@ def test_a_part_that_is_not_there_is_answered_with_names_as_deep_as_it(tmp_path:
     path = with_names(tmp_path / "a.pth", "block.branch1.weight", "deep")
     for part, hint in (
         ("blok", "did you mean `block`"),
-        ("block.branch2", "did you mean `block.branch1`"),
+        ("block.branch2", "known: `block.branch1`, `bn.bias`"),
         ("q", "known: `block`, `bn`, `conv`, `deep`, `fc`"),
         ("q.q", r"known: .*`block.branch1`, `bn.bias`, .*`deep`, `fc.bias`"),
         ("block.branch1.weight.x", "did you mean `block.branch1.weight`"),

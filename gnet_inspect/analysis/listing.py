@@ -85,7 +85,7 @@ def keep_catalogue() -> str:
     records = {}
     for name in catalogue():
         text, file = built_in_text(name)
-        records[name] = KeptModel(_digest(text), _listed(parse_spec(text, file)))
+        records[name] = KeptModel(_digest(text), _list_model(parse_spec(text, file)))
     lines = (
         f"{msgspec.json.encode(name).decode()}: {msgspec.json.encode(record).decode()}"
         for name, record in records.items()
@@ -124,7 +124,7 @@ def _known(name: str, kept: dict[str, KeptModel]) -> ListedModel:
     record = kept.get(name)
     if record is not None and record.digest == _digest(text):
         return record.listed
-    return _listed(parse_spec(text, file))
+    return _list_model(parse_spec(text, file))
 
 
 def _digest(text: bytes) -> str:
@@ -134,7 +134,7 @@ def _digest(text: bytes) -> str:
     return sha256(text.replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _listed(spec: Spec) -> ListedModel:
+def _list_model(spec: Spec) -> ListedModel:
     summary = summarize(build_graph(spec))
     return ListedModel(
         spec.name,

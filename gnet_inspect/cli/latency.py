@@ -175,7 +175,7 @@ def _batches(text: str | None) -> list[int | None]:
     """The batch sizes of --batch; None is the default."""
     if text is None:
         return [None]
-    words = options.listed(text)
+    words = options.split_words(text)
     if not words or not all(word.isdecimal() and 0 < int(word) < 10**9 for word in words):
         raise UsageError(f"--batch: expected positive integers such as 1,8,64, got {text!r}")
     return [int(word) for word in dict.fromkeys(words)]

@@ -41,7 +41,7 @@ def list_models(
     options.table_format(style, output)
     options.one_of("--sort", sort, SORTS)
     listing = list_catalogue()
-    families = options.listed(family)
+    families = options.split_words(family)
     for name in families:
         options.one_of("--family", name, tuple(sorted({model.family for model in listing.models})))
     result = sorted_listing(select_models(listing, families, pattern), sort)

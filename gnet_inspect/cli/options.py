@@ -272,6 +272,6 @@ def positive(flag: str, value: int | None) -> None:
         raise UsageError(f"{flag}: expected a positive integer, got {value}")
 
 
-def listed(text: str | None) -> tuple[str, ...]:
+def split_words(text: str | None) -> tuple[str, ...]:
     """The words of a comma-separated list."""
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())

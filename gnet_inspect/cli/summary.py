@@ -68,7 +68,7 @@ def summary(
     options.positive("--top", top)
     selection = Selection(
         depth=options.one_of("--depth", depth, DEPTHS),
-        columns=options.listed(columns),
+        columns=options.split_words(columns),
         sort=sort,
         pattern=pattern,
         top=top,

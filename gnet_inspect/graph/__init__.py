@@ -61,7 +61,7 @@ def build_graph(
             f"(write {dimensions(channels_first(shape))})"
         )
     expansion = Expander(spec, shape, Edits(spec, values), mode)
-    graph = _expanded(expansion)
+    graph = _expand(expansion)
     if shape[1:] != own[1:] and not resize:
         reference = _own_graph(spec, own, values, mode)
         _check_same_weights(graph, reference, expansion)
@@ -73,7 +73,7 @@ def channels_first(shape: Shape) -> Shape:
     return (*shape[:-3], shape[-1], *shape[-3:-1])
 
 
-def _expanded(expansion: Expander) -> Graph:
+def _expand(expansion: Expander) -> Graph:
     """The graph. An image whose channels stand last fails in some pool far from its cause: the error says so."""
     try:
         return expansion.graph()

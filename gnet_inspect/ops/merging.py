@@ -9,7 +9,7 @@ from gnet_inspect.ops.base import OneOperator, Op, Shape, Shapes, Temporaries
 from gnet_inspect.units import dimensions
 
 
-def _listed(inputs: Shapes) -> str:
+def _join_shapes(inputs: Shapes) -> str:
     return ", ".join(map(dimensions, inputs[:8])) + (", ..." if len(inputs) > 8 else "")
 
 
@@ -23,7 +23,7 @@ class Concat(OneOperator, frozen=True):
     def output_shape(self, inputs: Shapes) -> Shape:
         first = inputs[0]
         if any(len(shape) != len(first) or shape[2:] != first[2:] for shape in inputs):
-            raise ShapeError(f"concat expects branches that agree in all but the channels, got {_listed(inputs)}")
+            raise ShapeError(f"concat expects branches that agree in all but the channels, got {_join_shapes(inputs)}")
         return first[0], sum(shape[1] for shape in inputs), *first[2:]
 
     def describe(self) -> str:
@@ -84,7 +84,7 @@ class Add(Op, frozen=True):
 
     def output_shape(self, inputs: Shapes) -> Shape:
         if any(shape != inputs[0] for shape in inputs):
-            raise ShapeError(f"add expects branches of equal shape, got {_listed(inputs)}")
+            raise ShapeError(f"add expects branches of equal shape, got {_join_shapes(inputs)}")
         return inputs[0]
 
     def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:

@@ -39,7 +39,7 @@ def optimized_module(graph: Graph, module: nn.Module, optimized: Graph) -> nn.Mo
     expect(optimized, Graph, "a Graph (optimize gives one)")
     state = _state(graph, module)
     layers = _layers(graph, optimized)
-    device, dtype = _placed(state)
+    device, dtype = _find_place(state)
     built = build_module(optimized, device=device, dtype=dtype)
     own = _by_layer(state)
     made = _by_layer(built.state_dict())
@@ -77,7 +77,7 @@ def _size(tensor: Tensor) -> str:
     return dimensions(tensor.shape) or "a scalar"
 
 
-def _placed(state: Mapping[str, Tensor]) -> tuple[torch.device | None, torch.dtype | None]:
+def _find_place(state: Mapping[str, Tensor]) -> tuple[torch.device | None, torch.dtype | None]:
     """The one device and dtype of a module; None where it has no weights."""
     found = {(tensor.device, tensor.dtype) for tensor in state.values() if tensor.is_floating_point()}
     if len(found) > 1:

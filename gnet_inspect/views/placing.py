@@ -68,7 +68,7 @@ def place_labels(points: Sequence[Point], taken: Sequence[Box], plot: Box, font_
     and of those the one for the first of them.
     """
     across = sorted(points, key=lambda point: point.x)
-    tried = [_placed(order, taken, plot, font_size) for order in (points, across, across[::-1])]
+    tried = [_place(order, taken, plot, font_size) for order in (points, across, across[::-1])]
 
     def worth(labels: list[Label]) -> tuple[int, list[bool]]:
         placed = [label.point for label in labels]
@@ -77,7 +77,7 @@ def place_labels(points: Sequence[Point], taken: Sequence[Box], plot: Box, font_
     return max(tried, key=worth)
 
 
-def _placed(points: Sequence[Point], taken: Sequence[Box], plot: Box, font_size: float) -> list[Label]:
+def _place(points: Sequence[Point], taken: Sequence[Box], plot: Box, font_size: float) -> list[Label]:
     labels = []
     boxes = list(taken)
     for point in points:

@@ -32,7 +32,7 @@ class Candidate:
         self.estimated_bytes = estimated_bytes(graph, setting)
         check_memory(named(graph, setting), self.estimated_bytes, torch.device(setting.device))
         torch.manual_seed(SEED)
-        self.module = placed(module if module is not None else build_module(graph), setting)
+        self.module = place(module if module is not None else build_module(graph), setting)
         self.inputs = _inputs(graph, setting)
         self.compile_s: float | None = None
         self.warm = False
@@ -126,7 +126,7 @@ class Candidate:
         return step
 
 
-def placed(module: nn.Module, setting: Setting) -> nn.Module:
+def place(module: nn.Module, setting: Setting) -> nn.Module:
     """A module on its device, in its dtype, layout and mode."""
     module = module.to(setting.device, setting.torch_dtype)
     if setting.channels_last:
