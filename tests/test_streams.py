@@ -253,11 +253,11 @@ def stopped(hook: str, name: str, *line: str, ignored: bool = False) -> subproce
 
 
 def at_import(module: str) -> str:
-    """A hook that stops where a module is about to be imported."""
+    """A hook that stops where a module is about to be imported, in executed text, as many modules have it."""
     return (
         "class Finder:\n"
         "    def find_spec(self, name, *rest):\n"
-        f"        if name == {module!r}: sys.meta_path.remove(self); stop()\n"
+        f"        if name == {module!r}: sys.meta_path.remove(self); exec('stop()')\n"
         "sys.meta_path.insert(0, Finder())"
     )
 
