@@ -491,7 +491,7 @@ def test_mistakes_are_answered(run: Run, tmp_path: Path) -> None:
         (("--batch", "0"), "--batch: expected positive integers"),
         (("--dtype", "fp8"), "--dtype: expected fp32, tf32, fp16, bf16"),
         (("--repeat", "0"), "--repeat: expected a positive integer"),
-        (("--min-time", "0"), "expected a positive --min-time"),
+        (("--min-time", "0"), "--min-time: expected seconds above 0"),
         (("--layers", "--mode", "train"), "--layers times the layers of an eager inference"),
         (("--layers", "--compile"), "--layers times the layers of an eager inference"),
         (("--compile=fast",), "--compile: expected default, reduce-overhead"),
@@ -934,7 +934,7 @@ def test_layers_above_the_roof_are_told() -> None:
 def test_calibrating_answers_mistakes(run: Run) -> None:
     """In one line."""
     for arguments, message in (
-        (("--min-time", "0"), "expected a positive --min-time"),
+        (("--min-time", "0"), "--min-time: expected seconds above 0"),
         (("--threads", "0"), "--threads: expected a positive integer"),
         (("--device", "tpu"), "--device: expected auto, cpu"),
     ):

@@ -87,7 +87,15 @@ def _call(arguments: list[str]) -> int:
         with command.make_context("gnet-inspect", arguments) as context:
             command.invoke(context)
     except Exit as end:
-        return end.exit_code
+        return end.exit_code or _told()
+    return 0
+
+
+def _told() -> int:
+    """0 where typer could print what was asked for: on a closed standard output it prints nothing, and says nothing."""
+    from gnet_inspect.cli.output import standard_output
+
+    standard_output()
     return 0
 
 
@@ -102,7 +110,7 @@ def _complete(command: "Any") -> int:
     try:
         command.main([], prog_name="gnet-inspect", standalone_mode=False)
     except SystemExit as end:
-        return 2 if end.code else 0
+        return 2 if end.code else _told()
     except (KeyError, ValueError):
         # typer reads them from variables that nobody but the shell's completion sets.
         raise UsageError(

@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from gnet_inspect.cli import options
-from gnet_inspect.errors import UsageError
 
 
 def calibrate(
@@ -32,9 +31,8 @@ def calibrate(
     from gnet_inspect.cli.progress import told_progress
 
     options.check_ending(output, "yaml")
-    options.positive("--threads", threads)
-    if min_time <= 0:
-        raise UsageError(f"expected a positive --min-time, got {min_time}")
+    options.check_threads(threads)
+    options.check_min_time(min_time)
     need_torch("calibrate")
     import torch
 

@@ -105,9 +105,10 @@ def latency(
     options.table_format(style, output)
     options.one_of("--depth", depth, LAYER_DEPTHS)
     options.positive("--repeat", repeat)
-    options.positive("--threads", threads)
-    if min_time <= 0 or warmup < 0:
-        raise UsageError(f"expected a positive --min-time and a --warmup of 0 or more, got {min_time} and {warmup}")
+    options.check_threads(threads)
+    options.check_min_time(min_time)
+    if warmup < 0:
+        raise UsageError(f"--warmup: expected 0 or more, got {warmup}")
     if layers and (mode == "train" or compiled is not None or cuda_graph):
         raise UsageError(
             "--layers times the layers of an eager inference: expected no --mode train, --compile, --cuda-graph"
@@ -128,7 +129,7 @@ def latency(
         bounds(graphs[0])
     if kept is not None:
         _check_device(setting, kept, str(against), any_device)
-    if save is not None and not save.resolve().parent.is_dir():
+    if save is not None and not Path(os.path.realpath(save)).parent.is_dir():
         raise UsageError(f"--save: expected a file in a folder that exists, got {str(save)!r}")
     interrupted = False
     try:

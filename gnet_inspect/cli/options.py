@@ -1,5 +1,6 @@
 """The flags commands share, and how their values are read."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,6 +68,8 @@ Output = Annotated[
 ]
 
 
+# A day: what lasts longer, or is infinite or no number, is a mistake.
+LONGEST_MEASUREMENT = 86_400
 # The modes of torch.compile; --compile alone is the first.
 COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
 
@@ -270,6 +273,20 @@ def positive(flag: str, value: int | None) -> None:
     """Refuse a count below 1."""
     if value is not None and value < 1:
         raise UsageError(f"{flag}: expected a positive integer, got {value}")
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuse a number of threads that no machine has: OpenMP ends the process where it cannot make them."""
+    positive("--threads", threads)
+    most = max(1024, os.cpu_count() or 0)
+    if threads is not None and threads > most:
+        raise UsageError(f"--threads: expected at most {most:,}, got {threads}")
+
+
+def check_min_time(seconds: float) -> None:
+    """Refuse a time to measure for that is not above 0, or never ends."""
+    if not 0 < seconds <= LONGEST_MEASUREMENT:
+        raise UsageError(f"--min-time: expected seconds above 0 and up to {LONGEST_MEASUREMENT:,}, got {seconds:g}")
 
 
 def split_words(text: str | None) -> tuple[str, ...]:

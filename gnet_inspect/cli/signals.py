@@ -24,8 +24,16 @@ _received: list[int] = []
 _holds: list[None] = []
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal that ends the command came.
+
+    A class of its own, because Python notes a bare KeyboardInterrupt that passes through text given to `exec`, and may
+    then end by SIGINT itself, whichever signal it was.
+    """
+
+
 def watch() -> None:
-    """Turn the signals that end a command into KeyboardInterrupt, but for those that the caller had ignored (nohup)."""
+    """Turn the signals that end a command into Interrupted, but for those that the caller had ignored (nohup)."""
     _received.clear()
     _holds.clear()
     _answer_with(_raise)
@@ -38,9 +46,9 @@ def close() -> None:
 
 
 def check() -> None:
-    """Raise KeyboardInterrupt where one was swallowed (imports of large packages do that) or held back."""
+    """Raise Interrupted where one was swallowed (imports of large packages do that) or held back."""
     if _received:
-        raise KeyboardInterrupt
+        raise Interrupted
 
 
 class Held:
@@ -87,7 +95,7 @@ def _answer_with(handler: "Callable[[int, FrameType | None], None]") -> None:
 def _raise(number: int, _: "FrameType | None") -> None:
     _received.append(number)
     if not _holds:
-        raise KeyboardInterrupt
+        raise Interrupted
 
 
 def _exit(number: int, _: "FrameType | None") -> None:

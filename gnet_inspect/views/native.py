@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from importlib import import_module
+from signal import Signals
 
 from gnet_inspect.errors import MissingError, brief
 
@@ -39,7 +40,7 @@ def run_native(command: list[str], text: str, *, what: str, library: str, **envi
         raise MissingError(_death(what, library, str(error))) from None
     if done.returncode == 0:
         return done.stdout
-    complaint = _complaint(done.stderr) or f"it ended with {done.returncode}"
+    complaint = _complaint(done.stderr) or _ending(done.returncode)
     if done.returncode > 0 and not limits():
         raise RuntimeError(f"{library}: {complaint}")
     raise MissingError(_death(what, library, complaint))
@@ -82,6 +83,10 @@ def _death(what: str, library: str, complaint: str) -> str:
     where = f" under {limited}" if limited else ""
     hint = " (raise the limit; most of what it reserves is never used)" if limited else ""
     return f"{what} needs {library}, which ended without a result{where}: {complaint}.{hint}"
+
+
+def _ending(code: int) -> str:
+    return f"it was ended by {Signals(-code).name}" if code < 0 else f"it ended with {code}"
 
 
 def _complaint(said: bytes) -> str:
