@@ -5,11 +5,11 @@ from typing import Annotated, Any, ClassVar
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Choice, Flag, Integer, Number, Numbers, Optional
-from gnet_inspect.ops.base import POINT, Op, Saved, Shape, Shapes, Window, spatial
+from gnet_inspect.ops.base import POINT, Op, PointOp, Saved, Shape, Shapes, Sight, spatial, whole
 from gnet_inspect.units import dimensions
 
 
-class BatchNorm2d(Op, frozen=True):
+class BatchNorm2d(PointOp, frozen=True):
     """torch.nn.BatchNorm2d; num_features is inferred. Its statistics are buffers: 2 C and one step counter."""
 
     eps: Annotated[float, Number(0, above=True)] = 1e-5
@@ -26,6 +26,10 @@ class BatchNorm2d(Op, frozen=True):
             )
         return shape
 
+    def sight(self, inputs: Shapes) -> Sight:
+        # Without running statistics it works them out of the whole map. Those of a training step are left aside.
+        return POINT if self.track_running_stats else (whole(inputs[0][2]), whole(inputs[0][3]))
+
     def params(self, inputs: Shapes) -> int:
         return 2 * inputs[0][1] if self.affine else 0
 
@@ -40,7 +44,7 @@ class BatchNorm2d(Op, frozen=True):
         return {"num_features": inputs[0][1]} | super().torch_arguments(inputs)
 
 
-class LocalResponseNorm(Op, frozen=True):
+class LocalResponseNorm(PointOp, frozen=True):
     """torch.nn.LocalResponseNorm, across channels; torch divides alpha by the size."""
 
     size: Annotated[int, Integer(1)]
@@ -61,7 +65,7 @@ class LocalResponseNorm(Op, frozen=True):
         return f"LocalResponseNorm {self.size}"
 
 
-class ChannelAffine(Op, frozen=True):
+class ChannelAffine(PointOp, frozen=True):
     """x * scale + shift, one pair for each channel; no parameters, no MACs (torchvision's transform_input)."""
 
     scale: Annotated[tuple[float, ...], Numbers()]
@@ -80,7 +84,7 @@ class ChannelAffine(Op, frozen=True):
         return len(self.scale) + len(self.shift)
 
 
-class _InPlace(Op, frozen=True):
+class _InPlace(PointOp, frozen=True):
     """An activation with torch's `inplace`; the module honours it where nothing else reads the input."""
 
     inplace: Annotated[bool, Flag()] = False
@@ -111,7 +115,7 @@ class SiLU(_KeepsInput, frozen=True):
     """torch.nn.SiLU."""
 
 
-class LeakyReLU(Op, frozen=True):
+class LeakyReLU(PointOp, frozen=True):
     """torch.nn.LeakyReLU."""
 
     negative_slope: Annotated[float, Number()] = 0.01
@@ -128,21 +132,21 @@ class LeakyReLU(Op, frozen=True):
         return f"LeakyReLU {self.negative_slope:g}"
 
 
-class Sigmoid(Op, frozen=True):
+class Sigmoid(PointOp, frozen=True):
     """torch.nn.Sigmoid."""
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         return Saved(output=True)
 
 
-class Tanh(Op, frozen=True):
+class Tanh(PointOp, frozen=True):
     """torch.nn.Tanh."""
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         return Saved(output=True)
 
 
-class GELU(Op, frozen=True):
+class GELU(PointOp, frozen=True):
     """torch.nn.GELU."""
 
     approximate: Annotated[str, Choice(("none", "tanh"))] = "none"
@@ -151,7 +155,7 @@ class GELU(Op, frozen=True):
         return Saved(input=True)
 
 
-class Softmax(Op, frozen=True):
+class Softmax(PointOp, frozen=True):
     """torch.nn.Softmax; its default here is the channels, which is what torch falls back to with a warning."""
 
     dim: Annotated[int, Integer(None)] = 1
@@ -164,19 +168,21 @@ class Softmax(Op, frozen=True):
             )
         return inputs[0]
 
-    def window(self, inputs: Shapes) -> Window:
+    def sight(self, inputs: Shapes) -> Sight:
+        shape = inputs[0]
+        axis = self.dim % len(shape)
+        if len(shape) != 4:
+            # Along the features it mixes the positions that they were flattened from.
+            return "all" if axis == 1 else POINT
         # Along a spatial axis every output sees every input.
-        axis = self.dim % len(inputs[0])
-        if len(inputs[0]) != 4 or axis < 2:
-            return POINT
-        whole = (inputs[0][axis], 1, 1)
-        return (whole, POINT[1]) if axis == 2 else (POINT[0], whole)
+        height, width = POINT
+        return whole(shape[2]) if axis == 2 else height, whole(shape[3]) if axis == 3 else width
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         return Saved(output=True)
 
 
-class Dropout(Op, frozen=True):
+class Dropout(PointOp, frozen=True):
     """torch.nn.Dropout: the identity at inference."""
 
     p: Annotated[float, Number(0, 1)] = 0.5
@@ -197,14 +203,14 @@ class Dropout(Op, frozen=True):
         return f"Dropout {self.p:g}"
 
 
-class Identity(Op, frozen=True):
+class Identity(PointOp, frozen=True):
     """torch.nn.Identity."""
 
     def is_view(self, training: bool) -> bool:
         return True
 
 
-class Flatten(Op, frozen=True):
+class Flatten(PointOp, frozen=True):
     """torch.nn.Flatten, as far as the result is (N, F) or stays (N, C, H, W)."""
 
     start_dim: Annotated[int, Integer(None)] = 1
@@ -246,3 +252,6 @@ class Opaque(Op, frozen=True):
 
     def output_shape(self, inputs: Shapes) -> Shape:
         return self.shape
+
+    def sight(self, inputs: Shapes) -> Sight:
+        return "unknown"

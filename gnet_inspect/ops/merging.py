@@ -4,7 +4,7 @@ from typing import Annotated
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Number
-from gnet_inspect.ops.base import Op, Shape, Shapes
+from gnet_inspect.ops.base import PointOp, Shape, Shapes
 from gnet_inspect.units import dimensions
 
 
@@ -12,7 +12,7 @@ def _listed(inputs: Shapes) -> str:
     return ", ".join(map(dimensions, inputs[:8])) + (", ..." if len(inputs) > 8 else "")
 
 
-class Concat(Op, frozen=True):
+class Concat(PointOp, frozen=True):
     """torch.cat(inputs, dim=1): all sizes but the channels must agree."""
 
     @property
@@ -46,7 +46,7 @@ class ActivatedConcat(Concat, frozen=True):
         return f"concat with {sum(self.relu)} ReLU"
 
 
-class Channels(Op, frozen=True):
+class Channels(PointOp, frozen=True):
     """torch.narrow(input, 1, start, stop - start): some neighbouring channels, as a view of the input's memory.
 
     No spec can say it: `graph.optimize` makes it, where one convolution takes the place of several.
@@ -72,7 +72,7 @@ class Channels(Op, frozen=True):
         return f"slice {self.start}:{self.stop}"
 
 
-class Add(Op, frozen=True):
+class Add(PointOp, frozen=True):
     """The element-wise sum: input 0 + scale x each other one; all shapes must be equal (nothing is broadcast)."""
 
     scale: Annotated[float, Number()] = 1.0
