@@ -11,7 +11,7 @@ from gnet_inspect.analysis.receptive import receptive_fields
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import INPUT, Graph, build_graph
-from gnet_inspect.ops import Opaque
+from gnet_inspect.ops import VOCABULARY, Op, Opaque
 from gnet_inspect.spec import load_spec
 from gnet_inspect.units import LARGEST_EXACT
 from gnet_inspect.views.summary import notes_below
@@ -177,7 +177,11 @@ stages:
     assert [layer.receptive_field for layer in layers] == [(7, 1), (11, 3), (27, 11), (51, 39), None]
     assert [layer.jump for layer in layers] == [(2, 1), (4, 2), (4, 2), (28, 30), None]
     totals = summarize(graph).totals
-    assert (totals.receptive_field, totals.receptive_field_clipped) == ((51, 39), (32, 32))
+    # Of the 32 columns the strides leave the last one over.
+    assert (totals.receptive_field, totals.receptive_field_clipped) == ((51, 39), (32, 31))
+    assert [layer.offset for layer in layers] == [(-3, 0), (-3, 0), (-11, -4), (-11, -4), None]
+    assert [layer.receptive_field_status for layer in layers] == ["exact"] * 4 + [None]
+    assert totals.receptive_field_status == "exact"
 
 
 def test_receptive_fields_take_the_largest_branch() -> None:
@@ -190,8 +194,8 @@ def test_receptive_fields_take_the_largest_branch() -> None:
     assert layers["inception5b.output"].jump == (32, 32)
 
 
-def test_the_largest_field_and_the_largest_jump_may_come_from_two_branches() -> None:
-    """The wide branch has small steps, the narrow one large ones; a window behind them adds to the one by the other."""
+def test_a_branch_of_larger_steps_counts_where_it_reaches() -> None:
+    """At all 16 outputs the narrow branch of large steps lies inside the wide one of small steps."""
     graph = graph_of(
         """
 stages:
@@ -201,8 +205,51 @@ stages:
 """
     )
     layers = {layer.name: layer for layer in summarize(graph).layers}
-    assert (layers["wide"].receptive_field, layers["wide"].jump) == ((17, 17), (2, 2))
-    assert layers["c"].receptive_field == (21, 21)
+    assert (layers["wide"].receptive_field, layers["wide"].jump) == ((17, 17), (1, 1))
+    assert (layers["c"].receptive_field, layers["c"].receptive_field_status) == ((19, 19), "exact")
+
+
+def test_branches_of_different_steps_give_a_bound() -> None:
+    """Output i sees pixel i + 8, and pixels 2 i and 2 i + 1: for the first and the last 9 pixels, for the 8th 2."""
+    crop = "{a: {ConvTranspose2d: {out_channels: 1, kernel_size: 1, padding: 8}}}"
+    pool = "{b: {MaxPool2d: {kernel_size: 2}}}"
+    layer = summarize(graph_of(f"stages: {{s: {{x: {{concat: [{crop}, {pool}]}}}}}}")).layers[-1]
+    assert (layer.receptive_field, layer.offset, layer.receptive_field_status) == ((9, 9), (0, 0), "bound")
+
+
+def test_behind_a_linear_over_positions_everything_is_seen() -> None:
+    """And behind a softmax over flattened ones; behind one position only what it saw."""
+    text = "stages: {s: {a: {MaxPool2d: {kernel_size: 2}}, b: Flatten, c: {Linear: {out_features: 2}}, d: ReLU}}"
+    summary = summarize(graph_of(text))
+    assert [layer.receptive_field_status for layer in summary.layers] == ["exact", None, "all", "all"]
+    assert [layer.receptive_field for layer in summary.layers] == [(2, 2), None, None, None]
+    assert (summary.totals.receptive_field, summary.totals.receptive_field_status) == ((2, 2), "all")
+    softmax = summarize(graph_of("stages: {s: {a: Flatten, b: Softmax}}")).totals
+    assert (softmax.receptive_field, softmax.receptive_field_status) == ((1, 1), "all")
+    pooled = "stages: {s: {a: {AdaptiveAvgPool2d: {output_size: 1}}, b: Flatten, c: {Linear: {out_features: 2}}}}"
+    totals = summarize(graph_of(pooled)).totals
+    assert (totals.receptive_field, totals.receptive_field_status) == ((32, 32), "exact")
+
+
+def test_behind_a_layer_nobody_knows_the_field_is_unknown() -> None:
+    """Without numbers, not those before it; a Linear over what is unknown sees what is unknown."""
+    graph = graph_of(
+        "stages: {s: {a: ReLU, b: ReLU, c: {concat: [{}, {d: ReLU}]}, e: Flatten, f: {Linear: {out_features: 1}}}}"
+    )
+    nodes = list(graph.nodes)
+    nodes[1] = replace(nodes[1], op=Opaque("GroupNorm", nodes[1].output_shape))
+    summary = summarize(replace(graph, nodes=tuple(nodes)))
+    assert [layer.receptive_field_status for layer in summary.layers] == ["exact"] + ["unknown"] * 5
+    assert {layer.receptive_field for layer in summary.layers[1:]} == {None}
+    totals = summary.totals
+    assert (totals.receptive_field, totals.receptive_field_clipped) == (None, None)
+    assert totals.receptive_field_status == "unknown"
+
+
+def test_every_kind_of_layer_says_what_it_sees() -> None:
+    """Unknown is what a kind sees that does not say so itself: of the vocabulary there is none."""
+    assert all(cls.sight is not Op.sight for cls in VOCABULARY.values())
+    assert Op().sight(((1, 1, 1, 1),)) == "unknown"
 
 
 def test_fields_between_inputs_are_the_widest_and_jumps_the_mean() -> None:
@@ -227,7 +274,11 @@ def test_fields_of_many_odd_resamplings_stay_short_numbers() -> None:
     graph = graph_of(f"stages: {{s: [{', '.join([pair] * 40)}]}}")
     field = receptive_fields(graph)[graph.output]
     assert field is not None
-    assert field.axes[0].parts <= LARGEST_EXACT
+    assert field.axes is not None
+    assert field.size is not None
+    assert field.jump is not None
+    assert field.axes[0].high.parts <= LARGEST_EXACT
+    assert field.status == "bound"
     assert 80 < field.size[0] < 300
     assert field.jump[0] == pytest.approx(41 / 31 / 1.3 * (40 / 31 / 1.3) ** 39)
 

@@ -44,6 +44,8 @@ LAYER_KEYS = [
     "flops",
     "activation_bytes",
     "receptive_field",
+    "receptive_field_status",
+    "offset",
     "jump",
     "intensity",
 ]

@@ -16,7 +16,7 @@ from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import build_graph
 from gnet_inspect.ops import Opaque
 from gnet_inspect.spec import catalogue, load_spec, parse_spec
-from gnet_inspect.views.comparison import bar, comparison_grids
+from gnet_inspect.views.comparison import bar, comparison_grids, comparison_rows
 from gnet_inspect.views.difference import difference_grid
 from gnet_inspect.views.grid import draw_text
 from tests.conftest import Run
@@ -252,9 +252,19 @@ def test_the_list_is_sorted_and_filtered(run: Run) -> None:
     assert run("list", "--sort", "size").code == 2
 
 
-def test_the_column_of_fields_is_explained(run: Run) -> None:
-    """A field is a receptive field, in words above the table."""
-    for models in (("googlenet", "alexnet"), ("lenet5", "nin")):
-        above, _, table = run("compare", *models).out.partition("\n\n")
-        assert "field: the receptive field before the spatial axes vanish, in pixels of the input" in above
-        assert " field " in table.splitlines()[0]
+def test_fields_are_compared_like_with_like() -> None:
+    """GoogLeNet's 907 pixels hold its global pool; VGG's Linear sees the whole image, which 212 pixels are not."""
+    specs = [load_spec(name) for name in ("googlenet", "vgg16")]
+    comparison = compare_models([(spec, build_graph(spec)) for spec in specs])
+    totals = [model.totals for model in comparison.models]
+    assert [total.receptive_field for total in totals] == [(907, 907), (212, 212)]
+    assert [total.receptive_field_status for total in totals] == ["exact", "all"]
+    grid = comparison_grids(comparison)[0]
+    fields = [index for index, column in enumerate(grid.columns) if column.exact == "receptive_field"]
+    assert [line.cells[fields[0]] for line in grid.lines] == ["907x907", "whole image"]
+    assert (
+        "field: of one output, a global pool included; before a layer over all positions it is 212x212 in vgg16"
+        in grid.below
+    )
+    rows = comparison_rows(comparison)
+    assert [line.exact[-1] for line in rows.lines] == ["exact", "all"]

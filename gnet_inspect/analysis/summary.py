@@ -1,12 +1,12 @@
 """Graph -> Summary: every layer's numbers, each stage's and the totals. The fields are the JSON contract."""
 
-from math import ceil, prod
+from math import prod
 
 from msgspec import Struct
 
 from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.memory import activation_peak, least_peak_activation_bytes
-from gnet_inspect.analysis.receptive import Field, model_field, receptive_fields
+from gnet_inspect.analysis.receptive import Field, Status, model_field, receptive_fields
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph
 from gnet_inspect.ops import Shape, Shapes
@@ -18,7 +18,9 @@ Size = tuple[int | float, int | float]
 
 class LayerSummary(Struct, frozen=True):
     """One node. `flops` are 2 x macs; `activation_bytes` is its output; `intensity` FLOPs per byte moved
-    (parameters, inputs and output, each once). `receptive_field` and `jump` are [height, width], None for N x F."""
+    (parameters, inputs and output, each once). `receptive_field`, `offset` (where output (0, 0)'s begins on the input)
+    and `jump` are [height, width], None for N x F and where nobody knows; `receptive_field_status` is "exact", "bound"
+    (never too small), "all" (behind what mixes all positions) or "unknown", None where there is no field."""
 
     name: str
     kind: str
@@ -33,6 +35,8 @@ class LayerSummary(Struct, frozen=True):
     flops: int
     activation_bytes: int
     receptive_field: Size | None
+    receptive_field_status: Status | None
+    offset: Size | None
     jump: Size | None
     intensity: float
 
@@ -53,8 +57,9 @@ class Totals(Struct, frozen=True):
     `peak_activation_bytes` is what torch's eager forward pass holds at once, reached at `peak_node`; its status is
     "exact", or "bound" where a layer holds nobody knows what. `least_peak_activation_bytes` is the peak if each tensor
     were freed after its last reader (`analysis.memory` has both rules). `receptive_field` is that of the last node
-    before the spatial axes vanish, unclipped and clipped to the input; `depth` counts the convolutions and linear
-    layers on the longest path to the output.
+    before the spatial axes vanish, unclipped and, of the output that sees most, inside the input; its status is the
+    output's: "all" where a Linear has mixed all positions since; `depth` counts the convolutions and linear layers on
+    the longest path to the output.
     """
 
     params: int
@@ -68,6 +73,7 @@ class Totals(Struct, frozen=True):
     peak_activation_status: str
     least_peak_activation_bytes: int
     receptive_field: Size | None
+    receptive_field_status: Status | None
     receptive_field_clipped: Size | None
     depth: int
 
@@ -200,6 +206,8 @@ def _layers(graph: Graph, width: int, fields: dict[str, Field | None]) -> list[L
                 2 * node.macs,
                 output * width,
                 field.size if field else None,
+                field.status if field else None,
+                field.offset if field else None,
                 field.jump if field else None,
                 2 * node.macs / moved,
             )
@@ -211,9 +219,6 @@ def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: F
     params = sum(layer.params for layer in layers)
     macs = sum(layer.macs for layer in layers)
     peak = activation_peak(graph, width)
-    clipped = None
-    if field is not None:
-        clipped = tuple(min(ceil(size), most) for size, most in zip(field.size, graph.input_shape[2:], strict=True))
     return Totals(
         params=params,
         buffers=sum(layer.buffers for layer in layers),
@@ -226,7 +231,8 @@ def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: F
         peak_activation_status=peak.status,
         least_peak_activation_bytes=least_peak_activation_bytes(graph, width),
         receptive_field=field.size if field else None,
-        receptive_field_clipped=clipped,  # type: ignore[arg-type]  # two sizes in, two out
+        receptive_field_status=field.status if field else None,
+        receptive_field_clipped=field.clipped if field else None,
         depth=weight_layers(graph),
     )
 

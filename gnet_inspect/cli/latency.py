@@ -1,6 +1,7 @@
 """`gnet-inspect latency`: measured time and memory of built networks."""
 
 import gc
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 

@@ -5,7 +5,7 @@ PyTorch's own, to the letter (torch.nn's page of each class); a rule that is bro
 """
 
 from inspect import get_annotations
-from typing import Any, ClassVar, get_args
+from typing import Any, ClassVar, Literal, NamedTuple, get_args
 
 from msgspec import NODEFAULT, Struct
 
@@ -15,13 +15,29 @@ from gnet_inspect.units import dimensions
 
 Shape = tuple[int, ...]
 Shapes = tuple[Shape, ...]
-# One axis of a sliding window, (reach, step, parts): of the inputs, which lie `parts` apart, one output sees those in a
-# stretch `reach` long, and the next output's stretch begins `step` further on. So m neighbouring outputs see at most
-# ceil((reach + step (m - 1)) / parts) neighbouring inputs. Parts are 1 but where outputs lie between inputs.
-Axis = tuple[int, int, int]
-Window = tuple[Axis, Axis]
 
-POINT: Window = ((1, 1, 1), (1, 1, 1))
+
+class AxisWindow(NamedTuple):
+    """What the outputs of a layer see of its inputs along one axis.
+
+    Inputs lie `parts` apart on a line, input 0 at 0. Output i sees those in a stretch `reach` long that begins at
+    `start` + i `step`: the inputs ceil((start + i step) / parts) to floor((start + i step + reach - 1) / parts). Parts
+    are 1 but where outputs lie between inputs; a step of 0 lets every output see the same. `exact` is False where some
+    output sees less than that, from its first input to its last.
+    """
+
+    reach: int
+    step: int
+    parts: int = 1
+    start: int = 0
+    exact: bool = True
+
+
+Window = tuple[AxisWindow, AxisWindow]
+# A layer's outputs see a window of its inputs, all of them, or nobody knows what.
+Sight = Window | Literal["all", "unknown"]
+
+POINT: Window = (AxisWindow(1, 1), AxisWindow(1, 1))
 
 
 class Parameter(Struct, frozen=True):
@@ -93,9 +109,10 @@ class Op(Struct, frozen=True):
         """Multiply-accumulates, batch included, biases not; zero by convention for all but convolutions and Linear."""
         return 0
 
-    def window(self, inputs: Shapes) -> Window:
-        """(reach, step, parts) along height, and the same along width: what one output element sees of the input."""
-        return POINT
+    def sight(self, inputs: Shapes) -> Sight:
+        """What one output element sees of each input: a window along height and width (POINT for (N, F) too: of each
+        row its own element), "all" of its positions, or "unknown", which a kind is unless it says otherwise."""
+        return "unknown"
 
     def is_view(self, training: bool) -> bool:
         """Whether the output shares its input's memory."""
@@ -131,6 +148,20 @@ class OneOperator(Op, frozen=True):
         return NO_TEMPORARIES
 
 
+class PointOp(Op, frozen=True):
+    """A layer each of whose outputs sees the inputs at its own place only, whatever the channels."""
+
+    def sight(self, inputs: Shapes) -> Sight:
+        return POINT
+
+
+class PointOperator(OneOperator, frozen=True):
+    """One operator that sees the inputs at its own place only."""
+
+    def sight(self, inputs: Shapes) -> Sight:
+        return POINT
+
+
 _parameters: dict[type[Op], dict[str, Parameter]] = {}
 
 
@@ -153,6 +184,11 @@ def spatial(kind: str, inputs: Shapes) -> Shape:
     if len(shape) != 4:
         raise ShapeError(f"{kind} expects an input N x C x H x W, got {dimensions(shape)}")
     return shape
+
+
+def whole(size: int) -> AxisWindow:
+    """Along one axis every output sees every input."""
+    return AxisWindow(size, 0)
 
 
 def sized(size: tuple[int, int]) -> str:

@@ -4,7 +4,20 @@ from typing import Annotated, Any
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Flag, Integer, Padding, Pair
-from gnet_inspect.ops.base import OneOperator, Op, Saved, Shape, Shapes, Temporaries, Window, sized, spatial, strided
+from gnet_inspect.ops.base import (
+    AxisWindow,
+    OneOperator,
+    Op,
+    Saved,
+    Shape,
+    Shapes,
+    Sight,
+    Temporaries,
+    Window,
+    sized,
+    spatial,
+    strided,
+)
 from gnet_inspect.units import dimensions
 
 Size = tuple[int, int]
@@ -78,9 +91,13 @@ class Conv2d(Op, frozen=True):
         batch, channels, height, width = inputs[0]
         return batch * channels * (height + more_rows) * (width + more_columns)
 
-    def window(self, inputs: Shapes) -> Window:
-        reach = [self.dilation[index] * (self.kernel_size[index] - 1) + 1 for index in (0, 1)]
-        return (reach[0], self.stride[0], 1), (reach[1], self.stride[1], 1)
+    def sight(self, inputs: Shapes) -> Window:
+        return self._window(0), self._window(1)
+
+    def _window(self, index: int) -> AxisWindow:
+        reach = self.dilation[index] * (self.kernel_size[index] - 1) + 1
+        # Of an odd padding ("same" around an even kernel) torch puts the larger half behind.
+        return AxisWindow(reach, self.stride[index], start=-(self._total_padding(index) // 2))
 
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         return {"in_channels": inputs[0][1]} | super().torch_arguments(inputs)
@@ -141,10 +158,16 @@ class ConvTranspose2d(OneOperator, frozen=True):
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         return Saved(input=True)
 
-    def window(self, inputs: Shapes) -> Window:
+    def sight(self, inputs: Shapes) -> Window:
+        return self._window(0), self._window(1)
+
+    def _window(self, index: int) -> AxisWindow:
         # Inputs lie a stride apart under the kernel that one output looks back through.
-        reach = [self.dilation[index] * (self.kernel_size[index] - 1) + 1 for index in (0, 1)]
-        return (reach[0], 1, self.stride[0]), (reach[1], 1, self.stride[1])
+        kernel, stride, dilation = self.kernel_size[index], self.stride[index], self.dilation[index]
+        reach = dilation * (kernel - 1) + 1
+        # The taps of a dilated kernel may meet no input where it ends; a stride beyond it leaves outputs without any.
+        exact = stride == 1 or (dilation == 1 and kernel >= stride)
+        return AxisWindow(reach, 1, stride, self.padding[index] + 1 - reach, exact)
 
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         return {"in_channels": inputs[0][1]} | super().torch_arguments(inputs)
@@ -180,6 +203,9 @@ class Linear(OneOperator, frozen=True):
 
     def macs(self, inputs: Shapes, output: Shape) -> int:
         return inputs[0][0] * inputs[0][1] * self.out_features
+
+    def sight(self, inputs: Shapes) -> Sight:
+        return "all"
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         return Saved(input=True)

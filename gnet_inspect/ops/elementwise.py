@@ -8,19 +8,21 @@ from gnet_inspect.ops.arguments import Choice, Flag, Integer, Number, Numbers, O
 from gnet_inspect.ops.base import (
     NO_TEMPORARIES,
     POINT,
-    OneOperator,
     Op,
+    PointOp,
+    PointOperator,
     Saved,
     Shape,
     Shapes,
+    Sight,
     Temporaries,
-    Window,
     spatial,
+    whole,
 )
 from gnet_inspect.units import dimensions
 
 
-class BatchNorm2d(Op, frozen=True):
+class BatchNorm2d(PointOp, frozen=True):
     """torch.nn.BatchNorm2d; num_features is inferred. Its statistics are buffers: 2 C and one step counter."""
 
     eps: Annotated[float, Number(0, above=True)] = 1e-5
@@ -36,6 +38,10 @@ class BatchNorm2d(Op, frozen=True):
                 f"got {dimensions(shape)}"
             )
         return shape
+
+    def sight(self, inputs: Shapes) -> Sight:
+        # Without running statistics it works them out of the whole map. Those of a training step are left aside.
+        return POINT if self.track_running_stats else (whole(inputs[0][2]), whole(inputs[0][3]))
 
     def params(self, inputs: Shapes) -> int:
         return 2 * inputs[0][1] if self.affine else 0
@@ -55,7 +61,7 @@ class BatchNorm2d(Op, frozen=True):
         return {"num_features": inputs[0][1]} | super().torch_arguments(inputs)
 
 
-class LocalResponseNorm(Op, frozen=True):
+class LocalResponseNorm(PointOp, frozen=True):
     """torch.nn.LocalResponseNorm, across channels; torch divides alpha by the size."""
 
     size: Annotated[int, Integer(1)]
@@ -82,7 +88,7 @@ class LocalResponseNorm(Op, frozen=True):
         return f"LocalResponseNorm {self.size}"
 
 
-class ChannelAffine(Op, frozen=True):
+class ChannelAffine(PointOp, frozen=True):
     """x * scale + shift, one pair for each channel; no parameters, no MACs (torchvision's transform_input)."""
 
     scale: Annotated[tuple[float, ...], Numbers()]
@@ -105,7 +111,7 @@ class ChannelAffine(Op, frozen=True):
         return Temporaries(prod(output))
 
 
-class _InPlace(OneOperator, frozen=True):
+class _InPlace(PointOperator, frozen=True):
     """An activation with torch's `inplace`; the module honours it where nothing else reads the input."""
 
     inplace: Annotated[bool, Flag()] = False
@@ -136,7 +142,7 @@ class SiLU(_KeepsInput, frozen=True):
     """torch.nn.SiLU."""
 
 
-class LeakyReLU(OneOperator, frozen=True):
+class LeakyReLU(PointOperator, frozen=True):
     """torch.nn.LeakyReLU."""
 
     negative_slope: Annotated[float, Number()] = 0.01
@@ -153,21 +159,21 @@ class LeakyReLU(OneOperator, frozen=True):
         return f"LeakyReLU {self.negative_slope:g}"
 
 
-class Sigmoid(OneOperator, frozen=True):
+class Sigmoid(PointOperator, frozen=True):
     """torch.nn.Sigmoid."""
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         return Saved(output=True)
 
 
-class Tanh(OneOperator, frozen=True):
+class Tanh(PointOperator, frozen=True):
     """torch.nn.Tanh."""
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         return Saved(output=True)
 
 
-class GELU(OneOperator, frozen=True):
+class GELU(PointOperator, frozen=True):
     """torch.nn.GELU."""
 
     approximate: Annotated[str, Choice(("none", "tanh"))] = "none"
@@ -176,7 +182,7 @@ class GELU(OneOperator, frozen=True):
         return Saved(input=True)
 
 
-class Softmax(OneOperator, frozen=True):
+class Softmax(PointOperator, frozen=True):
     """torch.nn.Softmax; its default here is the channels, which is what torch falls back to with a warning."""
 
     dim: Annotated[int, Integer(None)] = 1
@@ -189,19 +195,21 @@ class Softmax(OneOperator, frozen=True):
             )
         return inputs[0]
 
-    def window(self, inputs: Shapes) -> Window:
+    def sight(self, inputs: Shapes) -> Sight:
+        shape = inputs[0]
+        axis = self.dim % len(shape)
+        if len(shape) != 4:
+            # Along the features it mixes the positions that they were flattened from.
+            return "all" if axis == 1 else POINT
         # Along a spatial axis every output sees every input.
-        axis = self.dim % len(inputs[0])
-        if len(inputs[0]) != 4 or axis < 2:
-            return POINT
-        whole = (inputs[0][axis], 1, 1)
-        return (whole, POINT[1]) if axis == 2 else (POINT[0], whole)
+        height, width = POINT
+        return whole(shape[2]) if axis == 2 else height, whole(shape[3]) if axis == 3 else width
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         return Saved(output=True)
 
 
-class Dropout(Op, frozen=True):
+class Dropout(PointOp, frozen=True):
     """torch.nn.Dropout: the identity at inference."""
 
     p: Annotated[float, Number(0, 1)] = 0.5
@@ -228,14 +236,14 @@ class Dropout(Op, frozen=True):
         return f"Dropout {self.p:g}"
 
 
-class Identity(OneOperator, frozen=True):
+class Identity(PointOperator, frozen=True):
     """torch.nn.Identity."""
 
     def is_view(self, training: bool) -> bool:
         return True
 
 
-class Flatten(OneOperator, frozen=True):
+class Flatten(PointOperator, frozen=True):
     """torch.nn.Flatten, as far as the result is (N, F) or stays (N, C, H, W)."""
 
     start_dim: Annotated[int, Integer(None)] = 1
@@ -277,3 +285,6 @@ class Opaque(Op, frozen=True):
 
     def output_shape(self, inputs: Shapes) -> Shape:
         return self.shape
+
+    def sight(self, inputs: Shapes) -> Sight:
+        return "unknown"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Number
-from gnet_inspect.ops.base import OneOperator, Op, Shape, Shapes, Temporaries
+from gnet_inspect.ops.base import PointOp, PointOperator, Shape, Shapes, Temporaries
 from gnet_inspect.units import dimensions
 
 
@@ -13,7 +13,7 @@ def _join_shapes(inputs: Shapes) -> str:
     return ", ".join(map(dimensions, inputs[:8])) + (", ..." if len(inputs) > 8 else "")
 
 
-class Concat(OneOperator, frozen=True):
+class Concat(PointOperator, frozen=True):
     """torch.cat(inputs, dim=1): all sizes but the channels must agree."""
 
     @property
@@ -47,7 +47,7 @@ class ActivatedConcat(Concat, frozen=True):
         return f"concat with {sum(self.relu)} ReLU"
 
 
-class Channels(OneOperator, frozen=True):
+class Channels(PointOperator, frozen=True):
     """torch.narrow(input, 1, start, stop - start): some neighbouring channels, as a view of the input's memory.
 
     No spec can say it: `graph.optimize` makes it, where one convolution takes the place of several.
@@ -73,7 +73,7 @@ class Channels(OneOperator, frozen=True):
         return f"slice {self.start}:{self.stop}"
 
 
-class Add(Op, frozen=True):
+class Add(PointOp, frozen=True):
     """The element-wise sum: input 0 + scale x each other one; all shapes must be equal (nothing is broadcast)."""
 
     scale: Annotated[float, Number()] = 1.0

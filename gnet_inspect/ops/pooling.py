@@ -5,7 +5,18 @@ from typing import Annotated
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Flag, Integer, Optional, Pair
-from gnet_inspect.ops.base import Axis, OneOperator, Saved, Shape, Shapes, Temporaries, Window, sized, spatial, strided
+from gnet_inspect.ops.base import (
+    AxisWindow,
+    OneOperator,
+    Saved,
+    Shape,
+    Shapes,
+    Temporaries,
+    Window,
+    sized,
+    spatial,
+    strided,
+)
 
 Size = tuple[int, int]
 INDEX_BYTES = 8  # an int64, whatever the network's dtype
@@ -64,9 +75,12 @@ class _Pool(OneOperator, frozen=True):
             )
         return windows
 
-    def window(self, inputs: Shapes) -> Window:
-        reach = [self._dilation()[index] * (self.kernel_size[index] - 1) + 1 for index in (0, 1)]
-        return (reach[0], self.step[0], 1), (reach[1], self.step[1], 1)
+    def sight(self, inputs: Shapes) -> Window:
+        return self._window(0), self._window(1)
+
+    def _window(self, index: int) -> AxisWindow:
+        reach = self._dilation()[index] * (self.kernel_size[index] - 1) + 1
+        return AxisWindow(reach, self.step[index], start=-self.padding[index])
 
     def describe(self) -> str:
         return f"{self.kind} {strided(self.kernel_size, self.step)}" + (", ceil" if self._ceil() else "")
@@ -116,7 +130,7 @@ class AdaptiveAvgPool2d(OneOperator, frozen=True):
         batch, channels, height, width = spatial("AdaptiveAvgPool2d", inputs)
         return batch, channels, self.output_size[0] or height, self.output_size[1] or width
 
-    def window(self, inputs: Shapes) -> Window:
+    def sight(self, inputs: Shapes) -> Window:
         (_, _, height, width), (rows, columns) = inputs[0], self.output_size
         return _adaptive(height, rows or height), _adaptive(width, columns or width)
 
@@ -133,13 +147,13 @@ class AdaptiveAvgPool2d(OneOperator, frozen=True):
         return f"AdaptiveAvgPool2d {rows}x{columns}"
 
 
-def _adaptive(size: int, out: int) -> Axis:
+def _adaptive(size: int, out: int) -> AxisWindow:
     """The window of an adaptive pool: with size / out = a / p in lowest terms, output i averages floor(i a / p) to
-    ceil((i + 1) a / p), and i a mod p takes every value from 0 to p - 1, so that m of them see ceil((m a + p - 1) / p).
+    ceil((i + 1) a / p) - 1, the inputs g with i a - p < g p < (i + 1) a.
 
-    >>> _adaptive(14, 4), _adaptive(7, 1), _adaptive(7, 5)
-    ((8, 7, 2), (7, 7, 1), (11, 7, 5))
+    >>> _adaptive(14, 4)[:4], _adaptive(7, 1)[:4], _adaptive(7, 5)[:4]
+    ((8, 7, 2, -1), (7, 7, 1, 0), (11, 7, 5, -4))
     """
     common = gcd(size, out)
     step, parts = size // common, out // common
-    return step + parts - 1, step, parts
+    return AxisWindow(step + parts - 1, step, parts, 1 - parts)

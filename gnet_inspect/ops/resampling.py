@@ -5,11 +5,13 @@ from typing import Annotated
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Choice, Flag, Integer, Number, Optional, Pair
-from gnet_inspect.ops.base import Axis, OneOperator, Shape, Shapes, Window, sized, spatial
+from gnet_inspect.ops.base import AxisWindow, OneOperator, Shape, Shapes, Window, sized, spatial
 from gnet_inspect.units import LARGEST_EXACT, dimensions
 
 # How many neighbouring inputs each mode reads along one axis, for an output that lies between two of them.
 TAPS = {"nearest": 1, "nearest-exact": 1, "bilinear": 2, "bicubic": 4}
+# By how much the size grows where torch goes by the sizes, whatever the factor that was given.
+WITHOUT_FACTOR = {"nearest": (1, 2), "nearest-exact": (), "bilinear": (1,), "bicubic": ()}
 
 
 class Upsample(OneOperator, frozen=True):
@@ -49,27 +51,41 @@ class Upsample(OneOperator, frozen=True):
         # No network comes near the bound: its totals are refused above it.
         return int(min(size * self.scale_factor[index], LARGEST_EXACT))
 
-    def window(self, inputs: Shapes) -> Window:
+    def sight(self, inputs: Shapes) -> Window:
         _, _, height, width = inputs[0]
         return self._window(0, height), self._window(1, width)
 
-    def _window(self, index: int, size: int) -> Axis:
-        """How far one output looks, in lowest terms of the step from output to output."""
-        out, taps = self._along(index, size), TAPS[self.mode]
+    def _window(self, index: int, size: int) -> AxisWindow:
+        """What one output reads, in lowest terms of the step from output to output."""
+        taps = TAPS[self.mode]
+        ahead, parts = self._step(index, size).as_integer_ratio()
+        if self.mode == "nearest":
+            # Output i reads floor(i ahead / parts).
+            return AxisWindow(parts, ahead, parts, 1 - parts)
+        if self.mode == "nearest-exact":
+            # The input nearest to its middle: floor((i + 1/2) ahead / parts).
+            return AxisWindow(parts, ahead, parts, ahead // 2 + 1 - parts)
+        # Output i lies at i ahead, or without align_corners at i ahead + (ahead - parts) / 2, and reads what lies less
+        # than so many inputs away to either side.
+        middle, half = (0, False) if self.align_corners else divmod(ahead - parts, 2)
+        if parts == 1 and not half:
+            # Right on an input it reads that one alone.
+            return AxisWindow(1, ahead, 1, middle)
+        away = taps // 2 * parts
+        # Where only some outputs lie right on an input, bicubic reads less there than its four.
+        exact = taps == 2 or bool(half)
+        return AxisWindow(2 * away - (not half), ahead, parts, middle + 1 - away, exact)
+
+    def _step(self, index: int, size: int) -> Fraction:
+        out = self._along(index, size)
         if self.align_corners:
             # A single output lies on the first input.
-            step = Fraction(size - 1, out - 1) if out > 1 else Fraction(0)
-        elif self.scale_factor is None or self.recompute_scale_factor:
-            step = Fraction(size, out)
-        else:
-            # torch steps by the factor given, also where it does not give a whole number of outputs.
-            step = 1 / Fraction(repr(self.scale_factor[index]))
-        ahead, parts = step.as_integer_ratio()
-        # An output right on an input reads that one alone. Without align_corners, which puts the first one there, it
-        # takes two odd numbers: output i lies at ((2 i + 1) ahead - parts) / (2 parts).
-        meets = taps > 1 and (bool(self.align_corners) or (ahead % 2 and parts % 2))
-        reach = 1 if meets and parts == 1 else taps * parts - bool(meets)
-        return reach, ahead, parts
+            return Fraction(size - 1, out - 1) if out > 1 else Fraction(0)
+        by_sizes = any(out == times * size for times in WITHOUT_FACTOR[self.mode])
+        if self.scale_factor is None or self.recompute_scale_factor or by_sizes:
+            return Fraction(size, out)
+        # torch steps by the factor given, also where it does not give a whole number of outputs.
+        return 1 / Fraction(repr(self.scale_factor[index]))
 
     def _factor(self) -> str:
         assert self.scale_factor is not None

@@ -1,5 +1,7 @@
 """Models side by side: a row for each, their ratios in words, and where parameters and MACs sit, as bars."""
 
+from collections.abc import Sequence
+
 from gnet_inspect.analysis.comparison import ComparedModel, Comparison
 from gnet_inspect.analysis.listing import best_accuracy
 from gnet_inspect.analysis.memory import EXACT
@@ -7,7 +9,7 @@ from gnet_inspect.units import byte_count, count, dimensions, percent
 from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.listing import dataset_notes, error_texts
 from gnet_inspect.views.summary import CONVENTION
-from gnet_inspect.views.text import unknown_names
+from gnet_inspect.views.text import field_text, unknown_names
 
 COLUMNS = (
     Column("model", "model"),
@@ -26,7 +28,8 @@ COLUMNS = (
     Column("top1_error", "top-1 err %", number=True, keep=2),
     Column("top5_error", "top-5 err %", number=True, keep=10),
 )
-# CSV has a column for what stands below the table.
+# CSV has columns for what stands below the table.
+STATUS = Column("receptive_field_status", "field is")
 SOURCE = Column("source", "source of the errors")
 BARS = (
     Column("stage", "stage"),
@@ -63,7 +66,8 @@ def comparison_grids(comparison: Comparison, bars: bool = True) -> list[Grid]:
 
 def comparison_rows(comparison: Comparison) -> Grid:
     """One row for each model, for CSV."""
-    return Grid((*COLUMNS, SOURCE), tuple(Line((), _exact(model)) for model in comparison.models))
+    lines = (Line((), (*_exact(model), model.totals.receptive_field_status)) for model in comparison.models)
+    return Grid((*COLUMNS, SOURCE, STATUS), tuple(lines))
 
 
 def ratio_text(ratio: float | None) -> str:
@@ -89,7 +93,18 @@ def _whose(inputs: set[tuple[int, ...]]) -> str:
 
 
 def _field(model: ComparedModel) -> str:
-    return "x".join(f"{size:g}" for size in model.totals.receptive_field or ())
+    """What the output sees. An extent of 907 pixels, and that before a Linear that sees all, are no two of a kind."""
+    status = model.totals.receptive_field_status
+    return "whole image" if status == "all" else field_text(model.totals.receptive_field, status)
+
+
+def _field_sentences(models: Sequence[ComparedModel]) -> list[str]:
+    """What the column of fields compares, where some output sees the whole image by a layer over all positions."""
+    whole = [model for model in models if model.totals.receptive_field_status == "all"]
+    before = ", ".join(f"{field_text(model.totals.receptive_field, None)} in {model.label}" for model in whole)
+    if not whole:
+        return []
+    return [f"field: of one output, a global pool included; before a layer over all positions it is {before}"]
 
 
 def _texts(model: ComparedModel) -> tuple[str, ...]:
@@ -128,7 +143,7 @@ def _exact(model: ComparedModel) -> tuple[object, ...]:
         ratios.peak_activation_bytes,
         totals.least_peak_activation_bytes,
         totals.depth,
-        _field(model) or None,
+        field_text(model.totals.receptive_field, None) or None,
         *((best.top1_error, best.top5_error, error_texts(best)[2]) if best else (None, None, None)),
     )
 
@@ -144,6 +159,7 @@ def _sentences(comparison: Comparison, inputs: set[tuple[int, ...]]) -> list[str
         )
         parts = [f"{_roughly(ratio)} x {what}" for ratio, what in ratios if ratio is not None]
         lines.append(f"{model.label}: {', '.join(parts)} of {baseline}")
+    lines += _field_sentences(comparison.models)
     best = {model.label: best_accuracy(model.published) for model in comparison.models}
     lines += [f"errors of {label}: {error_texts(found)[2]}" for label, found in best.items() if found]
     if any(best.values()):

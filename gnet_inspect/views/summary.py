@@ -28,7 +28,7 @@ from gnet_inspect.units import (
     percent,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import coverage_line, headline
+from gnet_inspect.views.text import coverage_line, field_lines, field_text, headline
 
 CONVENTION = "MACs: multiply-accumulates of convolutions and linear layers, biases not counted; 1 MAC = 2 FLOPs"
 DEPTHS = ("stage", "block", "layer")
@@ -51,6 +51,8 @@ COLUMNS = {
         Column("flops", "FLOPs", True, keep=2),
         Column("activation_bytes", "activations", True, keep=6),
         Column("receptive_field", "receptive field", True, keep=4),
+        Column("receptive_field_status", "field is", keep=1),
+        Column("offset", "offset", True, keep=1),
         Column("jump", "jump", True, keep=1),
         Column("intensity", "FLOP/B", True, keep=3),
     )
@@ -78,6 +80,8 @@ class Sums(Struct):
     input_shapes: tuple[tuple[int, ...], ...] | None = None
     output_shape: tuple[int, ...] | None = None
     receptive_field: tuple[float, float] | None = None
+    receptive_field_status: str | None = None
+    offset: tuple[float, float] | None = None
     jump: tuple[float, float] | None = None
     intensity: float | None = None
 
@@ -234,7 +238,8 @@ class _RowMaker:
         sums = _sums(layers)
         sums.stage, sums.inputs, sums.input_shapes = first.stage, first.inputs, first.input_shapes
         sums.block = first.block if group.role == "block" else None
-        sums.output_shape, sums.receptive_field, sums.jump = last.output_shape, last.receptive_field, last.jump
+        sums.output_shape, sums.offset, sums.jump = last.output_shape, last.offset, last.jump
+        sums.receptive_field, sums.receptive_field_status = last.receptive_field, last.receptive_field_status
         sums.intensity = sums.flops / sum(bytes_moved(layer, self.summary.dtype) for layer in layers)
         return Row(name, group_words(group), sums, group.kind, level, "bold" if group.role in ("stage", "head") else "")
 
@@ -308,6 +313,9 @@ def _drawn_column(name: str, rows: list[Row], summary: Summary) -> tuple[Column,
     if name == "name":
         return column, ["  " * row.level + row.name for row in rows]
     values = _values(SHARES.get(name, name), rows, summary)
+    if name == "receptive_field":
+        statuses = _values("receptive_field_status", rows, summary)
+        return column, [field_text(size, status) for size, status in zip(values, statuses, strict=True)]
     draw: Callable[[Any], str]
     if name in SHARES:
         whole = getattr(summary.totals, SHARES[name])
@@ -342,6 +350,9 @@ def _written(value: Any, name: str) -> object:
         return ", ".join(value)
     if name == "input_shapes":
         return ", ".join(map(dimensions, value))
+    if name == "offset":
+        # A minus in front would be a formula to a spreadsheet.
+        return str(list(value))
     if name in ("output_shape", "receptive_field", "jump"):
         return "x".join(f"{size:g}" if isinstance(size, float) else str(size) for size in value)
     return value
@@ -371,11 +382,7 @@ def notes_below(summary: Summary) -> tuple[str, ...]:
     ]
     if summary.training:
         lines.append(_training_line(summary.training))
-    if totals.receptive_field and totals.receptive_field_clipped:
-        field = "x".join(f"{size:g}" for size in totals.receptive_field)
-        inside = "x".join(f"{size:g}" for size in totals.receptive_field_clipped)
-        where = "of the output" if len(summary.layers[-1].output_shape) == 4 else "before the spatial axes vanish"
-        lines.append(f"sees         a receptive field of {field} {where} ({inside} of it inside the input)")
+    lines += field_lines(totals, len(summary.layers[-1].output_shape) == 4)
     lines.append(f"depth        {totals.depth} convolutions and linear layers on the longest path")
     lines.append(coverage_line(summary.coverage))
     return tuple(lines)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from gnet_inspect.errors import printable, some_of
 
 if TYPE_CHECKING:
-    from gnet_inspect.analysis.summary import Coverage
+    from gnet_inspect.analysis.summary import Coverage, Totals
 
 # What bars are drawn with where there are no block characters: a cell at least half full is one.
 ASCII_BARS = str.maketrans(dict.fromkeys("█▉▊▋▌", "#") | dict.fromkeys("▍▎▏", "."))
@@ -68,3 +68,28 @@ def unknown_names(names: Sequence[str]) -> str:
     'nobody can count a, b'
     """
     return f"nobody can count {some_of(names, 8)}"
+
+
+def field_text(size: tuple[float, float] | None, status: str | None) -> str:
+    """A receptive field as tables write it: "<=" before what may be less; "all" of the input; "?" where nobody knows.
+
+    >>> field_text((59, 59), "exact"), field_text((9, 7), "bound"), field_text((212, 212), "all")
+    ('59x59', '<=9x7', 'all')
+    """
+    if status in ("all", "unknown"):
+        return "all" if status == "all" else "?"
+    text = "x".join(f"{pixels:g}" for pixels in size or ())
+    return f"<={text}" if status == "bound" else text
+
+
+def field_lines(totals: "Totals", of_output: bool) -> list[str]:
+    """What stands below a summary of the network's field; nothing where it has none."""
+    status, size, clipped = totals.receptive_field_status, totals.receptive_field, totals.receptive_field_clipped
+    if status == "unknown":
+        return ["field        unknown: a layer that nobody knows lies before the output"]
+    if not size or not clipped:
+        return []
+    field = field_text(size, None if status == "all" else status)
+    where = "of the output" if of_output else "before the spatial axes vanish"
+    then = "; the output sees the whole image" if status == "all" else ""
+    return [f"field        {field} {where} ({field_text(clipped, None)} of it inside the input){then}"]

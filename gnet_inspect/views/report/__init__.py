@@ -25,7 +25,7 @@ from gnet_inspect.views.report.charts import (
     size_chart,
 )
 from gnet_inspect.views.report.figure import class_colors, legend, page_figure
-from gnet_inspect.views.text import clip, coverage_line, headline
+from gnet_inspect.views.text import clip, coverage_line, field_text, headline
 from gnet_inspect.views.verification import verification_grid
 
 # A browser takes seconds to lay out more rows.
@@ -138,7 +138,9 @@ def _named(found: ReportedMeasurement | None) -> str:
 def _model(model: ReportedModel) -> dict[str, Any]:
     """What the template says of one model."""
     summary, totals = model.summary, model.summary.totals
-    field = "x".join(f"{size:g}" for size in totals.receptive_field or ()) or "none"
+    status = totals.receptive_field_status
+    field = field_text(totals.receptive_field, None if status == "all" else status) or "none"
+    then = "; the output sees the whole image" if status == "all" else ""
     levels = _levels(model)
     drawn = [level.depth for level in levels if not level.note]
     return {
@@ -151,7 +153,7 @@ def _model(model: ReportedModel) -> dict[str, Any]:
             ("activations", byte_count(totals.activation_bytes), f"{totals.activation_bytes:,} bytes, all outputs"),
             ("peak of activations", byte_count(totals.peak_activation_bytes), _peak_words(totals)),
             ("depth", str(totals.depth), "convolutions and linear layers on the longest path"),
-            ("receptive field", field, "of the last map before the spatial axes vanish"),
+            ("receptive field", field, f"of the last map before the spatial axes vanish{then}"),
         ],
         "coverage": coverage_line(summary.coverage),
         "levels": levels,
@@ -198,7 +200,7 @@ def _rows(model: ReportedModel) -> list[dict[str, str]]:
 
 
 def _row(layer: LayerSummary, held: int, seconds: float | None) -> dict[str, str]:
-    field = "x".join(f"{size:g}" for size in layer.receptive_field or ())
+    field = field_text(layer.receptive_field, layer.receptive_field_status)
     return {
         "name": layer.name,
         "kind": layer.kind,
