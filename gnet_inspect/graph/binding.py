@@ -116,7 +116,7 @@ class Binder:
         """Raise UsageError for an edit of a parameter that no layer of the network asked for."""
         for path, environment, reference in self.edited:
             if not environment.has_read(reference):
-                hint = "what uses it is left out, by a `when` or with the block it is in"
+                hint = "a `when` or an unused block leaves out what uses it, or a call gives another value in its place"
                 if self.spec.heads and mode == "eval":
                     hint += "; heads are there in training mode only: --mode train"
                 fact = (

@@ -47,7 +47,7 @@ class _SpecReader(Reader):
         heads = self._heads(self._mapping_of(entries, "heads"), layers, model)
         parameters = self._params(params, layers, model)
         used = layers.used_blocks()
-        return Spec(
+        spec = Spec(
             name=self.text(entries["name"], "a name", 200),
             input=self._input(entries["input"]),
             stages=stages,
@@ -64,6 +64,11 @@ class _SpecReader(Reader):
             published=self._published(entries),
             file=self.file,
         )
+        # The last thing to be wrong: a mistake elsewhere may be why it is used nowhere.
+        for name, value in params.items():
+            if not model.users[name]:
+                raise self._unused(value, name, layers)
+        return spec
 
     def _claimed(self, value: Value) -> Spec:
         """A small network in a claim: layers in a row, without blocks or parameters."""
@@ -137,8 +142,6 @@ class _SpecReader(Reader):
         parameters = {}
         nothing = Scope([], hint="the value of a parameter cannot use another one")
         for name, value in entries.items():
-            if not model.users[name]:
-                raise self._unused(value, name, layers)
             kind: Kind = layers.demanded(value, model, name, f"parameter `{name}`")
             default = self._model_default(value, kind, layers, nothing)
             parameters[name] = BlockParameter(name, kind, default)
