@@ -217,6 +217,22 @@ class Reference:
         return env.own[name] if name in env.own or env.model is None else env.model.own[name]
 
 
+def only_used(document: Document) -> Document:
+    """The document without the model's parameters that nothing in it uses, which are refused."""
+    used = references([document.get(key) for key in ("blocks", "stages", "heads")])
+    if "params" in document:
+        document["params"] = {name: value for name, value in document["params"].items() if name in used}
+    return document
+
+
+def references(written: Any) -> set[str]:
+    """The names of the parameters that something written uses."""
+    if isinstance(written, str):
+        return {written[1:].partition(".")[0]} if written.startswith("$") else set()
+    items = written.values() if isinstance(written, dict) else written if isinstance(written, list) else ()
+    return {name for item in items for name in references(item)}
+
+
 def elements_used(name: str, written: Any) -> set[int]:
     """Which elements of a parameter a block uses."""
     if isinstance(written, str):
@@ -444,7 +460,7 @@ class Writer:
                 del document[key]
         if self.chance(10):
             document["published"] = [{"source": "a table", "totals": {"params": "2.7K", "macs": "34M"}}]
-        return document
+        return only_used(document)
 
     def stages(self, shape: Shape) -> Shape:
         scope = Scope()

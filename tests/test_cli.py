@@ -233,6 +233,35 @@ def test_show_prints_the_spec_itself(run: Run, write_spec: Callable[[str], str])
     assert json.loads(again)["totals"] == json.loads(run("summary", "googlenet", "--format", "json").out)["totals"]
 
 
+def test_a_block_that_nothing_uses_is_a_warning_beside_the_result(run: Run, write_spec: Callable[..., str]) -> None:
+    """On standard error, whatever the command; the result holds nothing of it."""
+    text = (
+        "name: x\ninput: [3, 8, 8]\n%sblocks: {b: {layers: {a: ReLU}}, c: {layers: {a: Tanh}}}\nstages: {s: {a: %s}}\n"
+    )
+    path = write_spec(text % ("", "c"))
+    clean = write_spec(
+        "name: x\ninput: [3, 8, 8]\nblocks: {c: {layers: {a: Tanh}}}\nstages: {s: {a: c}}\n", "clean.yaml"
+    )
+    warning = f"{path}:3: `blocks.b`: warning: nothing uses this block. (use it, or remove it)\n"
+    for command in (["validate"], ["summary"], ["summary", "--format", "json"], ["diagram", "--format", "dot"]):
+        result, expected = run(*command, path), run(*command, clean)
+        assert (result.code, result.err, expected.err) == (0, warning, "")
+        assert result.out.replace("mine", "clean") == expected.out
+    # What an edit may put in is told where a spec is checked.
+    spare = write_spec(text % ("params: {k: c}\n", "$k"))
+    assert run("summary", spare, "--set", "k=b").err == ""
+    assert "an edit may put it in where a parameter holds a layer" in run("validate", spare).err
+
+
+def test_a_parameter_that_nothing_uses_is_a_mistake(run: Run, write_spec: Callable[[str], str]) -> None:
+    """It would head a table that it does not change."""
+    path = write_spec("name: x\ninput: [3, 8, 8]\nparams: {classes: 10}\nstages: {s: {a: ReLU}}\n")
+    for command in (["validate", path], ["summary", path, "--set", "classes=7"]):
+        result = run(*command)
+        assert (result.code, result.out) == (2, "")
+        assert result.err.startswith(f"{path}:3: `params.classes`: expected every parameter of the model to be used")
+
+
 def test_validate_checks_shapes_heads_and_published_nodes(run: Run, write_spec: Callable[[str], str]) -> None:
     """A good file says what it is; a bad one exits 2 and says where."""
     good = run("validate", "googlenet")

@@ -189,3 +189,40 @@ heads: {one: {from: a, layers: [ReLU]}, two: {from: b, layers: [ReLU]}}
     assert [left.left_heads, left.heads] == [("one", "two"), ()]
     assert [there.left_heads, tuple(head.name for head in there.heads)] == [(), ("one", "two")]
     assert edited("a.inplace=true", text=text).left_heads == ("one", "two")
+
+
+IDLE = """
+params: {on: false, width: 4, classes: 5, pair: [6, 7]}
+blocks:
+  b: {params: [out, act], defaults: {out: $width}, layers: {c: {Conv2d: {out_channels: $out, kernel_size: 1}}, d: {Tanh: , when: $act}}}
+  wide: {params: [n, act], layers: {c: {Conv2d: {out_channels: $n, kernel_size: 1}, when: $act}, r: ReLU}}
+stages:
+  s:
+    a: {b: {out: 3, act: $on}}
+    w: {wide: {n: $pair.0, act: $on}}
+    x: {Conv2d: {out_channels: $pair.1, kernel_size: 1}, when: $on}
+heads:
+  h: {from: a, layers: {f: Flatten, fc: {Linear: {out_features: $classes}}}}
+"""
+
+
+@pytest.mark.parametrize("edit", ["width=9", "classes=9", "pair.1=9", "w.n=9"])
+def test_an_edit_that_no_layer_reads_is_an_error(edit: str) -> None:
+    """In a default that every call overrides, in a head, behind a flag that is off: the table would be the same."""
+    with pytest.raises(
+        UsageError, match=rf"override: `{edit[:-2]}`: expected a parameter that the network uses, got one"
+    ):
+        edited(edit, text=IDLE)
+
+
+def test_an_edit_that_a_layer_reads_in_this_network_is_none() -> None:
+    """With the flag on, in training, where the default is what counts."""
+    assert shape(edited("on=true", "pair.1=9", text=IDLE), "x")[1] == 9
+    assert shape(edited("on=true", "w.n=9", text=IDLE), "w.c")[1] == 9
+    spec = parse_spec(HEADER + IDLE)
+    assert shape(build_graph(spec, overrides={"classes": 9}, mode="train"), "h.fc") == (1, 9)
+    with pytest.raises(UsageError, match=r"heads are there in training mode only: --mode train"):
+        build_graph(spec, overrides={"classes": 9})
+    default = IDLE.replace("b: {out: 3, act: $on}", "b: {act: $on}")
+    assert shape(edited("width=9", text=default), "a.c")[1] == 9
+    assert shape(edited("a.out=9", text=IDLE), "a.c")[1] == 9

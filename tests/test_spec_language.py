@@ -1,11 +1,13 @@
 """The spec language, shape by shape: what each construct expands to."""
 
+import re
+
 import pytest
 
-from gnet_inspect.errors import SpecError
+from gnet_inspect.errors import SpecError, UsageError
 from gnet_inspect.graph import build_graph
 from gnet_inspect.ops import Add
-from gnet_inspect.spec import load_spec, parse_spec
+from gnet_inspect.spec import catalogue, load_spec, parse_spec
 from tests.specs import HEADER, graph_of, names
 
 
@@ -282,3 +284,102 @@ def test_work_that_leaves_no_layers_is_bounded(layer: str) -> None:
     text = f"params: {{off: false}}\nblocks: {{b: {{layers: {{{absent}}}}}}}\n"
     with pytest.raises(SpecError, match="at most 500,000 steps"):
         graph_of(text + f"stages: {{s: {{r: ReLU, x: [{{repeat: {{times: 10000, layer: {layer}}}}}]}}}}")
+
+
+# --- what nothing uses ---
+
+CONV = "{Conv2d: {out_channels: %s, kernel_size: 1}}"
+
+
+def unused_blocks(text: str) -> tuple[str, ...]:
+    """The blocks that a spec, given without its header, does not use."""
+    return parse_spec(HEADER + text).unused_blocks
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stages: {s: {a: ReLU}}",
+        "stages: {s: {a: ReLU}}\nnotes: it has $n outputs",
+        "blocks: {b: {params: [n], layers: {a: %s}}}\nstages: {s: {b: {b: {n: 3}}}}" % (CONV % "$n"),
+    ],
+    ids=["nowhere", "in words only", "a block's own parameter of that name"],
+)
+def test_a_parameter_of_the_model_that_nothing_uses_is_refused(text: str) -> None:
+    """An edit of it would change nothing, and head the unchanged network with its value."""
+    message = r"spec:3: `params.n`: expected every parameter of the model to be used, got `n`, used nowhere\. \(.*\$n"
+    with pytest.raises(SpecError, match=message):
+        graph_of(f"params: {{n: 3}}\n{text}")
+    mistake = "in the block `b` `$n` is the block's own" if "blocks" in text else "write `$n` there"
+    with pytest.raises(SpecError, match=re.escape(mistake)):
+        graph_of(f"params: {{n: 3}}\n{text}")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "params: {n: false}\nstages: {s: {a: ReLU, b: {ReLU: , when: $n}}}",
+        "params: {n: 4}\nblocks: {b: {params: [m], defaults: {m: $n}, layers: {a: %s}}}\nstages: {s: {b: b}}",
+        "params: {n: 4}\nblocks: {b: {params: [m], layers: {a: %s}}}\nstages: {s: {b: {b: {m: $n}}}}",
+        "params: {n: [4]}\nblocks: {b: {params: [m], layers: {a: %s}}}\nstages: {s: {b: {b: {m: $n.0}}}}",
+        "params: {n: 4}\nblocks: {m: {layers: {a: {Conv2d: {out_channels: $n, kernel_size: 1}}}}}\nstages: {s: {b: m}}",
+        "params: {n: 4, k: b}\nblocks: {b: {params: [m], defaults: {m: $n}, layers: {a: %s}}}\nstages: {s: {b: $k}}",
+        "params: {n: 4}\nstages: {s: {a: ReLU}}\nheads: {h: {from: a, layers: {f: Flatten, g: {Softmax: {dim: $n}}}}}",
+        "params: {n: 4}\nstages: {s: {x: [ReLU, {repeat: {times: $n, layer: ReLU}}]}}",
+    ],
+    ids=["when", "default", "argument", "element", "block", "block by a parameter", "head", "times"],
+)
+def test_any_use_is_a_use(text: str) -> None:
+    """Flags, defaults of blocks, heads and repeats are."""
+    spec = parse_spec(HEADER + text.replace("%s", CONV % "$m"))
+    assert (next(iter(spec.params)), spec.unused_blocks, dict(spec.idle_params)) == ("n", (), {})
+
+
+def test_a_parameter_used_by_another_one_only_is_refused_there() -> None:
+    """Parameters do not see each other."""
+    for value in ("$n", "{Conv2d: {out_channels: $n, kernel_size: 1}}"):
+        with pytest.raises(SpecError, match="the value of a parameter cannot use another one"):
+            graph_of(f"params: {{n: 3, m: {value}}}\nstages: {{s: {{a: $m}}}}")
+
+
+def test_a_block_that_nothing_uses_is_a_warning() -> None:
+    """With those that only it uses, and the parameters that only they use."""
+    text = """params: {n: 3, m: 4}
+blocks:
+  inner: {layers: {a: {Conv2d: {out_channels: $n, kernel_size: 1}}}}
+  outer: {layers: {a: inner}}
+  used: {layers: {a: {Conv2d: {out_channels: $m, kernel_size: 1}}}}
+  in_head: {layers: {a: ReLU}}
+stages: {s: {a: used}}
+heads: {h: {from: a, layers: {x: in_head}}}
+"""
+    spec = parse_spec(HEADER + text, "m.yaml")
+    assert spec.unused_blocks == ("inner", "outer")
+    hint = "use it, or remove it"
+    assert spec.warnings() == [
+        f"m.yaml:5: `blocks.inner`: warning: nothing uses this block, nor what only such blocks use: `n`. ({hint})",
+        f"m.yaml:6: `blocks.outer`: warning: nothing uses this block. ({hint})",
+    ]
+    assert [node.output_shape[1] for node in build_graph(spec).nodes] == [4]
+
+
+def test_a_block_that_an_edit_may_put_in_is_told_only_where_all_is_asked_for() -> None:
+    """Alternatives stand ready behind a parameter that holds a layer."""
+    text = "params: {k: a, n: 7}\nblocks: {a: {layers: {x: ReLU}}, b: {layers: {x: %s}}}\nstages: {s: {b: $k}}"
+    spec = parse_spec(HEADER + text % (CONV % "$n"))
+    assert [spec.unused_blocks, spec.warnings()] == [("b",), []]
+    (warning,) = spec.warnings(every=True)
+    assert "an edit may put it in where a parameter holds a layer" in warning
+    assert build_graph(spec, overrides={"k": "b", "n": 5}).nodes[0].output_shape[1] == 5
+    with pytest.raises(UsageError, match="`n`: expected a parameter that the network uses"):
+        build_graph(spec, overrides={"n": 5})
+
+
+@pytest.mark.parametrize("name", catalogue())
+def test_built_in_specs_have_nothing_that_is_not_used(name: str) -> None:
+    """Nor would an edit of any of their parameters change nothing in training."""
+    spec = load_spec(name)
+    assert (spec.unused_blocks, spec.warnings(every=True)) == ((), [])
+    for key, parameter in spec.params.items():
+        assert parameter.default is not None
+        build_graph(spec, overrides={key: parameter.default.data}, mode="train")

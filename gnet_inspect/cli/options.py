@@ -93,11 +93,18 @@ def one_of(flag: str, value: str, options: tuple[str, ...]) -> str:
     return value
 
 
-def read_model(model: str) -> "Spec":
-    """The spec of MODEL: a built-in name, a path, or "-" for standard input."""
+def read_model(model: str, every: bool = False) -> "Spec":
+    """The spec of MODEL: a built-in name, a path, or "-" for standard input. Its warnings are said, `every` one of them
+    or those that are true whatever is edited."""
     from gnet_inspect.spec import parse_spec
 
-    return parse_spec(*read_text(model))
+    spec = parse_spec(*read_text(model))
+    if spec.unused_blocks:
+        from gnet_inspect.cli.output import say
+
+        for warning in spec.warnings(every):
+            say(warning)
+    return spec
 
 
 def read_text(model: str) -> tuple[bytes, str]:

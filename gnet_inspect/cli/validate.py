@@ -4,7 +4,8 @@ from gnet_inspect.cli import options
 
 
 def validate(spec: options.Model, style: options.Format = "table", output: options.Output = None) -> None:
-    """Check a spec: its language, every shape, and its heads. Exits 2 where something is wrong, and says where.
+    """Check a spec: its language, every shape, and its heads. Exits 2 where something is wrong, and says where. A block
+    that nothing uses is a warning, on standard error.
 
     Example: gnet-inspect validate mine.yaml
     """
@@ -16,7 +17,7 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
     from gnet_inspect.views.grid import Column, Grid, Line
 
     options.one_of("--format", style, FORMATS)
-    read = options.read_model(spec)
+    read = options.read_model(spec, every=True)
     graphs = {mode: build_graph(read, mode=mode) for mode in MODES}
     check_published(read, graphs["train"])
     params, macs = (sum(getattr(node, name) for node in graphs["eval"].nodes) for name in ("params", "macs"))

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from gnet_inspect.errors import SpecError, show
+from gnet_inspect.errors import SpecError, UsageError, show
 from gnet_inspect.graph.nodes import BlockArgument
 from gnet_inspect.graph.overrides import LABEL, Edits
 from gnet_inspect.ops import VOCABULARY, Add, Concat, Op
@@ -22,11 +22,22 @@ class Environment(Struct, eq=False):
     outer: "Environment | None" = None
     # A block's arguments, for display.
     arguments: tuple[BlockArgument, ...] = ()
+    # What was asked for here, where that is watched: an edit of what nobody asks for changes nothing.
+    read: set[Reference] | None = None
 
     def find(self, reference: Reference) -> Any:
-        found = self.values if reference.name in self.values or self.outer is None else self.outer.values
-        value = found[reference.name]
+        owner = self if reference.name in self.values or self.outer is None else self.outer
+        if owner.read is not None:
+            owner.read.add(reference)
+        value = owner.values[reference.name]
         return value if reference.element is None else value[reference.element]
+
+    def has_read(self, reference: Reference) -> bool:
+        """Whether a parameter, or an element of it, was asked for; what was asked for whole was so in each element."""
+        read = self.read or set()
+        if reference.element is None:
+            return any(item.name == reference.name for item in read)
+        return not read.isdisjoint({reference, Reference(reference.name)})
 
 
 class Closure(Struct, eq=False):
@@ -43,13 +54,15 @@ class Binder:
         self.spec, self.edits = spec, edits
         self.bound: dict[tuple[int, int], Any] = {}
         self.adds: dict[float, Add] = {}
+        # Each edit of a parameter: its path, where the parameter is, and which it is.
+        self.edited: list[tuple[str, Environment, Reference]] = []
         self.concat = Concat()
         # Keys above are ids of layers and environments: these keep every such object alive.
         self.kept: list[object] = []
 
     def model(self) -> Environment:
         """The model's parameters; a layer among them is expanded where all of them are known."""
-        model = Environment({})
+        model = Environment({}, read=set() if self.edits else None)
         kinds = {name: parameter.kind for name, parameter in self.spec.params.items()}
         edits = self.edits.at("", "the model", kinds) if self.edits else {}
         values = model.values
@@ -60,7 +73,24 @@ class Binder:
                 edited = self.edits.apply(edits[name], parameter.kind, values[name])
                 if edited is not None:
                     values[name] = self.value(edited, parameter.kind, model)
+                self._watch(model, name, edits[name])
         return model
+
+    def check_edits_matter(self, mode: str) -> None:
+        """Raise UsageError for an edit of a parameter that no layer of the network asked for."""
+        for path, environment, reference in self.edited:
+            if not environment.has_read(reference):
+                hint = "a `when` or an unused block leaves out what uses it, or a call gives another value in its place"
+                if self.spec.heads and mode == "eval":
+                    hint += "; heads are there in training mode only: --mode train"
+                fact = (
+                    f"{LABEL}: `{path}`: expected a parameter that the network uses, got one that no layer of it does"
+                )
+                raise UsageError(f"{fact}. ({hint})")
+
+    def _watch(self, environment: Environment, name: str, edits: list[tuple[int | None, str, Any]]) -> None:
+        for element, path, _ in edits:
+            self.edited.append((path, environment, Reference(name, element)))
 
     def is_there(self, layer: Layer, environment: Environment) -> bool:
         """Whether no `when` takes a layer away."""
@@ -104,7 +134,7 @@ class Binder:
         defaults: dict[str, Any] = {}
         if layer.is_block:
             for name, parameter in self.spec.blocks[layer.name].parameters.items():
-                if parameter.default is not None:
+                if parameter.default is not None and name not in layer.arguments:
                     values[name] = self.value(parameter.default, parameter.kind, model)
         else:
             defaults = {name: parameter.default for name, parameter in VOCABULARY[layer.name].parameters().items()}
@@ -116,16 +146,22 @@ class Binder:
             if edited is not None:
                 values[name] = self.value(edited, kinds[name], environment)
         if layer.is_block:
-            return self._block_environment(layer.name, values, model)
+            made = self._block_environment(layer.name, values, model)
+            for name, found in edits.items():
+                made.read = set()
+                self._watch(made, name, found)
+            return made
         return VOCABULARY[layer.name](**{name: kinds[name].read(value) for name, value in values.items()})
 
-    def _block_environment(self, name: str, values: dict[str, Any], model: Environment) -> Environment:
+    def _block_environment(self, name: str, values: dict[str, Any], outer: Environment) -> Environment:
         arguments = []
+        # Comparing a default with what stands in its place uses nothing.
+        model = Environment(outer.values) if outer.read is not None else outer
         for key, parameter in self.spec.blocks[name].parameters.items():
             default = parameter.default
             unchanged = default is not None and _same(values[key], self.value(default, parameter.kind, model))
             arguments.append(BlockArgument(key, _shown(values[key]), default is None, unchanged))
-        return Environment(values, model, tuple(arguments))
+        return Environment(values, outer, tuple(arguments))
 
     def _kept(self, value: Any) -> Any:
         self.kept.append(value)

@@ -99,6 +99,7 @@ class Expander:
             stages.extend(self.head_groups)
             self.head_groups.clear()
         self.edits.check_all_used()
+        self.binder.check_edits_matter(self.mode)
         self._check_heads()
         if not self.nodes or value == _SOURCE:
             line = self.spec.stages[0].body.line

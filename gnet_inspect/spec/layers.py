@@ -34,6 +34,9 @@ INFERRED = ("in_channels", "in_features", "num_features")
 # Arguments of torch's layers that change no shape or count here, or make results no network of layers has.
 TORCH_ONLY = ("padding_mode", "device", "dtype", "return_indices")
 
+# What no block is called: the place of layers outside of all blocks.
+NETWORK = ""
+
 _REFERENCE = re.compile(r"\$([A-Za-z0-9_]{1,64})(?:\.([0-9]{1,4}))?\Z")
 
 
@@ -47,6 +50,8 @@ class Scope:
         self.hint = hint
         self.wholes: dict[str, list[Kind]] = {name: [] for name in names}
         self.elements: dict[str, dict[int, list[Kind]]] = {name: {} for name in names}
+        # The blocks in which each one is used; NETWORK stands for the stages and heads.
+        self.users: dict[str, set[str]] = {name: set() for name in names}
 
     def owner(self, name: str) -> "Scope | None":
         if name in self.wholes:
@@ -65,6 +70,8 @@ class LayerReader(Reader):
         self.definitions = definitions
         self.model = model
         self.blocks: dict[str, Block] = {}
+        # Which blocks each block calls; under NETWORK those that the stages, heads and the model's parameters do.
+        self.calls: dict[str, set[str]] = {}
         self._reading: list[str] = []
         self._depth = 0
         # How many were read so far.
@@ -174,6 +181,7 @@ class LayerReader(Reader):
         line, path = value.line, value.path
         if name in self.definitions:
             block = self.block(name, value)
+            self.calls.setdefault(self._place(), set()).add(name)
             kinds = {key: parameter.kind for key, parameter in block.parameters.items()}
             required = [key for key, parameter in block.parameters.items() if parameter.default is None]
         elif name in VOCABULARY:
@@ -254,6 +262,20 @@ class LayerReader(Reader):
             parameters[key] = BlockParameter(key, kind, default)
         return Block(name, parameters, body, value.line)
 
+    def used_blocks(self) -> set[str]:
+        """The blocks that the network is made of, as far as everything was read."""
+        used: set[str] = set()
+        waiting = [NETWORK]
+        while waiting:
+            found = self.calls.get(waiting.pop(), set()) - used
+            used |= found
+            waiting.extend(found)
+        return used
+
+    def _place(self) -> str:
+        """The block that is being read, or NETWORK."""
+        return self._reading[-1] if self._reading else NETWORK
+
     def demanded(self, value: Value, scope: Scope, name: str, what: str) -> Kind:
         """What the uses of a parameter say it holds."""
         wholes, elements = scope.wholes[name], scope.elements[name]
@@ -309,6 +331,7 @@ class LayerReader(Reader):
         if owner is None:
             hint = scope.hint or nearest(name, scope.visible()) or "declare it under params"
             raise self.error(value, f"expected a parameter, got `${name}`", hint)
+        owner.users[name].add(self._place())
         if element is None:
             owner.wholes[name].append(kind)
             return Reference(name)

@@ -4,12 +4,13 @@ Layers form a small tree of six shapes (Call, Nested, Parallel, Repeat, Hole and
 one knows the line and the path it came from, because errors found later must point there.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from msgspec import Struct
 
-from gnet_inspect.ops.arguments import Kind
+from gnet_inspect.errors import some_of
+from gnet_inspect.ops.arguments import LAYER, Kind
 
 
 class Reference(Struct, frozen=True):
@@ -112,6 +113,12 @@ class Block(Struct, frozen=True):
     line: int | None
 
 
+def takes_layers(params: Mapping[str, BlockParameter], blocks: Mapping[str, Block]) -> bool:
+    """Whether a parameter of the model or of these blocks holds a layer: there an edit may put any block in."""
+    holders = (params, *(block.parameters for block in blocks.values()))
+    return any(parameter.kind == LAYER for parameters in holders for parameter in parameters.values())
+
+
 class Stage(Struct, frozen=True):
     """A group of layers for display; it adds no scope to their names."""
 
@@ -175,7 +182,11 @@ class Published(Struct, frozen=True):
 
 
 class Spec(Struct, frozen=True):
-    """A model as its YAML file describes it. `input` is (channels, height, width)."""
+    """A model as its YAML file describes it. `input` is (channels, height, width).
+
+    `unused_blocks` are those that the network does not contain, which is no mistake by itself; `idle_params` the
+    parameters that only these blocks use, each with them.
+    """
 
     name: str
     input: tuple[int, int, int]
@@ -190,3 +201,24 @@ class Spec(Struct, frozen=True):
     heads: tuple[Head, ...] = ()
     published: tuple[Published, ...] = ()
     file: str = ""
+    unused_blocks: tuple[str, ...] = ()
+    idle_params: Mapping[str, Collection[str]] = {}
+
+    def warnings(self, every: bool = False) -> list[str]:
+        """What is no mistake and may be an oversight: a sentence for each block that nothing uses, with the parameters
+        of the model that only such blocks use.
+
+        A block that an edit may put in, because a parameter holds a layer, is told only where `every` asks for it.
+        """
+        used = {name: block for name, block in self.blocks.items() if name not in self.unused_blocks}
+        spare = takes_layers(self.params, used)
+        if spare and not every:
+            return []
+        hint = "an edit may put it in where a parameter holds a layer" if spare else "use it, or remove it"
+        found = []
+        for name in self.unused_blocks:
+            idle = [param for param, users in self.idle_params.items() if name in users]
+            also = f", nor what only such blocks use: {some_of(f'`{param}`' for param in idle)}" if idle else ""
+            place = f"{self.file}:{self.blocks[name].line}: `blocks.{name}`"
+            found.append(f"{place}: warning: nothing uses this block{also}. ({hint})")
+        return found

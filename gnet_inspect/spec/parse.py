@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from gnet_inspect.errors import expect
+from gnet_inspect.errors import SpecError, expect
 from gnet_inspect.ops.arguments import LAYER, AnyValue, Integer, Kind, Number
 from gnet_inspect.spec.document import Value, read_document
-from gnet_inspect.spec.layers import LayerReader, Scope
+from gnet_inspect.spec.layers import NETWORK, LayerReader, Scope
 from gnet_inspect.spec.model import Argument, Block, BlockParameter, Head, Published, Spec, Stage
 from gnet_inspect.spec.published import PublishedReader
 from gnet_inspect.spec.reader import Reader
@@ -34,7 +34,9 @@ class _SpecReader(Reader):
         blocks: dict[str, Block] = {name: layers.block(name, value) for name, value in layers.definitions.items()}
         stages = self._stages(entries["stages"], layers, model)
         heads = self._heads(self._mapping_of(entries, "heads"), layers, model)
-        return Spec(
+        parameters = self._params(params, layers, model)
+        used = layers.used_blocks()
+        spec = Spec(
             name=self.text(entries["name"], "a name", 200),
             input=self._input(entries["input"]),
             stages=stages,
@@ -43,12 +45,19 @@ class _SpecReader(Reader):
             family=self._text(entries, "family"),
             notes=self._text(entries, "notes"),
             paper=self._paper(entries),
-            params=self._params(params, layers, model),
+            params=parameters,
             blocks=blocks,
+            unused_blocks=tuple(name for name in blocks if name not in used),
+            idle_params={name: users for name in params if (users := model.users[name]).isdisjoint({NETWORK, *used})},
             heads=heads,
             published=self._published(entries),
             file=self.file,
         )
+        # The last thing to be wrong: a mistake elsewhere may be why it is used nowhere.
+        for name, value in params.items():
+            if not model.users[name]:
+                raise self._unused(value, name, layers)
+        return spec
 
     def _claimed(self, value: Value) -> Spec:
         """A small network in a claim: layers in a row, without blocks or parameters."""
@@ -127,9 +136,16 @@ class _SpecReader(Reader):
             parameters[name] = BlockParameter(name, kind, default)
         return parameters
 
+    def _unused(self, value: Value, name: str, layers: LayerReader) -> SpecError:
+        own = [block for block, read in layers.blocks.items() if name in read.parameters]
+        hint = f"where a layer is to depend on it, write `${name}` there; else remove it"
+        if own:
+            hint = f"in the block `{own[0]}` `${name}` is the block's own parameter, which goes before the model's"
+        return self.error(value, f"expected every parameter of the model to be used, got `{name}`, used nowhere", hint)
+
     def _model_default(self, value: Value, kind: Kind, layers: LayerReader, scope: Scope) -> Argument:
         if isinstance(kind, AnyValue) and not isinstance(value.data, dict):
-            # Used nowhere (a network without a classifier may still declare its classes): nothing to check it by.
+            # Used only where anything may stand: nothing to check it by.
             return Argument(kind.read(value.plain()), value.line, value.path)
         return layers.argument(value, LAYER if isinstance(kind, AnyValue) else kind, scope)
 
