@@ -216,6 +216,43 @@ def test_a_file_too_large_for_memory_is_refused(tmp_path: Path, monkeypatch: pyt
     refused(tmp_path / "b.pth", (tmp_path / "b.pth").read_bytes(), r"takes 1.00 MB of memory", MissingError)
 
 
+def test_sizes_are_judged_before_a_byte_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A megabyte may say that it unpacks to a gigabyte, which takes seconds just to check."""
+    with zipfile.ZipFile(tmp_path / "a.pth", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a/data.pkl", b"")
+        for number in range(3):
+            archive.writestr(f"a/data/{number}", b"\0" * 1_000_000)
+    opened: list[str] = []
+    unpack = zipfile.ZipFile.open
+
+    def watched(self: zipfile.ZipFile, name: Any, *arguments: Any, **options: Any) -> Any:
+        opened.append(name.filename)
+        return unpack(self, name, *arguments, **options)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", watched)
+    monkeypatch.setattr(checkpoint, "free_memory", lambda _: 2_999_999)
+    content = (tmp_path / "a.pth").read_bytes()
+    refused(tmp_path / "a.pth", content, r"takes 3.00 MB of memory to read, where 3.00 MB are free", MissingError)
+    assert opened == []
+    monkeypatch.setattr(checkpoint, "free_memory", lambda _: 3_000_000)
+    refused(tmp_path / "a.pth", content, "a truncated or damaged file")
+    assert opened == ["a/data/0", "a/data/1", "a/data/2"]
+
+
+def test_a_record_gives_no_more_bytes_than_it_says(tmp_path: Path) -> None:
+    """One that says so of itself is damage, with a checksum or without."""
+    for checksum in (True, False):
+        content = repacked(saved(state()), compression=zipfile.ZIP_DEFLATED)
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            member = next(item for item in archive.infolist() if item.filename.endswith("data/0"))
+        said = struct.pack("<LL", member.compress_size, member.file_size)
+        assert content.count(said) == 2
+        content = content.replace(said, struct.pack("<LL", member.compress_size, 16))
+        if not checksum:
+            content = content.replace(struct.pack("<L", member.CRC), b"\0" * 4)
+        refused(tmp_path / "a.pth", content, "a truncated or damaged file")
+
+
 def repacked(content: bytes, change: Any = None, compression: int = zipfile.ZIP_STORED) -> bytes:
     """A torch archive with its records changed, and checksums that are right."""
     buffer = io.BytesIO()

@@ -9,7 +9,7 @@ import pickle
 import re
 import warnings
 import zipfile
-from collections.abc import Collection
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,8 +31,6 @@ ENTRIES = ("state_dict", "model", "model_state_dict")
 
 # The names under which DataParallel and torch.compile hold the network they wrap.
 WRAPPERS = ("module", "_orig_mod")
-# How many are taken off a file's names: nobody nests more, and each costs a pass over all names.
-_WRAPPED = 8
 
 # The endings that promise a format. Under any other (.bin, .tar, none) the content decides alone.
 _ENDINGS = {".pth": "torch", ".pt": "torch", ".ckpt": "torch", ".safetensors": "safetensors"}
@@ -44,16 +42,16 @@ _NO_WEIGHTS = "weights are files that torch.save or safetensors wrote"
 
 
 class Checkpoint(NamedTuple):
-    """A state dict as it was saved, but for a `prefix` that was taken off all names.
+    """A state dict as it was saved. Where its names were changed, `origins` has for each the one in the file.
 
-    `versions` are torch's notes on it, by module and with the prefix; safetensors keeps none.
+    `versions` are torch's notes on it, by module as the file calls it; safetensors keeps none.
     """
 
     format: str
     tensors: dict[str, Tensor]
     versions: dict[Any, Any]
     notes: tuple[str, ...]
-    prefix: str = ""
+    origins: Mapping[str, str] = {}
 
 
 def read_checkpoint(name: str | os.PathLike[str]) -> Checkpoint:
@@ -85,24 +83,11 @@ def read_checkpoint(name: str | os.PathLike[str]) -> Checkpoint:
         _check_memory(path, size)
         return Checkpoint(kind, _safetensors(path), {}, ())
     _check_reader(path)
-    _check_memory(path, _checked_archive(path) if head.startswith(b"PK") else size)
+    if head.startswith(b"PK"):
+        _check_archive(path)
+    else:
+        _check_memory(path, size)
     return _state_dict(path, _unpickled(path))
-
-
-def without_wrappers(checkpoint: Checkpoint, own: Collection[str]) -> Checkpoint:
-    """A checkpoint without the prefixes of wrappers. Where the network has a layer of that name itself, it is none."""
-    tensors, taken = checkpoint.tensors, ""
-    for _ in range(_WRAPPED if tensors else 0):
-        for wrapper in WRAPPERS:
-            prefix = f"{wrapper}."
-            if all(name.startswith(prefix) for name in tensors) and not any(name.startswith(prefix) for name in own):
-                tensors = {name.removeprefix(prefix): tensor for name, tensor in tensors.items()}
-                taken += prefix
-                break
-    if not taken:
-        return checkpoint
-    note = f"took the prefix {quoted(taken)} off the file's names"
-    return checkpoint._replace(tensors=tensors, notes=(*checkpoint.notes, note), prefix=taken)
 
 
 def _check_reader(path: Path) -> None:
@@ -183,8 +168,12 @@ def _safetensors(path: Path) -> dict[str, Tensor]:
 # --- torch ---
 
 
-def _checked_archive(path: Path) -> int:
-    """The bytes a zip archive unpacks to. torch compares no checksums, so that damage would become weights."""
+def _check_archive(path: Path) -> None:
+    """Refuse a zip archive of something else, too large or damaged.
+
+    Sizes come first: a small file may say of itself that it unpacks to any number of bytes. No record gives more than
+    it says. torch compares no checksums, so that damage would become weights.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
@@ -194,14 +183,14 @@ def _checked_archive(path: Path) -> int:
                 raise _refused(path, "a TorchScript archive, which holds a program", hint)
             if not any(name.endswith("/data.pkl") for name in names):
                 raise _refused(path, "a zip archive of something else", "unpack it; " + _NO_WEIGHTS)
+            _check_memory(path, sum(member.file_size for member in members))
             for member in members:
                 # 0 is what torch writes where it was told to compute none.
                 if member.CRC:
                     with archive.open(member) as record:
                         while record.read(_CHUNK):
                             pass
-            return sum(member.file_size for member in members)
-    except UsageError:
+    except (UsageError, MissingError):
         raise
     except Exception as error:  # BadZipFile, and what odd bytes in a header lead zipfile and zlib to
         raise _damaged(path, error) from None

@@ -3,17 +3,18 @@
 import os
 from collections import Counter
 from collections.abc import Collection, Sequence
-from difflib import get_close_matches
 from typing import Literal
 
 from torch import Tensor, is_inference_mode_enabled, nn, no_grad, strided
 from torch.nn.parameter import is_lazy
 
 from gnet_inspect.analysis.weights import LoadedWeights, Mismatch, is_below
-from gnet_inspect.errors import SHOWN, UsageError, brief, expect, nearest, quoted, show, some_of
-from gnet_inspect.runtime.checkpoint import WRAPPERS, Checkpoint, read_checkpoint, without_wrappers
+from gnet_inspect.errors import UsageError, brief, expect, nearest, quoted, show
+from gnet_inspect.runtime.checkpoint import WRAPPERS, Checkpoint, read_checkpoint
 from gnet_inspect.runtime.layers import ChannelAffine
+from gnet_inspect.runtime.misfit import SEARCHED, explain_misfit
 from gnet_inspect.runtime.module import Network
+from gnet_inspect.runtime.renaming import fit_names
 from gnet_inspect.units import dimensions
 
 # BatchNorm counts its batches from this version of its state dict on (torch 0.4.1).
@@ -22,8 +23,6 @@ _COUNTER, _COUNTING = "num_batches_tracked", 2
 _LOADING = ("state_dict", "_save_to_state_dict", "load_state_dict", "_load_from_state_dict")
 _HOOKS = ("_state_dict_pre_hooks", "_state_dict_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks")
 _COPYING = (nn.Module, nn.BatchNorm2d)
-# Names among which a near one is looked for.
-_SEARCHED = 2_000
 
 
 def load_weights(
@@ -39,7 +38,7 @@ def load_weights(
     Everything is compared before anything is copied: a load that fails leaves the module as it was. The file never runs
     code. Tensors are copied into the module's dtype and device. The wrappings of torch.compile, DataParallel and
     training loops (an entry `state_dict`, `model` or `model_state_dict`) are taken off the file's names and, for the
-    first two, the module's.
+    first two, the module's; so is a prefix (`backbone.`) without which the names fit. The report's notes say so.
 
     Parameters
     ----------
@@ -55,7 +54,8 @@ def load_weights(
         Parts to leave alone, by the names of layers, blocks or heads (`("fc",)`): they keep what they have in the
         module, and what the file has of them is not used. "heads" means the auxiliary heads of the spec, whether the
         module has them or its graph left them out: so a checkpoint trained with heads loads into the network without
-        them, and one without heads into the network with them.
+        them, and one without heads into the network with them. It may stand among names (`("heads", "fc")`), where a
+        part that is itself called so goes before.
     transform_input
         Some of torchvision's pretrained weights (GoogLeNet's, Inception v3's) expect their input renormalised, which
         specs have as a ChannelAffine layer under `when: $transform_input`. True demands that the module has it, False
@@ -72,14 +72,13 @@ def load_weights(
     expect(os.fspath(path), str, "the path of a checkpoint as text")
     network, prefix = _unwrapped(module)
     own = _own_tensors(module, prefix)
-    parts = _parts(network, leave)
+    left = _checked_leave(network, leave)
     _check_transform(network, transform_input)
-    checkpoint = without_wrappers(read_checkpoint(path), own)
-    if leave != "heads":
-        _check_parts(parts, {**own, **checkpoint.tensors})
+    checkpoint = fit_names(read_checkpoint(path), own)
+    parts = _parts(network, leave, {**own, **checkpoint.tensors})
     report = _compared(os.fspath(path), own, checkpoint, parts)
     if strict and not report.complete:
-        raise UsageError(_sentence(report, network, own, checkpoint.tensors))
+        raise UsageError(explain_misfit(report, network, own, checkpoint.tensors, left))
     own = {name: own[name] for name in report.loaded}
     _check_writable(own)
     _copy(module, prefix, own, checkpoint.tensors, report.path)
@@ -133,32 +132,48 @@ def _check_transform(network: nn.Module, wanted: bool | None) -> None:
     )
 
 
-def _parts(network: nn.Module, leave: str | Sequence[str]) -> tuple[str, ...]:
-    """The names of the parts to leave alone."""
-    heads = network._heads if isinstance(network, Network) else None
-    if leave == "heads":
-        if heads is None:
-            raise UsageError(
-                f"expected a module that build_module made, which knows its heads, got a {type(network).__name__}. "
-                '(name the parts to leave: leave=("aux1", "aux2"))'
-            )
-        return heads
-    if isinstance(leave, str) or not isinstance(leave, Sequence):
+def _checked_leave(network: nn.Module, leave: str | Sequence[str]) -> tuple[str, ...]:
+    """What the caller leaves, as names. Raises UsageError where these are none, or heads of a stranger's module."""
+    if leave != "heads" and (isinstance(leave, str) or not isinstance(leave, Sequence)):
         raise UsageError(f'expected leave="heads" or a tuple of names, got {show(leave)}. (leave=("fc",) is one name)')
-    for name in leave:
+    names = (leave,) if isinstance(leave, str) else tuple(leave)
+    for name in names:
         expect(name, str, "the name of a part to leave as text")
-    return tuple(leave)
+    if leave == "heads":
+        _check_knows_heads(network)
+    return names
 
 
-def _check_parts(parts: tuple[str, ...], names: Collection[str]) -> None:
+def _check_knows_heads(network: nn.Module) -> None:
+    if not isinstance(network, Network):
+        raise UsageError(
+            f"expected a module that build_module made, which knows its heads, got a {type(network).__name__}. "
+            '(name the parts to leave: leave=("aux1", "aux2"))'
+        )
+
+
+def _parts(network: nn.Module, leave: str | Sequence[str], names: Collection[str]) -> tuple[str, ...]:
+    """The parts to leave alone. "heads" stands for those of the spec; among others, unless a part is called so."""
+    parts: list[str] = []
+    for part in _checked_leave(network, leave):
+        if part == "heads" and (leave == "heads" or not any(is_below(name, part) for name in names)):
+            _check_knows_heads(network)
+            assert isinstance(network, Network)
+            parts.extend(network._heads)
+        else:
+            _check_part(part, names)
+            parts.append(part)
+    return tuple(parts)
+
+
+def _check_part(part: str, names: Collection[str]) -> None:
     """Raise UsageError for a part that neither the module nor the file has."""
-    for part in parts:
-        if not any(is_below(name, part) for name in names):
-            # Only as deep as the part: a name may have any number of dots.
-            depth = part.count(".") + 1
-            known = dict.fromkeys(".".join(name.split(".", depth)[:depth]) for name in names)
-            fact = f"leave: expected a part of the module or the file that has weights, got {quoted(part)}"
-            raise UsageError(f"{fact}. ({nearest(part, list(known)[:_SEARCHED])})")
+    if not any(is_below(name, part) for name in names):
+        # Only as deep as the part: a name may have any number of dots.
+        depth = part.count(".") + 1
+        known = dict.fromkeys(".".join(name.split(".", depth)[:depth]) for name in names)
+        fact = f"leave: expected a part of the module or the file that has weights, got {quoted(part)}"
+        raise UsageError(f"{fact}. ({nearest(part, list(known)[:SEARCHED])})")
 
 
 # --- names ---
@@ -212,7 +227,8 @@ def _may_lack(name: str, checkpoint: Checkpoint) -> bool:
     # Where the whole layer is missing, its counter is missing like the rest.
     if last != _COUNTER or f"{layer}{dot}running_mean" not in checkpoint.tensors:
         return False
-    stated = checkpoint.versions.get(f"{checkpoint.prefix}{layer}")
+    mean = f"{layer}{dot}running_mean"
+    stated = checkpoint.versions.get(checkpoint.origins.get(mean, mean).rpartition(".")[0])
     version = stated.get("version") if isinstance(stated, dict) else None
     return not isinstance(version, int) or version < _COUNTING
 
@@ -325,53 +341,3 @@ def _only_copies(module: nn.Module) -> bool:
         and not any(getattr(part, name, True) for name in _HOOKS)
         for part in module.modules()
     )
-
-
-# --- the error ---
-
-
-def _sentence(report: LoadedWeights, network: nn.Module, own: dict[str, Tensor], saved: dict[str, Tensor]) -> str:
-    """What a strict load met that does not fit, and what helps."""
-    hints = _hints(report, network)
-    near = _near(report)
-    if own and saved and not own.keys() & saved.keys():
-        hints.append("no name is in both: these are weights of another network, or under another library's names")
-    elif near:
-        hints.append(f"near each other: {near}")
-    hint = f" ({'; '.join(hints)})" if hints else ""
-    facts = "; ".join(report.faults())
-    return f"{report.path}: expected the names and shapes of the module, got {facts}. Nothing was loaded.{hint}"
-
-
-def _hints(report: LoadedWeights, network: nn.Module) -> list[str]:
-    if not isinstance(network, Network):
-        own = {name for name, _ in network.named_children()}
-        extra = dict.fromkeys(name.partition(".")[0] for name in report.unexpected)
-        names = tuple(name for name in extra if name not in own and quoted(name) == f"`{name}`")[:3]
-        return [f"leave={names} leaves these parts out"] if names else []
-    hints = []
-    layers = tuple(dict.fromkeys(item.name.rpartition(".")[0] for item in report.mismatched))
-    if len(layers) == 1 and not (report.missing or report.unexpected):
-        hints.append(f"leave={layers} keeps the module's own weights there")
-    heads = _heads_among(network, report.unexpected)
-    if heads:
-        hints.append(f'leave="heads" leaves out what the file has of the auxiliary heads {heads}')
-    heads = _heads_among(network, report.missing)
-    if heads:
-        hints.append(
-            f'the file lacks the auxiliary heads {heads}: build_graph(spec, mode="eval") has none, '
-            'or leave="heads" keeps theirs as initialised'
-        )
-    return hints
-
-
-def _heads_among(network: Network, names: tuple[str, ...]) -> str:
-    return some_of(quoted(head) for head in network._heads if any(is_below(name, head) for name in names))
-
-
-def _near(report: LoadedWeights) -> str:
-    """Missing names with the nearest of the unexpected ones, where they are few: more is another network."""
-    candidates = report.unexpected[:_SEARCHED]
-    few = report.missing if len(report.missing) <= SHOWN else ()
-    near = [(name, get_close_matches(name, candidates, n=1, cutoff=0.8)) for name in few]
-    return ", ".join(f"{quoted(name)} and the file's {quoted(found[0])}" for name, found in near if found)
