@@ -134,3 +134,6 @@ def _adaptive(size: int, out: int) -> Axis:
     common = gcd(size, out)
     step, parts = size // common, out // common
     return step + parts - 1, step, parts
+
+
+POOLS = (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d)
