@@ -109,7 +109,11 @@ class PublishedReader(Reader):
         }
         output = self._output(entries["output"]) if "output" in entries else ()
         if not figures and not output:
-            raise self.error(value, "expected a published row with a figure, got none", f"give {', '.join(known)}")
+            raise self.error(
+                value,
+                "expected a published row with a figure, got none",
+                f"one of {', '.join(dict.fromkeys([*known, *optional]))}",
+            )
         nodes: tuple[str, ...] = ()
         if "nodes" in entries:
             nodes = self.items(entries["nodes"], "a list of node or block names", self.text, least=1)
