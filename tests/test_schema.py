@@ -38,6 +38,10 @@ def test_every_spec_of_the_catalogue_fits(model: str) -> None:
         "stages: {s: [ReLU, {Conv2d: {out_channels: 3, kernel_size: [1, $k]}, when: $f}, [Tanh], $layer, my_block]}",
         "stages: {s: {a: {add: {scale: 0.1, branches: [{}, null, [ReLU]]}}, b: [{repeat: {times: $n, layer: ReLU}}]}}",
         "stages: {s: {a: {my_block: {c2: [1, 2], act: {Conv2d: {out_channels: 3, kernel_size: 1}}}}, b: {ReLU: }}}",
+        "stages: {s: [ReLU]}\npublished: [{source: s, with: {a: 2}, mode: train, input: [3, 9, 9], macs_are: thop}]",
+        "stages: {s: [ReLU]}\npublished: [{source: s, rows: [{nodes: [a], output: [3, 9, 9], variant: of v2}]}]",
+        "stages: {s: [ReLU]}\npublished: [{source: s, units: {MiB: 1}, totals: {min_input: 3, feature_bytes: 1MiB}}]",
+        "stages: {s: [ReLU]}\npublished: [{source: s, claims: [{difference: top5_error, of: s, to: s, value: -3.4}]}]",
     ],
 )
 def test_the_whole_grammar_fits(text: str) -> None:
@@ -62,6 +66,12 @@ def test_the_whole_grammar_fits(text: str) -> None:
         "stages: {s: [ReLU]}\nheads: {h: {layers: [ReLU]}}",
         "stages: {s: [ReLU]}\nyear: soon",
         "stages: {s: [ReLU]}\npublished: [{rows: []}]",
+        "stages: {s: [ReLU]}\npublished: [{source: s, with: {}}]",
+        "stages: {s: [ReLU]}\npublished: [{source: s, mode: training}]",
+        "stages: {s: [ReLU]}\npublished: [{source: s, macs_are: mine}]",
+        "stages: {s: [ReLU]}\npublished: [{source: s, rows: [{nodes: [a], min_input: 3}]}]",
+        "stages: {s: [ReLU]}\npublished: [{source: s, totals: {output: [3]}}]",
+        "stages: {s: [ReLU]}\npublished: [{source: s, claims: [{difference: params, of: s, to: s, value: 1}]}]",
     ],
 )
 def test_mistakes_are_seen_by_an_editor(text: str) -> None:

@@ -217,7 +217,7 @@ def test_metadata_is_read() -> None:
     assert table.params_are == "weights"
     figure = table.rows[0].figures["params"]
     assert (figure.printed, figure.value, figure.rounding) == ("2.7K", 2764.8, 51.2)
-    assert table.rows[0].erratum.startswith("a plain 7x7 has 9,408 weights")
+    assert table.rows[0].said.variant.startswith("right for a separable 7x7")
 
 
 def test_one_hundred_thousand_nested_blocks_are_refused_not_a_recursion_error() -> None:

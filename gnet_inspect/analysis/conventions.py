@@ -6,7 +6,7 @@ module that `build_module` builds, as docs/counting.md says; tests run every too
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from math import prod
 
 from msgspec import Struct
@@ -283,7 +283,7 @@ def count_flops(graph: Graph) -> FlopCounts:
         in_head = node.name.startswith(heads)
         for tool in CONVENTIONS:
             row[tool.key] += node.macs
-            for why, amount in _not_run(node) if in_head and not tool.runs_heads else tool.rule(node):
+            for why, amount in _differing(tool, node, in_head):
                 row[tool.key] += amount
                 terms[tool.key, why] += amount
     known = [row for (_, counted), row in rows.items() if counted]
@@ -302,6 +302,20 @@ def count_flops(graph: Graph) -> FlopCounts:
         coverage=coverage_of(graph),
         overrides=graph.overrides,
     )
+
+
+def counted_by(tool: str, graph: Graph, nodes: Iterable[Node]) -> int:
+    """What one tool of TOOLS counts for some nodes of a graph."""
+    (convention,) = (item for item in CONVENTIONS if item.key == tool)
+    heads = graph.head_prefixes
+    return sum(
+        node.macs + sum(amount for _, amount in _differing(convention, node, node.name.startswith(heads)))
+        for node in nodes
+    )
+
+
+def _differing(tool: Convention, node: Node, in_head: bool) -> Terms:
+    return _not_run(node) if in_head and not tool.runs_heads else tool.rule(node)
 
 
 def _kind(kind: str, row: "Counter[str]", counted: bool) -> KindFlops:

@@ -5,7 +5,7 @@ autograd packs there. CUDA differs, unmeasured: the mask of Dropout has one byte
 statistics in fp32 under half precision, and cuDNN's BatchNorm a reserve beside them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from math import prod
 
 from gnet_inspect.analysis.memory import storages
@@ -13,7 +13,7 @@ from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.analysis.saving import kept_by_autograd
 from gnet_inspect.analysis.summary import SavedBytes, TrainingMemory
 from gnet_inspect.errors import UsageError, expect
-from gnet_inspect.graph import INPUT, Graph
+from gnet_inspect.graph import INPUT, Graph, Node
 from gnet_inspect.ops import BatchNorm2d
 from gnet_inspect.units import DTYPE_BYTES
 
@@ -41,7 +41,7 @@ def training_memory(graph: Graph, optimizer: str, dtype: str = "fp32") -> Traini
     _check(graph.mode, optimizer, dtype)
     width = DTYPE_BYTES[dtype]
     gradients = sum(node.params for node in graph.nodes) * width
-    weights, state = gradients + _buffer_bytes(graph, width), gradients * OPTIMIZERS[optimizer]
+    weights, state = weights_bytes(graph.nodes, width), gradients * OPTIMIZERS[optimizer]
     layers = tuple(_saved(graph, width))
     saved = sum(layer.bytes for layer in layers)
     total = weights + gradients + state + saved
@@ -57,11 +57,12 @@ def _check(mode: str, optimizer: str, dtype: str) -> None:
         raise UsageError(f"expected a dtype to train in of {', '.join(DTYPES)}, got {dtype!r}")
 
 
-def _buffer_bytes(graph: Graph, width: int) -> int:
-    """Buffers are of the network's dtype, but BatchNorm's step counter, an int64."""
-    buffers = sum(node.buffers for node in graph.nodes)
-    counters = sum(isinstance(node.op, BatchNorm2d) and node.op.track_running_stats for node in graph.nodes)
-    return buffers * width + counters * (_COUNTER_BYTES - width)
+def weights_bytes(nodes: Collection[Node], width: int) -> int:
+    """Parameters and buffers: all of the network's dtype, whose elements have `width` bytes, but BatchNorm's step
+    counter, an int64."""
+    elements = sum(node.params + node.buffers for node in nodes)
+    counters = sum(isinstance(node.op, BatchNorm2d) and node.op.track_running_stats for node in nodes)
+    return elements * width + counters * (_COUNTER_BYTES - width)
 
 
 def _saved(graph: Graph, width: int) -> Iterator[SavedBytes]:

@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from gnet_inspect.ops import Shape
+
 
 class Difference(Struct, frozen=True):
     """One number on which the two sides disagree."""
@@ -23,30 +25,38 @@ class Check(Struct, frozen=True):
 
 
 class AuditRow(Struct, frozen=True):
-    """A published figure beside the exact one. `deviation` is 100 x (published / exact - 1), in percent.
+    """A published figure beside the exact one; that of an `output` is a shape, without the batch. `deviation` is
+    100 x (published / exact - 1), in percent.
 
-    `verdict` is "agrees", "close", "erratum" or "disagrees"; "not run", with no exact figure, where a claim is about a
-    model that is not in the catalogue.
+    `verdict` is "agrees", "close", "erratum", "variant" or "disagrees"; "not run", with no exact figure, where a claim
+    is about a model that is not in the catalogue, or a search came to its bound. The exact figure is that of the model
+    with `overrides`, in `mode` ("train" has the heads), at `input` (its own where that is empty).
     """
 
     source: str
     row: str
     what: str
     published: str
-    exact: float | None
+    exact: float | tuple[int, ...] | None
     deviation: float | None
     verdict: str
     note: str = ""
+    overrides: tuple[str, ...] = ()
+    mode: str = "eval"
+    input: Shape = ()
 
 
 class AuditSource(Struct, frozen=True):
-    """How a source's figures are to be read: "weights" are parameters without biases and BatchNorm, `units` what its
-    letters mean."""
+    """How a source's figures are to be read: "weights" are parameters without biases and BatchNorm, "folded" those with
+    BatchNorm folded into biases; `units` is what its letters mean, `macs_are` the tool that counts as it does,
+    `overrides` the edits that make its network of the model."""
 
     source: str
     params_are: str
     units: dict[str, int]
     note: str = ""
+    macs_are: str = "multiply-accumulates"
+    overrides: tuple[str, ...] = ()
 
 
 class Verification(Struct, frozen=True, omit_defaults=True):

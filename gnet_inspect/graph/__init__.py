@@ -124,16 +124,16 @@ def _with_overrides(graph: Graph, values: Mapping[str, Value]) -> Graph:
         return graph
     from msgspec.structs import replace
 
-    edits = tuple(f"{path}={_yaml(value.plain())}" for path, value in values.items())
+    edits = tuple(f"{path}={show_value(value.plain())}" for path, value in values.items())
     return replace(graph, overrides=edits)
 
 
-def _yaml(value: object) -> str:
+def show_value(value: object) -> str:
     """A plain value on one line, as --set takes it."""
     if isinstance(value, list):
-        return "[" + ",".join(_yaml(item) for item in value) + "]"
+        return "[" + ",".join(show_value(item) for item in value) + "]"
     if isinstance(value, dict):
-        return "{" + ", ".join(f"{key}: {_yaml(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {show_value(item)}" for key, item in value.items()) + "}"
     if value is None:
         return "null"
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -12,6 +12,14 @@ from gnet_inspect.spec.model import Argument, Spec
 LABEL = "override"
 
 
+class OverrideError(UsageError):
+    """An edit that does not fit. `path` and `fact` are kept for those who know where the edit is written."""
+
+    def __init__(self, path: str, fact: str) -> None:
+        self.path, self.fact = path, fact
+        super().__init__(f"{LABEL}: `{path}`: {fact}")
+
+
 def parse_overrides(items: Iterable[str]) -> dict[str, Value]:
     """The values of `--set PATH=VALUE`; VALUE is YAML. Raises UsageError."""
     found: dict[str, Value] = {}
@@ -49,7 +57,7 @@ def override_values(overrides: Mapping[str, object] | None) -> dict[str, Value]:
         try:
             found[path] = value if isinstance(value, Value) else plain_value(value, path)
         except TypeError as error:
-            raise UsageError(f"{LABEL}: `{path}`: expected a number, a list, a flag or a layer: {error}") from None
+            raise OverrideError(path, f"expected a number, a list, a flag or a layer: {error}") from None
     return found
 
 
@@ -88,18 +96,17 @@ class Edits:
                     # One number for both axes is a pair of it (`kernel_size.0`).
                     base = kind.read(base) if kind.element() is not None and base is not None else base
                 if not isinstance(base, tuple):
-                    raise UsageError(
-                        f"{LABEL}: `{path}`: expected an element of a list, "
-                        f"but `{path.rpartition('.')[0]}` is {show(base)}"
+                    raise OverrideError(
+                        path, f"expected an element of a list, but `{path.rpartition('.')[0]}` is {show(base)}"
                     )
                 if element >= len(base):
-                    raise UsageError(f"{LABEL}: `{path}`: expected an element from 0 to {len(base) - 1}, got {element}")
+                    raise OverrideError(path, f"expected an element from 0 to {len(base) - 1}, got {element}")
                 each = kind.kinds[element] if isinstance(kind, Elements) else kind.element()
                 data = value.plain()
                 try:
                     (each or kind).read(data)
                 except ValueError as error:
-                    raise UsageError(f"{LABEL}: `{path}`: expected {error}, got {show(data)}") from None
+                    raise OverrideError(path, f"expected {error}, got {show(data)}") from None
                 result = Argument((*base[:element], data, *base[element + 1 :]), None, path, open=True)
             self.unused.pop(path, None)
         return result
@@ -111,9 +118,9 @@ class Edits:
         return reader
 
     def check_all_used(self) -> None:
-        """Raise UsageError for the first override that met nothing, naming what exists."""
+        """Raise OverrideError for the first override that met nothing, naming what exists."""
         for path in self.unused:
-            raise UsageError(f"{LABEL}: `{path}`: {self._missing(path)}")
+            raise OverrideError(path, self._missing(path))
 
     def _missing(self, path: str) -> str:
         if path in self.met:

@@ -16,13 +16,11 @@ from gnet_inspect.ops.convolution import ConvTranspose2d as ConvTranspose2d
 from gnet_inspect.ops.convolution import Linear as Linear
 from gnet_inspect.ops.elementwise import (
     GELU,
-    ChannelAffine,
     Dropout,
     Flatten,
     Identity,
     LeakyReLU,
     LocalResponseNorm,
-    ReLU,
     ReLU6,
     Sigmoid,
     SiLU,
@@ -30,11 +28,14 @@ from gnet_inspect.ops.elementwise import (
     Tanh,
 )
 from gnet_inspect.ops.elementwise import BatchNorm2d as BatchNorm2d
+from gnet_inspect.ops.elementwise import ChannelAffine as ChannelAffine
 from gnet_inspect.ops.elementwise import Opaque as Opaque
+from gnet_inspect.ops.elementwise import ReLU as ReLU
 from gnet_inspect.ops.merging import ActivatedConcat as ActivatedConcat
 from gnet_inspect.ops.merging import Add as Add
 from gnet_inspect.ops.merging import Channels as Channels
 from gnet_inspect.ops.merging import Concat as Concat
+from gnet_inspect.ops.pooling import POOLS as POOLS
 from gnet_inspect.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from gnet_inspect.ops.resampling import Upsample
 

@@ -157,3 +157,6 @@ def _adaptive(size: int, out: int) -> AxisWindow:
     common = gcd(size, out)
     step, parts = size // common, out // common
     return AxisWindow(step + parts - 1, step, parts, 1 - parts)
+
+
+POOLS = (MaxPool2d, AvgPool2d, AdaptiveAvgPool2d)

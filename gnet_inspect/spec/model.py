@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from gnet_inspect.errors import some_of
 from gnet_inspect.ops.arguments import LAYER, Kind
+from gnet_inspect.spec.document import Value
 
 
 class Reference(Struct, frozen=True):
@@ -145,40 +146,63 @@ class Figure(Struct, frozen=True):
     rounding: float
 
 
+class Said(Struct, frozen=True):
+    """What a spec says of a published figure that does not agree: `erratum`, why it is wrong, or `variant`, which other
+    network it is right for. `note` says anything else."""
+
+    erratum: str = ""
+    variant: str = ""
+    note: str = ""
+
+
 class Row(Struct, frozen=True):
-    """One row of a published table: the nodes it covers and what is printed of them."""
+    """One row of a published table: the nodes it covers and what is printed of them. `output` is the shape that the
+    last of them gives, without the batch."""
 
     nodes: tuple[str, ...]
     figures: Mapping[str, Figure]
-    erratum: str = ""
-    note: str = ""
+    output: tuple[int, ...] = ()
+    said: Said = Said()
     line: int | None = None
     path: str = ""
 
 
 class Claim(Struct, frozen=True):
-    """A published ratio: `of` has `value` times the `ratio` quantity of `to`. Each of the two is a model of the
-    catalogue by its name, or a small network that the claim itself writes out."""
+    """A published comparison. As a ratio, `of` has `value` times the `quantity` of `to`: each of the two is a model of
+    the catalogue by its name, or a small network that the claim itself writes out. As a difference, `value` is the
+    `quantity`, an error or accuracy, of the source `of` minus that of the source `to`."""
 
-    ratio: str
+    quantity: str
     of: "str | Spec"
     to: "str | Spec"
     value: Figure
-    erratum: str = ""
-    note: str = ""
+    difference: bool = False
+    said: Said = Said()
+    line: int | None = None
+    path: str = ""
 
 
 class Published(Struct, frozen=True):
-    """What one source says of the model. `units` are those of its letters that it names itself."""
+    """What one source says of the model. `units` are those of its units that it names itself.
+
+    Its figures are those of the spec's own network, unless it names another one: by `overrides`, edits as --set takes
+    them, in the mode "train", which has the heads, or at the input (channels, height, width).
+    """
 
     source: str
     units: Mapping[str, int] = {}
     params_are: str = "parameters"
+    macs_are: str = "multiply-accumulates"
+    overrides: Mapping[str, Value] = {}
+    mode: str = "eval"
+    input: tuple[int, int, int] | None = None
     rows: tuple[Row, ...] = ()
     totals: Row | None = None
     claims: tuple[Claim, ...] = ()
     accuracy: Mapping[str, Any] | None = None
     note: str = ""
+    line: int | None = None
+    path: str = ""
 
 
 class Spec(Struct, frozen=True):

@@ -163,5 +163,5 @@ class _SpecReader(Reader):
     def _published(self, entries: Mapping[str, Value]) -> tuple[Published, ...]:
         if "published" not in entries or entries["published"].data is None:
             return ()
-        reader = PublishedReader(self.file, self._claimed)
+        reader = PublishedReader(self.file, self._claimed, self._input)
         return self.items(entries["published"], "published, a list of sources", reader.entry)

@@ -10,7 +10,17 @@ from gnet_inspect.ops import VOCABULARY, Op
 from gnet_inspect.ops.arguments import LARGEST_INTEGER
 from gnet_inspect.spec.names import NAME_PATTERN
 from gnet_inspect.spec.parse import MAX_INPUT, PAPER_KEYS
-from gnet_inspect.spec.published import ACCURACY_COUNTS, ACCURACY_NUMBERS, QUANTITIES
+from gnet_inspect.spec.published import (
+    ACCURACY_COUNTS,
+    ACCURACY_NUMBERS,
+    MACS_ARE,
+    MODES,
+    OF_TOTALS,
+    PARAMS_ARE,
+    QUANTITIES,
+    RATIOS,
+    UNIT_PATTERN,
+)
 
 REFERENCE = {"type": "string", "pattern": r"^\$[A-Za-z0-9_]{1,64}(\.[0-9]{1,4})?$", "description": "a parameter"}
 TEXT = {"type": "string", "minLength": 1}
@@ -162,13 +172,23 @@ def _open(schema: dict[str, Any]) -> dict[str, Any]:
 
 def _published() -> dict[str, Any]:
     figures = dict.fromkeys(QUANTITIES, FIGURE)
-    said = {"erratum": TEXT | {"description": "why the printed figure is wrong"}, "note": TEXT}
+    said = {
+        "erratum": TEXT | {"description": "why the printed figure is wrong"},
+        "variant": TEXT | {"description": "which other network the printed figure is right for"},
+        "note": TEXT,
+    }
+    output = {
+        "type": "array",
+        "items": {"type": "integer", "minimum": 1},
+        "minItems": 1,
+        "maxItems": 3,
+        "description": "what the last of them gives: [channels, height, width] or [features]",
+    }
     nodes = {"type": "array", "items": TEXT, "minItems": 1, "description": "layers or blocks the row covers"}
     network = _object(
         {"name": TEXT, "input": INPUT, "layers": _ref("sequence")}, ["name", "input", "layers"], "written out"
     )
     side = {"anyOf": [TEXT, network], "description": "a model of the catalogue, or a small network"}
-    claim = {"ratio": {"enum": ["params", "macs"]}, "of": side, "to": side, "value": FIGURE}
     accuracy: dict[str, Any] = {"dataset": TEXT}
     accuracy |= {key: {"type": "number", "minimum": 0, "maximum": 100} for key in ACCURACY_NUMBERS}
     accuracy |= {key: {"type": "integer", "minimum": 1} for key in ACCURACY_COUNTS}
@@ -177,16 +197,31 @@ def _published() -> dict[str, Any]:
             "source": TEXT,
             "units": {
                 "type": "object",
-                "propertyNames": {"pattern": "^[A-Za-z]$"},
+                "propertyNames": {"pattern": f"^{UNIT_PATTERN}$"},
                 "additionalProperties": {"type": "integer", "minimum": 1},
             },
-            "params_are": {"enum": ["weights", "parameters"]},
-            "rows": {"type": "array", "items": _object({"nodes": nodes, **figures, **said}, ["nodes"])},
-            "totals": _object({**figures, **said}, []),
-            "claims": {"type": "array", "items": _object({**claim, **said}, list(claim))},
+            "params_are": {"enum": list(PARAMS_ARE)},
+            "macs_are": {"enum": list(MACS_ARE)},
+            "with": {"type": "object", "minProperties": 1, "description": "edits by path, as --set takes them"},
+            "mode": {"enum": list(MODES), "description": "train: of the network with its heads"},
+            "input": INPUT | {"description": "[channels, height, width] that the figures are stated at"},
+            "rows": {
+                "type": "array",
+                "items": _object({"nodes": nodes, "output": output, **figures, **said}, ["nodes"]),
+            },
+            "totals": _object({**figures, **dict.fromkeys(OF_TOTALS, FIGURE), **said}, []),
+            "claims": {"type": "array", "items": {"anyOf": _claims(side, said)}},
             "accuracy": _object(accuracy, ["dataset"]),
             "note": TEXT,
         },
         ["source"],
         "what one source says of the model",
     )
+
+
+def _claims(side: dict[str, Any], said: dict[str, Any]) -> list[dict[str, Any]]:
+    """A ratio between networks, or a difference between what two sources say."""
+    ratio = {"ratio": {"enum": list(RATIOS)}, "of": side, "to": side, "value": FIGURE}
+    source = TEXT | {"description": "a source of this spec, in its own words"}
+    difference = {"difference": {"enum": list(ACCURACY_NUMBERS)}, "of": source, "to": source, "value": FIGURE}
+    return [_object({**claim, **said}, list(claim)) for claim in (ratio, difference)]

@@ -15,9 +15,9 @@ COLUMNS = (
     Column("deviation", "deviation", number=True, keep=4),
     Column("verdict", "verdict", keep=9),
 )
-NOTE = Column("note", "note")
+NOTE, NETWORK = Column("note", "note"), Column("network", "network")
 STYLES = {"differs": "bold red", "disagrees": "bold red", "not run": "yellow", "erratum": "yellow"}
-VERDICTS = ("agrees", "close", "erratum", "disagrees", "not run")
+VERDICTS = ("agrees", "close", "variant", "erratum", "disagrees", "not run")
 # Past this many differences of one check a table helps nobody; the JSON has them all.
 MOST_DIFFERENCES = 10
 
@@ -31,7 +31,7 @@ def verification_grid(result: Verification, graph: Graph) -> Grid:
     above = (
         headline(graph.title, graph.model, graph.overrides),
         f"input {dimensions(graph.input_shape)}, {graph.mode} mode",
-        "published figures are those of the unedited model at its own input",
+        "published figures are those of the unedited model at its own input, unless a row names another network",
     )
     return Grid(COLUMNS, tuple(lines), above, (*_readings(result), *_explanations(result), _conclusion(result)))
 
@@ -40,16 +40,17 @@ def verification_rows(result: Verification) -> Grid:
     """The same for CSV, with the notes in a column of their own."""
     lines = []
     for c in result.checks:
-        lines.append(Line((), (c.what, c.against, c.compared, None, None, _verdict(c), c.note)))
+        lines.append(Line((), (c.what, c.against, c.compared, None, None, _verdict(c), c.note, "")))
         lines += [
-            Line((), (f"{c.what} of {d.name}", c.against, show(d.got), show(d.expected), None, "differs", ""))
+            Line((), (f"{c.what} of {d.name}", c.against, show(d.got), show(d.expected), None, "differs", "", ""))
             for d in c.differences
         ]
-    lines += [
-        Line((), (f"{r.what} of {r.row}", r.source, r.published, r.exact, r.deviation, r.verdict, r.note))
-        for r in result.published
-    ]
-    return Grid((*COLUMNS, NOTE), tuple(lines))
+    for r in result.published:
+        exact = dimensions(r.exact) if isinstance(r.exact, tuple) else r.exact
+        network = "; ".join(_network(r, edits=True))
+        values = (f"{r.what} of {r.row}", r.source, r.published, exact, r.deviation, r.verdict, r.note, network)
+        lines.append(Line((), values))
+    return Grid((*COLUMNS, NOTE, NETWORK), tuple(lines))
 
 
 def _verdict(check: Check) -> str:
@@ -81,12 +82,30 @@ def _check_lines(check: Check) -> list[Line]:
 
 
 def _audit_line(row: AuditRow) -> Line:
-    exact = "" if row.exact is None else f"{row.exact:,}" if isinstance(row.exact, int) else f"{row.exact:,.4g}"
     # "+ 0.0" turns a rounded -0.0 into 0.0.
     deviation = "" if row.deviation is None else f"{round(row.deviation, 1) + 0.0:+.1f} %"
-    what = f"{row.what} of {row.row}"
-    texts = (what, row.source, row.published, exact, deviation, row.verdict)
+    network = ", ".join(_network(row, edits=False))
+    what = f"{row.what} of {row.row}" + (f" ({network})" if network else "")
+    texts = (what, row.source, row.published, _exact(row.exact), deviation, row.verdict)
     return Line(texts, style=STYLES.get(row.verdict, ""))
+
+
+def _exact(value: float | tuple[int, ...] | None) -> str:
+    if isinstance(value, tuple):
+        return dimensions(value)
+    return "" if value is None else f"{value:,}" if isinstance(value, int) else f"{value:,.4g}"
+
+
+def _network(item: AuditRow, edits: bool) -> list[str]:
+    """In what the network of a figure is not the model as it is; its edits in full, or that there are some."""
+    parts = []
+    if item.overrides:
+        parts.append(f"with {' '.join(item.overrides)}" if edits else "edited")
+    if item.mode == "train":
+        parts.append("with heads")
+    if item.input:
+        parts.append(f"at {dimensions(item.input)}")
+    return parts
 
 
 def _readings(result: Verification) -> list[str]:
@@ -96,17 +115,24 @@ def _readings(result: Verification) -> list[str]:
         parts = [f"{letter} is {size:,}" for letter, size in item.units.items()]
         if item.params_are == "weights":
             parts.append("parameters are weights alone, without biases and BatchNorm")
+        if item.params_are == "folded":
+            parts.append("parameters are those with BatchNorm folded into biases")
+        if item.macs_are != "multiply-accumulates":
+            parts.append(f"multiply-accumulates are as {item.macs_are} counts them")
+        if item.overrides:
+            parts.append(f"with {' '.join(item.overrides)}")
         lines.append(f"{item.source}: {'; '.join(filter(None, [*parts, item.note]))}")
     return lines
 
 
 def _explanations(result: Verification) -> list[str]:
-    """Each erratum and note once, under the rows it explains."""
+    """Each erratum, variant and note once, under the rows it explains, with the verdict that asks for it most."""
     said: dict[tuple[str, str], str] = {}
     for row in result.published:
         if row.note:
             name = f"total of {row.source}" if row.row == "total" else row.row
-            said.setdefault((name, row.note), row.verdict)
+            before = said.get((name, row.note), VERDICTS[0])
+            said[name, row.note] = max(before, row.verdict, key=VERDICTS.index)
     return [f"{verdict}: {name}: {note}" for (name, note), verdict in said.items()]
 
 

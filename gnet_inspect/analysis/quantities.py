@@ -1,0 +1,126 @@
+"""What a published figure is a figure of: each quantity that a source may print, counted exactly.
+
+A quantity is a function of some nodes of a graph: all of them for a total.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+
+from msgspec import Struct
+
+from gnet_inspect.analysis.conventions import counted_by
+from gnet_inspect.analysis.depth import depths, weight_layers
+from gnet_inspect.analysis.training import weights_bytes
+from gnet_inspect.errors import SpecError
+from gnet_inspect.graph import Graph, Node, build_graph
+from gnet_inspect.ops import POOLS, WEIGHTED, ChannelAffine, ReLU
+from gnet_inspect.spec import Spec
+from gnet_inspect.spec.model import Published
+from gnet_inspect.units import DTYPE_BYTES
+
+FP32 = DTYPE_BYTES["fp32"]
+# The search for the smallest input tries one size after the other: so many of them, and so many layers in all.
+MOST_SIZES, MOST_LAYERS = 512, 200_000
+
+
+class Counted(Struct, frozen=True):
+    """Some nodes of a graph, in execution order, and the source whose figures of them are judged; `whole` where they
+    are the network."""
+
+    published: Published
+    graph: Graph
+    nodes: Sequence[Node]
+    whole: bool = False
+
+
+def exact_count(what: str, counted: Counted) -> int:
+    """The exact figure of a quantity of QUANTITIES."""
+    return _COUNTS[what](counted)
+
+
+def smallest_input(spec: Spec, graph: Graph, overrides: Mapping[str, object]) -> int | None:
+    """The smallest square input, in pixels, that the network of a spec takes with its weights as they are.
+
+    None where it was not found within bounds: a network may take 31 and 33 and refuse 32, so that every size from 1 on
+    has to be tried.
+    """
+    _, channels, *own = graph.input_shape
+    most = min(max(own), MOST_SIZES, MOST_LAYERS // max(1, len(graph.nodes)))
+    for size in range(1, most + 1):
+        try:
+            build_graph(spec, (1, channels, size, size), overrides=overrides, mode=graph.mode)
+        except SpecError:
+            # A layer that does not fit says so; the network itself was built before.
+            continue
+        return size
+    return None
+
+
+def _params(counted: Counted) -> int:
+    """Parameters as the source counts them: "weights" leaves out biases and BatchNorm's affine pair, "folded" has one
+    bias for each output channel in their place."""
+    rule = counted.published.params_are
+    if rule == "parameters":
+        return sum(node.params for node in counted.nodes)
+    return sum(
+        node.params + node.output_shape[1] * ((rule == "folded") - node.op.bias)
+        for node in counted.nodes
+        if isinstance(node.op, WEIGHTED)
+    )
+
+
+def _macs(counted: Counted) -> int:
+    """Multiply-accumulates, or what a tool counts as its own."""
+    tool = counted.published.macs_are
+    if tool == "multiply-accumulates":
+        return sum(node.macs for node in counted.nodes)
+    return counted_by(tool, counted.graph, counted.nodes)
+
+
+def _flops(counted: Counted) -> int:
+    return 2 * sum(node.macs for node in counted.nodes)
+
+
+def _depth(counted: Counted) -> int:
+    """Weight layers on the longest path through these nodes; of a whole network, on that to its output."""
+    return weight_layers(counted.graph) if counted.whole else max(depths(counted.nodes).values())
+
+
+def _depth_with_pools(counted: Counted) -> int:
+    """The same, with pools: "27 layers if we also count pooling"."""
+    found = depths(counted.nodes, (*WEIGHTED, *POOLS))
+    return found[counted.graph.output] if counted.whole else max(found.values())
+
+
+def _neurons(counted: Counted) -> int:
+    """Outputs of convolutions and linear layers, for one image."""
+    return sum(prod(node.output_shape[1:]) for node in counted.nodes if isinstance(node.op, WEIGHTED))
+
+
+def _state_dict_bytes(counted: Counted) -> int:
+    """What torch saves of a network. ChannelAffine's constants are not in its state dict."""
+    return weights_bytes([node for node in counted.nodes if not isinstance(node.op, ChannelAffine)], FP32)
+
+
+def _feature_bytes(counted: Counted) -> int:
+    """Every output once, for one image, without re-use: ReLU works in place, Flatten and Dropout hand on what they
+    read, and a whole network holds its input too."""
+    training = False
+    elements = sum(
+        prod(node.output_shape[1:])
+        for node in counted.nodes
+        if not isinstance(node.op, ReLU) and not node.op.is_view(training)
+    )
+    return (elements + (prod(counted.graph.input_shape[1:]) if counted.whole else 0)) * FP32
+
+
+_COUNTS: dict[str, Callable[[Counted], int]] = {
+    "params": _params,
+    "macs": _macs,
+    "flops": _flops,
+    "depth": _depth,
+    "depth_with_pools": _depth_with_pools,
+    "neurons": _neurons,
+    "state_dict_bytes": _state_dict_bytes,
+    "feature_bytes": _feature_bytes,
+}
