@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.errors import MissingError, UsageError, expect
 from gnet_inspect.graph import Graph
+from gnet_inspect.graph.scopes import Scopes
 from gnet_inspect.runtime.layers import build_layer
-from gnet_inspect.runtime.plan import Plan, Planner
+from gnet_inspect.runtime.plan import Plan, network_plan, scope_plan
 from gnet_inspect.units import byte_count
 
 
@@ -105,27 +106,27 @@ def build_module(
     # Layers are made in torch's default dtype and converted one by one.
     width = max(torch.empty((), dtype=kind, device="meta").element_size() for kind in (dtype, None))
     check_memory(graph.variant, sum(node.params + node.buffers for node in graph.nodes) * width, target)
-    planner = Planner(graph)
+    scopes = Scopes(graph)
     in_place = overwriting(graph)
     with target:
-        network = _empty_network(graph, planner)
+        network = _empty_network(graph, scopes)
         made: set[str] = set()
         for node in graph.nodes:
             # A scope comes right before its first layer, so that the state dict is in execution order.
             for path in node.scopes():
                 if path not in made:
                     made.add(path)
-                    plan = planner.scope(path)
+                    plan = scope_plan(scopes, path)
                     _add(network, path, Members() if plan is None else Block(plan))
             _add(network, node.name, build_layer(node.op, node.input_shapes, node.name in in_place))
     return network if dtype is None else network.to(dtype)
 
 
-def _empty_network(graph: Graph, planner: Planner) -> Network:
-    plan = planner.network(heads=False)
+def _empty_network(graph: Graph, scopes: Scopes) -> Network:
+    plan = network_plan(scopes, heads=False)
     if not graph.heads:
         return Network(plan, graph.left_heads)
-    return NetworkWithHeads(plan, planner.network(heads=True), tuple(head.name for head in graph.heads))
+    return NetworkWithHeads(plan, network_plan(scopes, heads=True), tuple(head.name for head in graph.heads))
 
 
 def _add(network: nn.Module, path: str, child: nn.Module) -> None:
