@@ -1,51 +1,163 @@
 """Memory by liveness, receptive fields, depth and sums, against cases small enough to do by hand."""
 
+import sys
+
 import pytest
 from msgspec.structs import replace
 
 from gnet_inspect.analysis.depth import weight_layers
-from gnet_inspect.analysis.memory import peak_activation_bytes
+from gnet_inspect.analysis.memory import activation_peak, least_peak_activation_bytes, live_activation_bytes
 from gnet_inspect.analysis.receptive import receptive_fields
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import UsageError
-from gnet_inspect.graph import build_graph
+from gnet_inspect.graph import INPUT, Graph, build_graph
 from gnet_inspect.ops import Opaque
 from gnet_inspect.spec import load_spec
 from gnet_inspect.units import LARGEST_EXACT
+from gnet_inspect.views.summary import notes_below
 from tests.specs import graph_of
 
 IMAGE = 3 * 32 * 32
+
+
+def peaks(graph: Graph, width: int = 1) -> tuple[int, str, int]:
+    """(what torch holds, the layer at which it does, the least that the order needs)."""
+    peak = activation_peak(graph, width)
+    assert peak.status == "exact"
+    return peak.bytes, peak.node, least_peak_activation_bytes(graph, width)
 
 
 def test_a_chain_holds_a_layers_input_and_output() -> None:
     """Conv to 8 channels, ReLU, conv to 1: the peak is conv's output beside ReLU's."""
     a, c = ({"Conv2d": {"out_channels": channels, "kernel_size": 1}} for channels in (8, 1))
     graph = graph_of(f"stages: {{s: {{a: {a}, b: ReLU, c: {c}}}}}")
-    assert peak_activation_bytes(graph, 4) == (2 * 8 * 1024 * 4, "b")
+    assert peaks(graph, 4) == (2 * 8 * 1024 * 4, "b", 2 * 8 * 1024 * 4)
 
 
-def test_the_input_counts_until_its_last_reader() -> None:
-    """A skip from the input keeps it alive over the branch."""
+def test_the_networks_input_is_the_callers() -> None:
+    """The least has it until its last reader; what torch holds is beside it, at every moment."""
     graph = graph_of("stages: {s: {a: {add: [{}, {b: ReLU, c: Tanh}]}, d: ReLU}}")
-    # At c: the input, b and c; at a: the input, c and a.
-    assert peak_activation_bytes(graph, 1) == (3 * IMAGE, "c")
+    # b and c at c, c and a at a, a and d at d; with the input three at c and at a.
+    assert live_activation_bytes(graph, 1) == [IMAGE, 2 * IMAGE, 2 * IMAGE, 2 * IMAGE]
+    assert peaks(graph) == (2 * IMAGE, "c", 3 * IMAGE)
+    # A view of it is it.
+    graph = graph_of("stages: {s: {a: Identity, b: Flatten}}")
+    assert peaks(graph) == (0, INPUT, IMAGE)
 
 
-def test_views_are_free_and_keep_their_tensor_alive() -> None:
+def test_views_are_free_and_keep_their_tensor() -> None:
     """Flatten, Identity and (in eval) Dropout share their input's memory."""
     text = "stages: {s: {a: ReLU, b: Identity, c: Dropout, d: Flatten, e: {Linear: {out_features: 1}}}}"
-    assert peak_activation_bytes(graph_of(text), 1) == (2 * IMAGE, "a")
-    # In training Dropout makes a tensor of its own: still two at a time.
-    assert peak_activation_bytes(graph_of(text, mode="train"), 1) == (2 * IMAGE, "a")
+    assert peaks(graph_of(text)) == (IMAGE + 1, "e", 2 * IMAGE)
+    # In training Dropout makes a tensor of its own, by a mask. Nothing is kept: no gradient comes before the Linear.
+    assert peaks(graph_of(text, mode="train")) == (3 * IMAGE, "c", 2 * IMAGE)
     skip = "stages: {s: {x: {concat: [{}, {a: Identity, b: ReLU}]}}}"
-    # input (also as a view), b and the concat of both.
-    assert peak_activation_bytes(graph_of(skip), 1) == (4 * IMAGE, "x")
+    # b and the concat of both; for the least the input, too.
+    assert peaks(graph_of(skip)) == (3 * IMAGE, "x", 4 * IMAGE)
 
 
-def test_a_heads_output_lives_to_the_end() -> None:
+def test_a_heads_output_is_held_to_the_end() -> None:
     """What the network hands back is never dropped."""
     text = "stages: {s: {a: ReLU, b: Tanh}}\nheads: {h: {from: a, layers: [ReLU]}}"
-    assert peak_activation_bytes(graph_of(text, mode="train"), 1) == (3 * IMAGE, "b")
+    assert peaks(graph_of(text, mode="train")) == (3 * IMAGE, "b", 3 * IMAGE)
+
+
+def test_the_caller_of_a_block_holds_its_input() -> None:
+    """Three layers in a row need two tensors at once; in a block its input is a third, until the block returns."""
+    chain = "stages: {s: {x: ReLU, a: ReLU, b: Tanh, c: Sigmoid, y: ReLU}}"
+    assert live_activation_bytes(graph_of(chain), 1) == [tensors * IMAGE for tensors in (1, 2, 2, 2, 2)]
+    block = "blocks: {three: {layers: {a: ReLU, b: Tanh, c: Sigmoid}}}\n"
+    graph = graph_of(block + "stages: {s: {x: ReLU, in: {three: {}}, y: ReLU}}")
+    assert live_activation_bytes(graph, 1) == [tensors * IMAGE for tensors in (1, 2, 3, 3, 2)]
+    # A block in a block holds what it hands on itself, too, where it is not what it got.
+    outer = block + "  outer: {layers: {o: ReLU, in: {three: {}}, p: ReLU}}\n"
+    graph = graph_of(
+        outer.replace("{three: {layers", "\n  three: {layers").replace("Sigmoid}}}", "Sigmoid}}")
+        + "stages: {s: {x: ReLU, out: {outer: {}}, y: ReLU}}"
+    )
+    assert live_activation_bytes(graph, 1) == [tensors * IMAGE for tensors in (1, 2, 3, 4, 4, 3, 2)]
+
+
+def test_a_scope_that_lends_its_name_alone_holds_nothing() -> None:
+    """A head reads from the middle of the list, so that its members are run by the scope around it."""
+    text = "stages: {s: {x: ReLU, list: [ReLU, Tanh, Sigmoid], y: ReLU}}"
+    assert live_activation_bytes(graph_of(text), 1) == [tensors * IMAGE for tensors in (1, 2, 3, 3, 2)]
+    headed = graph_of(
+        f"{text}\nheads: {{h: {{from: list.1, layers: [{{AdaptiveAvgPool2d: {{output_size: 1}}}}]}}}}", mode="train"
+    )
+    names = [node.name for node in headed.nodes]
+    live = dict(zip(names, live_activation_bytes(headed, 1), strict=True))
+    assert live["list.1"] == 2 * IMAGE
+    assert live["list.2"] == 2 * IMAGE + (3 if names.index("h.0") < names.index("list.2") else 0)
+
+
+def test_what_stands_inside_a_layer_counts() -> None:
+    """LocalResponseNorm: its input, the mean of squares, alpha times it and that plus k; a max pool its indices; a
+    scaled sum what it scaled; a "same" convolution around an even kernel a larger copy."""
+    x = "x: ReLU"
+    assert (
+        live_activation_bytes(graph_of(f"stages: {{s: {{{x}, n: {{LocalResponseNorm: {{size: 3}}}}}}}}"), 4)[1]
+        == 16 * IMAGE
+    )
+    pool = graph_of(f"stages: {{s: {{{x}, p: {{MaxPool2d: {{kernel_size: 2}}}}}}}}")
+    assert live_activation_bytes(pool, 2) == [2 * IMAGE, 2 * IMAGE + (2 + 8) * IMAGE // 4]
+    total = graph_of(f"stages: {{s: {{{x}, t: {{add: {{scale: 0.5, branches: [{{}}, {{}}]}}}}}}}}")
+    assert live_activation_bytes(total, 1) == [IMAGE, 3 * IMAGE]
+    same = "{Conv2d: {out_channels: 3, kernel_size: 2, padding: same}}"
+    assert live_activation_bytes(graph_of(f"stages: {{s: {{{x}, c: {same}}}}}"), 1)[1] == 2 * IMAGE + 3 * 33 * 33
+
+
+def test_layers_in_place_are_credited() -> None:
+    """The ReLU writes over what the convolution made; the least gives no credit."""
+    conv = "{Conv2d: {out_channels: 3, kernel_size: 1}}"
+    graph = graph_of(f"stages: {{s: {{c: {conv}, r: {{ReLU: {{inplace: true}}}}}}}}")
+    assert live_activation_bytes(graph, 1) == [IMAGE, IMAGE]
+    assert peaks(graph) == (IMAGE, "c", 2 * IMAGE)
+
+
+def test_training_holds_what_autograd_keeps() -> None:
+    """BatchNorm's input and statistics and the ReLU's output stay; the convolution's input is the caller's."""
+    conv = "{Conv2d: {out_channels: 3, kernel_size: 1}}"
+    graph = graph_of(f"stages: {{s: {{c: {conv}, n: BatchNorm2d, r: ReLU, t: {{add: [{{}}, {{}}]}}}}}}", mode="train")
+    assert live_activation_bytes(graph, 1) == [IMAGE, 2 * IMAGE + 6, 3 * IMAGE + 6, 3 * IMAGE + 6]
+
+
+def test_a_peak_behind_what_nobody_knows_is_a_bound() -> None:
+    """And the table and JSON say so."""
+    known = graph_of("stages: {s: {a: ReLU, b: ReLU}}")
+    strange = replace(known, nodes=(known.nodes[0], replace(known.nodes[1], op=Opaque("Mish", (1, 3, 32, 32)))))
+    assert activation_peak(strange, 1) == (2 * IMAGE, "b", "bound")
+    totals = summarize(strange).totals
+    assert (totals.peak_activation_bytes, totals.peak_activation_status) == (8 * IMAGE, "bound")
+    assert "24.58 kB held at once as far as layers are known in torch's forward pass" in "\n".join(
+        notes_below(summarize(strange))
+    )
+    assert "as far as" not in "\n".join(notes_below(summarize(known)))
+
+
+def test_counting_the_peak_takes_steps_for_each_layer_alone() -> None:
+    """However deep blocks stand in blocks: twice the layers are twice the work."""
+    chain = "r: [{repeat: {times: %d, layer: {b39: {}}}}]"
+    blocks = "".join(f"  b{level}: {{layers: {{x: {{b{level - 1}: {{}}}}, y: ReLU}}}}\n" for level in range(1, 40))
+    text = "blocks:\n  b0: {layers: {x: ReLU, y: ReLU}}\n" + blocks + "stages: {s: {" + chain + "}}"
+
+    def work(times: int) -> int:
+        graph, calls = graph_of(text % times), 0
+
+        def count(_: object, event: str, __: object) -> None:
+            nonlocal calls
+            calls += event in ("call", "c_call")
+
+        sys.setprofile(count)
+        try:
+            activation_peak(graph, 4)
+        finally:
+            sys.setprofile(None)
+        return calls
+
+    once, twice = work(20), work(40)
+    assert twice < 2.1 * once
+    assert once < 80 * 20 * 41
 
 
 def test_receptive_fields_of_a_chain() -> None:
@@ -133,7 +245,10 @@ def test_bytes_follow_the_dtype(dtype: str, width: int) -> None:
     assert summary.totals.param_bytes == 6_998_552 * width
     assert summary.totals.macs == 1_582_671_872
     assert summary.layers[0].activation_bytes == 64 * 112 * 112 * width
-    assert summary.totals.peak_activation_bytes == 2 * 64 * 112 * 112 * width
+    # Four tensors in norm2; where an element has one byte, a max pool's indices of eight weigh more.
+    pool = (64 * 112 * 112 + 64 * 56 * 56) * width + 8 * 64 * 56 * 56
+    assert summary.totals.peak_activation_bytes == max(4 * 192 * 56 * 56 * width, pool)
+    assert summary.totals.least_peak_activation_bytes == 2 * 64 * 112 * 112 * width
 
 
 def test_a_wrong_dtype_is_refused() -> None:

@@ -26,6 +26,8 @@ TOTAL_KEYS = {
     "activation_bytes",
     "peak_activation_bytes",
     "peak_node",
+    "peak_activation_status",
+    "least_peak_activation_bytes",
     "receptive_field",
 }
 LAYER_KEYS = [

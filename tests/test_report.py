@@ -251,7 +251,7 @@ def test_measured_times_stand_beside_the_layers(run: Run, tmp_path: Path) -> Non
         ({"result": []}, "missing required field `results`"),
         ({"results": [{"model": "lenet5", "median_s": -1}]}, "Expected `float` >= 0"),
         ({"results": [{"model": "lenet5", "batch": 0}]}, "Expected `int` >= 1"),
-        ({"results": [{"model": "lenet5"}], "schema_version": 99}, "expected a record of version 1, got version 99"),
+        ({"results": [{"model": "lenet5"}], "schema_version": 99}, "expected a record of version 2, got version 99"),
         ({"results": [{"model": "lenet5", "layers": 2 * [{"name": "c1", "median_s": 1}]}]}, "got `c1` twice"),
         ([], "expected a file that `latency --save` wrote"),
     ],

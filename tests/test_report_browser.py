@@ -177,7 +177,7 @@ def test_the_table_sorts(open_page: Open, three: Path) -> None:
     """Numbers from the largest, texts from A; once more turns it round, and the header says so."""
     page = open_page(three)
     table = page.locator("#model-0 .layers")
-    for name, number in (("params", 4), ("MACs", 5), ("bytes", 7), ("alive", 8), ("FLOP/B", 9)):
+    for name, number in (("params", 4), ("MACs", 5), ("bytes", 7), ("held", 8), ("FLOP/B", 9)):
         table.get_by_role("button", name=name, exact=True).click()
         figures = [float(text.replace(",", "")) for text in column(page, number)]
         assert figures == sorted(figures, reverse=True)

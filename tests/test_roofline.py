@@ -174,7 +174,7 @@ def test_intensities_are_the_summarys_where_both_count_the_same() -> None:
 
 
 def test_more_than_the_memory_holds() -> None:
-    """Weights and the peak of activations against it."""
+    """Weights, the input and the peak of activations against it."""
     graph = graph_of("stages: {s: {a: {Conv2d: {out_channels: 8, kernel_size: 3}}}}")
     needed = 4 * (224 + 3072 + 7200)
     for size in (needed, needed - 1):

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from gnet_inspect.analysis.difference import Change, difference
 from gnet_inspect.analysis.listing import PublishedAccuracy, accuracies
+from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Summary, Totals, summarize
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
@@ -18,7 +19,7 @@ COUNTED = ("params", "macs", "flops", "param_bytes")
 
 class Ratios(Struct, frozen=True):
     """A model's totals over the baseline's; None where the baseline has nothing of it, or where nobody can count some
-    layer of one of the two."""
+    layer of one of the two. A peak that is only a bound has no ratio either."""
 
     params: float | None
     macs: float | None
@@ -130,12 +131,13 @@ def _labels(variants: Sequence[str], names: Sequence[str]) -> list[str]:
 
 
 def _ratios(summary: Summary, baseline: Summary) -> Ratios:
-    unknown = summary.coverage.unknown or baseline.coverage.unknown
+    totals, others = summary.totals, baseline.totals
+    unknown = set(COUNTED) if summary.coverage.unknown or baseline.coverage.unknown else set()
+    if not totals.peak_activation_status == others.peak_activation_status == EXACT:
+        unknown.add("peak_activation_bytes")
     return Ratios(
         *(
-            None
-            if unknown and name in COUNTED
-            else _ratio(getattr(summary.totals, name), getattr(baseline.totals, name))
+            None if name in unknown else _ratio(getattr(totals, name), getattr(others, name))
             for name in Ratios.__struct_fields__
         )
     )

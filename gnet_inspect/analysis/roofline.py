@@ -10,7 +10,7 @@ from math import prod
 from msgspec import Struct
 
 from gnet_inspect.analysis.devices import ELEMENT_BYTES, Device
-from gnet_inspect.analysis.memory import peak_activation_bytes, storages
+from gnet_inspect.analysis.memory import activation_peak, storages
 from gnet_inspect.analysis.summary import SCHEMA_VERSION, Coverage, coverage_of
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import INPUT, Graph, Node
@@ -59,8 +59,8 @@ class RooflineTotals(Struct, frozen=True):
     the least time where every tensor goes through memory once for each layer; `memory_s` and `bytes` are sums, too, and
     `memory_bound_share` is the part of `layers_s` that memory bounds, from 0 to 1. `ridge_intensity` is the FLOPs per
     byte at which the two peaks meet, `intensity` and `layers_intensity` are the network's own by `least_bytes` and by
-    `bytes`. `needed_bytes` are `weight_bytes` and `peak_activation_bytes`; `fits` says whether the device's memory
-    holds them.
+    `bytes`. `needed_bytes` are `weight_bytes`, the network's input and `peak_activation_bytes`; `fits` says whether
+    the device's memory holds them.
     """
 
     flops: int
@@ -205,7 +205,8 @@ def _totals(graph: Graph, layers: tuple[LayerBound, ...], width: int, peak: floa
     whole = _stage("", layers)
     least_memory_s = least / device.bandwidth_bytes_per_s
     weights = sum(map(_weights, graph.nodes)) * width
-    activations, _ = peak_activation_bytes(graph, width)
+    activations = activation_peak(graph, width).bytes
+    needed = weights + prod(graph.input_shape) * width + activations
     return RooflineTotals(
         flops=whole.flops,
         bytes=whole.bytes,
@@ -223,8 +224,8 @@ def _totals(graph: Graph, layers: tuple[LayerBound, ...], width: int, peak: floa
         memory_bound_share=whole.memory_bound_s / whole.roofline_s if whole.roofline_s else 0.0,
         weight_bytes=weights,
         peak_activation_bytes=activations,
-        needed_bytes=weights + activations,
-        fits=weights + activations <= device.memory_bytes,
+        needed_bytes=needed,
+        fits=needed <= device.memory_bytes,
     )
 
 

@@ -5,14 +5,14 @@ from math import ceil, prod
 from msgspec import Struct
 
 from gnet_inspect.analysis.depth import weight_layers
-from gnet_inspect.analysis.memory import peak_activation_bytes
+from gnet_inspect.analysis.memory import activation_peak, least_peak_activation_bytes
 from gnet_inspect.analysis.receptive import Field, model_field, receptive_fields
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph
 from gnet_inspect.ops import Shape, Shapes
 from gnet_inspect.units import DTYPE_BYTES
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 Size = tuple[int | float, int | float]
 
 
@@ -48,9 +48,14 @@ class StageSummary(Struct, frozen=True):
 
 
 class Totals(Struct, frozen=True):
-    """The whole network. `peak_activation_bytes` is reached at `peak_node`; `receptive_field` is that of the last node
+    """The whole network.
+
+    `peak_activation_bytes` is what torch's eager forward pass holds at once, reached at `peak_node`; its status is
+    "exact", or "bound" where a layer holds nobody knows what. `least_peak_activation_bytes` is the peak if each tensor
+    were freed after its last reader (`analysis.memory` has both rules). `receptive_field` is that of the last node
     before the spatial axes vanish, unclipped and clipped to the input; `depth` counts the convolutions and linear
-    layers on the longest path to the output."""
+    layers on the longest path to the output.
+    """
 
     params: int
     buffers: int
@@ -60,6 +65,8 @@ class Totals(Struct, frozen=True):
     activation_bytes: int
     peak_activation_bytes: int
     peak_node: str
+    peak_activation_status: str
+    least_peak_activation_bytes: int
     receptive_field: Size | None
     receptive_field_clipped: Size | None
     depth: int
@@ -203,7 +210,7 @@ def _layers(graph: Graph, width: int, fields: dict[str, Field | None]) -> list[L
 def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: Field | None) -> Totals:
     params = sum(layer.params for layer in layers)
     macs = sum(layer.macs for layer in layers)
-    peak, where = peak_activation_bytes(graph, width)
+    peak = activation_peak(graph, width)
     clipped = None
     if field is not None:
         clipped = tuple(min(ceil(size), most) for size, most in zip(field.size, graph.input_shape[2:], strict=True))
@@ -214,8 +221,10 @@ def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: F
         flops=2 * macs,
         param_bytes=params * width,
         activation_bytes=sum(layer.activation_bytes for layer in layers),
-        peak_activation_bytes=peak,
-        peak_node=where,
+        peak_activation_bytes=peak.bytes,
+        peak_node=peak.node,
+        peak_activation_status=peak.status,
+        least_peak_activation_bytes=least_peak_activation_bytes(graph, width),
         receptive_field=field.size if field else None,
         receptive_field_clipped=clipped,  # type: ignore[arg-type]  # two sizes in, two out
         depth=weight_layers(graph),

@@ -10,6 +10,7 @@ from math import prod
 
 from gnet_inspect.analysis.memory import storages
 from gnet_inspect.analysis.overwriting import overwriting
+from gnet_inspect.analysis.saving import kept_by_autograd
 from gnet_inspect.analysis.summary import SavedBytes, TrainingMemory
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import INPUT, Graph
@@ -68,16 +69,9 @@ def _saved(graph: Graph, width: int) -> Iterator[SavedBytes]:
     in_place = overwriting(graph)
     storage = storages(graph, in_place)
     sizes = {INPUT: prod(graph.input_shape), **{node.name: prod(node.output_shape) for node in graph.nodes}}
-    with_gradient: set[str] = set()
     kept: set[str] = set()
-    for node in graph.nodes:
-        # The network's input has no gradient, nor what is made of it before the first weights.
-        if not node.params and with_gradient.isdisjoint(node.inputs):
-            continue
-        with_gradient.add(node.name)
-        saved = node.op.saved(node.input_shapes, node.output_shape, node.name in in_place)
-        tensors = {storage[name] for name, keeps in ((node.inputs[0], saved.input), (node.name, saved.output)) if keeps}
-        elements = sum(sizes[name] for name in tensors - kept) + saved.elements
-        kept |= tensors
+    for node, tensors, saved in kept_by_autograd(graph, storage, in_place):
+        elements = sum(sizes[name] for name in set(tensors) - kept) + saved.elements
+        kept.update(tensors)
         if elements or saved.bytes:
             yield SavedBytes(node.name, elements * width + saved.bytes)

@@ -3,11 +3,13 @@
 `VOCABULARY` is the table a spec's layer names are looked up in; adding a layer is one class and one row.
 """
 
+from gnet_inspect.ops.base import NO_TEMPORARIES as NO_TEMPORARIES
 from gnet_inspect.ops.base import Op as Op
 from gnet_inspect.ops.base import Parameter as Parameter
 from gnet_inspect.ops.base import Saved as Saved
 from gnet_inspect.ops.base import Shape as Shape
 from gnet_inspect.ops.base import Shapes as Shapes
+from gnet_inspect.ops.base import Temporaries as Temporaries
 from gnet_inspect.ops.convolution import WEIGHTED as WEIGHTED
 from gnet_inspect.ops.convolution import Conv2d as Conv2d
 from gnet_inspect.ops.convolution import ConvTranspose2d as ConvTranspose2d

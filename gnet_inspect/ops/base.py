@@ -46,6 +46,17 @@ class Saved(Struct, frozen=True):
     bytes: int = 0
 
 
+class Temporaries(Struct, frozen=True):
+    """What stands inside a layer beside its inputs and its output when it is at its fullest: elements of the network's
+    dtype, and bytes that no dtype changes (indices)."""
+
+    elements: int = 0
+    bytes: int = 0
+
+
+NO_TEMPORARIES = Temporaries()
+
+
 class Op(Struct, frozen=True):
     """A layer with its arguments. Field names are torch's keyword names; each field's annotation holds its Kind."""
 
@@ -98,6 +109,11 @@ class Op(Struct, frozen=True):
         derivatives.yaml) for the operators that the layer calls on a CPU. `in_place`: it does overwrite its input."""
         return Saved()
 
+    def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
+        """The tensors that torch makes on the way to the output, by the operators that the layer calls on a CPU; what a
+        kernel takes within one operator is not among them. None where nobody knows, which makes the peak a bound."""
+        return None
+
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         """The keyword arguments of the torch layer, the inferred input size among them."""
         return {name: getattr(self, name) for name in self.parameters()}
@@ -105,6 +121,13 @@ class Op(Struct, frozen=True):
     def describe(self) -> str:
         """The layer in a few words, as tables print it."""
         return self.kind
+
+
+class OneOperator(Op, frozen=True):
+    """A layer that is one operator of torch, which makes the output alone; or a view, which makes nothing."""
+
+    def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
+        return NO_TEMPORARIES
 
 
 _parameters: dict[type[Op], dict[str, Parameter]] = {}

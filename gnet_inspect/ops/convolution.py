@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Flag, Integer, Padding, Pair
-from gnet_inspect.ops.base import Op, Saved, Shape, Shapes, Window, sized, spatial, strided
+from gnet_inspect.ops.base import OneOperator, Op, Saved, Shape, Shapes, Temporaries, Window, sized, spatial, strided
 from gnet_inspect.units import dimensions
 
 Size = tuple[int, int]
@@ -63,12 +63,20 @@ class Conv2d(Op, frozen=True):
         return output[0] * output[2] * output[3] * self._weights(inputs)
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+        copied = self._copied(inputs)
+        return Saved(elements=copied) if copied else Saved(input=True)
+
+    def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
+        return Temporaries(self._copied(inputs))
+
+    def _copied(self, inputs: Shapes) -> int:
+        """Elements of the copy that torch makes of its input, with one more row or column, for "same" around an even
+        kernel, and that autograd keeps in the input's place; 0 where it makes none."""
         more_rows, more_columns = self._total_padding(0) % 2, self._total_padding(1) % 2
         if not more_rows and not more_columns:
-            return Saved(input=True)
-        # "same" around an even kernel: torch copies the input with one more row or column, and keeps that copy.
+            return 0
         batch, channels, height, width = inputs[0]
-        return Saved(elements=batch * channels * (height + more_rows) * (width + more_columns))
+        return batch * channels * (height + more_rows) * (width + more_columns)
 
     def window(self, inputs: Shapes) -> Window:
         reach = [self.dilation[index] * (self.kernel_size[index] - 1) + 1 for index in (0, 1)]
@@ -82,7 +90,7 @@ class Conv2d(Op, frozen=True):
         return text + (f", groups {self.groups}" if self.groups != 1 else "")
 
 
-class ConvTranspose2d(Op, frozen=True):
+class ConvTranspose2d(OneOperator, frozen=True):
     """torch.nn.ConvTranspose2d; in_channels is inferred.
 
     Output size per axis: (in - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1
@@ -154,7 +162,7 @@ def _check_groups(kind: str, groups: int, channels: int, out_channels: int) -> N
         )
 
 
-class Linear(Op, frozen=True):
+class Linear(OneOperator, frozen=True):
     """torch.nn.Linear on (N, F); in_features is inferred. MACs: N x in_features x out_features."""
 
     out_features: Annotated[int, Integer(1)]

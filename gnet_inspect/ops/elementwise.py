@@ -5,7 +5,18 @@ from typing import Annotated, Any, ClassVar
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Choice, Flag, Integer, Number, Numbers, Optional
-from gnet_inspect.ops.base import POINT, Op, Saved, Shape, Shapes, Window, spatial
+from gnet_inspect.ops.base import (
+    NO_TEMPORARIES,
+    POINT,
+    OneOperator,
+    Op,
+    Saved,
+    Shape,
+    Shapes,
+    Temporaries,
+    Window,
+    spatial,
+)
 from gnet_inspect.units import dimensions
 
 
@@ -36,6 +47,10 @@ class BatchNorm2d(Op, frozen=True):
         # Beside the input the batch's mean and inverse deviation.
         return Saved(input=True, elements=2 * inputs[0][1])
 
+    def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
+        # The batch's statistics, where it is them that it divides by.
+        return NO_TEMPORARIES if self.track_running_stats and not training else Temporaries(2 * inputs[0][1])
+
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         return {"num_features": inputs[0][1]} | super().torch_arguments(inputs)
 
@@ -56,6 +71,12 @@ class LocalResponseNorm(Op, frozen=True):
         # power.
         batch, channels, height, width = inputs[0]
         return Saved(input=True, elements=batch * (3 * channels + self.size - 1) * height * width)
+
+    def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
+        # The squares stand beside a padded copy of them, before there is an output; later three tensors in the place of
+        # the output: the mean, alpha times it and the sum with k, then the mean, the sum and its power.
+        batch, channels, height, width = inputs[0]
+        return Temporaries(batch * max(2 * channels, channels + self.size - 1) * height * width)
 
     def describe(self) -> str:
         return f"LocalResponseNorm {self.size}"
@@ -79,8 +100,12 @@ class ChannelAffine(Op, frozen=True):
     def buffers(self, inputs: Shapes) -> int:
         return len(self.scale) + len(self.shift)
 
+    def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
+        # The product, before the sum.
+        return Temporaries(prod(output))
 
-class _InPlace(Op, frozen=True):
+
+class _InPlace(OneOperator, frozen=True):
     """An activation with torch's `inplace`; the module honours it where nothing else reads the input."""
 
     inplace: Annotated[bool, Flag()] = False
@@ -111,7 +136,7 @@ class SiLU(_KeepsInput, frozen=True):
     """torch.nn.SiLU."""
 
 
-class LeakyReLU(Op, frozen=True):
+class LeakyReLU(OneOperator, frozen=True):
     """torch.nn.LeakyReLU."""
 
     negative_slope: Annotated[float, Number()] = 0.01
@@ -128,21 +153,21 @@ class LeakyReLU(Op, frozen=True):
         return f"LeakyReLU {self.negative_slope:g}"
 
 
-class Sigmoid(Op, frozen=True):
+class Sigmoid(OneOperator, frozen=True):
     """torch.nn.Sigmoid."""
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         return Saved(output=True)
 
 
-class Tanh(Op, frozen=True):
+class Tanh(OneOperator, frozen=True):
     """torch.nn.Tanh."""
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         return Saved(output=True)
 
 
-class GELU(Op, frozen=True):
+class GELU(OneOperator, frozen=True):
     """torch.nn.GELU."""
 
     approximate: Annotated[str, Choice(("none", "tanh"))] = "none"
@@ -151,7 +176,7 @@ class GELU(Op, frozen=True):
         return Saved(input=True)
 
 
-class Softmax(Op, frozen=True):
+class Softmax(OneOperator, frozen=True):
     """torch.nn.Softmax; its default here is the channels, which is what torch falls back to with a warning."""
 
     dim: Annotated[int, Integer(None)] = 1
@@ -191,20 +216,26 @@ class Dropout(Op, frozen=True):
 
     def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
         # Its mask, on a CPU of the input's dtype; what drops everything multiplies by one zero.
-        return Saved(elements=0 if self.p == 0 else 1 if self.p == 1 else prod(inputs[0]))
+        return Saved(elements=self._mask(inputs))
+
+    def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
+        return Temporaries(self._mask(inputs)) if training else NO_TEMPORARIES
+
+    def _mask(self, inputs: Shapes) -> int:
+        return 0 if self.p == 0 else 1 if self.p == 1 else prod(inputs[0])
 
     def describe(self) -> str:
         return f"Dropout {self.p:g}"
 
 
-class Identity(Op, frozen=True):
+class Identity(OneOperator, frozen=True):
     """torch.nn.Identity."""
 
     def is_view(self, training: bool) -> bool:
         return True
 
 
-class Flatten(Op, frozen=True):
+class Flatten(OneOperator, frozen=True):
     """torch.nn.Flatten, as far as the result is (N, F) or stays (N, C, H, W)."""
 
     start_dim: Annotated[int, Integer(None)] = 1

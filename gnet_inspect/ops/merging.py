@@ -1,10 +1,11 @@
 """Where branches meet and part: concat along the channels, the element-wise sum, and slices of channels."""
 
+from math import prod
 from typing import Annotated
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Number
-from gnet_inspect.ops.base import Op, Shape, Shapes
+from gnet_inspect.ops.base import OneOperator, Op, Shape, Shapes, Temporaries
 from gnet_inspect.units import dimensions
 
 
@@ -12,7 +13,7 @@ def _listed(inputs: Shapes) -> str:
     return ", ".join(map(dimensions, inputs[:8])) + (", ..." if len(inputs) > 8 else "")
 
 
-class Concat(Op, frozen=True):
+class Concat(OneOperator, frozen=True):
     """torch.cat(inputs, dim=1): all sizes but the channels must agree."""
 
     @property
@@ -46,7 +47,7 @@ class ActivatedConcat(Concat, frozen=True):
         return f"concat with {sum(self.relu)} ReLU"
 
 
-class Channels(Op, frozen=True):
+class Channels(OneOperator, frozen=True):
     """torch.narrow(input, 1, start, stop - start): some neighbouring channels, as a view of the input's memory.
 
     No spec can say it: `graph.optimize` makes it, where one convolution takes the place of several.
@@ -85,6 +86,10 @@ class Add(Op, frozen=True):
         if any(shape != inputs[0] for shape in inputs):
             raise ShapeError(f"add expects branches of equal shape, got {_listed(inputs)}")
         return inputs[0]
+
+    def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
+        # Two at a time: the sum so far, from the third input on, and what is multiplied before it is added.
+        return Temporaries(((len(inputs) > 2) + (self.scale != 1)) * prod(output))
 
     def describe(self) -> str:
         return "add" if self.scale == 1 else f"add, scale {self.scale:g}"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Flag, Integer, Optional, Pair
-from gnet_inspect.ops.base import Axis, Op, Saved, Shape, Shapes, Window, sized, spatial, strided
+from gnet_inspect.ops.base import Axis, OneOperator, Saved, Shape, Shapes, Temporaries, Window, sized, spatial, strided
 
 Size = tuple[int, int]
 INDEX_BYTES = 8  # an int64, whatever the network's dtype
@@ -27,7 +27,7 @@ def pooled(size: int, kernel: int, stride: int, padding: int, dilation: int, cei
     return windows
 
 
-class _Pool(Op, frozen=True):
+class _Pool(OneOperator, frozen=True):
     """What MaxPool2d and AvgPool2d share."""
 
     kernel_size: Annotated[Size, Pair(Integer(1))]
@@ -82,6 +82,10 @@ class MaxPool2d(_Pool, frozen=True):
         # The input is only asked for its shape in the backward pass, but it is kept whole, beside the maxima's places.
         return Saved(input=True, bytes=INDEX_BYTES * prod(output))
 
+    def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
+        # The maxima's places, which torch finds out at inference, too.
+        return Temporaries(bytes=INDEX_BYTES * prod(output))
+
     def _dilation(self) -> Size:
         return self.dilation
 
@@ -103,7 +107,7 @@ class AvgPool2d(_Pool, frozen=True):
         return self.ceil_mode
 
 
-class AdaptiveAvgPool2d(Op, frozen=True):
+class AdaptiveAvgPool2d(OneOperator, frozen=True):
     """torch.nn.AdaptiveAvgPool2d: output i averages the inputs floor(i in / out) to ceil((i + 1) in / out)."""
 
     output_size: Annotated[tuple[int | None, int | None], Pair(Optional(Integer(1)))]

@@ -5,14 +5,14 @@ from typing import Annotated
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import Choice, Flag, Integer, Number, Optional, Pair
-from gnet_inspect.ops.base import Axis, Op, Shape, Shapes, Window, sized, spatial
+from gnet_inspect.ops.base import Axis, OneOperator, Shape, Shapes, Window, sized, spatial
 from gnet_inspect.units import LARGEST_EXACT, dimensions
 
 # How many neighbouring inputs each mode reads along one axis, for an output that lies between two of them.
 TAPS = {"nearest": 1, "nearest-exact": 1, "bilinear": 2, "bicubic": 4}
 
 
-class Upsample(Op, frozen=True):
+class Upsample(OneOperator, frozen=True):
     """torch.nn.Upsample on (N, C, H, W): to a size, or by a factor for each axis. No parameters, no MACs.
 
     Output size per axis: the size given, or floor(in * scale_factor)

@@ -8,13 +8,14 @@ import warnings
 from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from gnet_inspect.analysis.conventions import count_flops
-from gnet_inspect.analysis.memory import peak_activation_bytes
+from gnet_inspect.analysis.memory import activation_peak
 from gnet_inspect.analysis.verification import CHECKS, Check, compare
 from gnet_inspect.errors import MissingError
 from gnet_inspect.graph import Graph
@@ -122,7 +123,8 @@ class _Tuple(nn.Module):
 
 
 def _fvcore(graph: Graph) -> Pairs:
-    needed = 4 * sum(node.params + node.buffers for node in graph.nodes) + peak_activation_bytes(graph, 4)[0]
+    elements = prod(graph.input_shape) + sum(node.params + node.buffers for node in graph.nodes)
+    needed = 4 * elements + activation_peak(graph, 4).bytes
     check_memory(f"tracing {graph.variant} for fvcore", needed, torch.device("cpu"))
     module = _Tuple(prepared(build_module(graph, device="cpu"), graph.mode))
     with warnings.catch_warnings():

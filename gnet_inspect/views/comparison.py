@@ -2,6 +2,7 @@
 
 from gnet_inspect.analysis.comparison import ComparedModel, Comparison
 from gnet_inspect.analysis.listing import best_accuracy
+from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.units import byte_count, count, dimensions, percent
 from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.listing import dataset_notes, error_texts
@@ -19,6 +20,7 @@ COLUMNS = (
     Column("activation_bytes_ratio", "x", number=True, keep=3),
     Column("peak_activation_bytes", "peak", number=True, keep=8),
     Column("peak_activation_bytes_ratio", "x", number=True, keep=6),
+    Column("least_peak_activation_bytes", "least peak", number=True, keep=1),
     Column("depth", "depth", number=True, keep=9),
     Column("receptive_field", "field", number=True, keep=7),
     Column("top1_error", "top-1 err %", number=True, keep=2),
@@ -33,6 +35,10 @@ BARS = (
     Column("macs", "MACs", number=True),
     Column("macs_bar", "", keep=2, whole=True),
 )
+PEAK_CONVENTION = (
+    "peak: what torch's forward pass holds at once, its input apart; "
+    "least peak: if each tensor were freed after its last reader"
+)
 BAR_CELLS = 20
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
@@ -43,7 +49,7 @@ def comparison_grids(comparison: Comparison, bars: bool = True) -> list[Grid]:
     inputs = {model.input for model in comparison.models}
     about = f"{_whose(inputs)}, {comparison.dtype}, {comparison.mode} mode"
     compared = (f"compared with {comparison.models[0].label}", f"{about}; x: times the baseline's")
-    above = (*((about,) if alone else compared), CONVENTION)
+    above = (*((about,) if alone else compared), CONVENTION, PEAK_CONVENTION)
     shown = [index for index, column in enumerate(COLUMNS) if not (alone and column.exact.endswith("_ratio"))]
     lines = []
     for model in comparison.models:
@@ -97,8 +103,9 @@ def _texts(model: ComparedModel) -> tuple[str, ...]:
         ratio_text(ratios.macs),
         byte_count(totals.activation_bytes),
         ratio_text(ratios.activation_bytes),
-        byte_count(totals.peak_activation_bytes),
+        byte_count(totals.peak_activation_bytes) + ("" if totals.peak_activation_status == EXACT else "?"),
         ratio_text(ratios.peak_activation_bytes),
+        byte_count(totals.least_peak_activation_bytes),
         str(totals.depth),
         _field(model),
         *error_texts(best_accuracy(model.published))[:2],
@@ -118,6 +125,7 @@ def _exact(model: ComparedModel) -> tuple[object, ...]:
         ratios.activation_bytes,
         totals.peak_activation_bytes,
         ratios.peak_activation_bytes,
+        totals.least_peak_activation_bytes,
         totals.depth,
         _field(model) or None,
         *((best.top1_error, best.top5_error, error_texts(best)[2]) if best else (None, None, None)),

@@ -134,6 +134,8 @@ def _below(comparison: Comparison, changes: tuple[Change, ...]) -> Iterator[str]
     yield f"MACs   {_from_to(before.totals.macs, after.totals.macs)}"
     peak, other = (model.totals.peak_activation_bytes for model in (before, after))
     yield f"peak   {_from_to(peak, other, ' bytes')}"
+    least, other = (model.totals.least_peak_activation_bytes for model in (before, after))
+    yield f"least  {_from_to(least, other, ' bytes')}: the peak if each tensor were freed after its last reader"
     tally = {status: sum(change.status == status for change in changes) for status in (*SIGNS, "renamed", "same")}
     named = {"renamed": "the same under another name", "same": "the same"}
     parts = [f"{number:,} {named.get(status, status)}" for status, number in tally.items() if number]

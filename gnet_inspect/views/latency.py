@@ -142,7 +142,9 @@ def _sentences(record: TimingRecord) -> list[str]:
             lines.append(_reconciled(result))
     training = any(result.mode == "train" for result in record.results)
     rules = (
-        "weights, gradients, the optimizer's state and saved activations" if training else "weights, peak activations"
+        "weights, gradients, the optimizer's state and saved activations"
+        if training
+        else "weights, the input, peak activations"
     )
     lines.append(f"peak memory: {record.protocol.get('peak_memory')}; by the rules: {rules}")
     return lines

@@ -353,7 +353,7 @@ def notes_below(found: Roofline) -> tuple[str, ...]:
     )
     memory = (
         f"memory       {byte_count(totals.needed_bytes)} ({byte_count(totals.weight_bytes)} of weights and "
-        f"{byte_count(totals.peak_activation_bytes)} of activations at the peak) "
+        f"{byte_count(totals.peak_activation_bytes)} of activations at the peak, beside the input) "
         f"{'fit into' if totals.fits else 'DO NOT FIT into'} the device's {byte_count(found.device.memory_bytes)}"
     )
     return network, layers, memory, coverage_line(found.coverage)

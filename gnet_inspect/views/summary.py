@@ -13,7 +13,8 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gnet_inspect.analysis.summary import LayerSummary, Summary, TrainingMemory, bytes_moved
+from gnet_inspect.analysis.memory import EXACT
+from gnet_inspect.analysis.summary import LayerSummary, Summary, Totals, TrainingMemory, bytes_moved
 from gnet_inspect.errors import UsageError, nearest, show
 from gnet_inspect.graph import Graph, Group, Node
 from gnet_inspect.units import (
@@ -361,12 +362,12 @@ def notes_above(summary: Summary) -> tuple[str, ...]:
 def notes_below(summary: Summary) -> tuple[str, ...]:
     """The totals in words, and how many layers were counted."""
     totals = summary.totals
-    peak = f"{byte_count(totals.peak_activation_bytes)} alive at the peak of a forward pass, at {totals.peak_node}"
     lines = [
         f"params       {totals.params:,} ({byte_count(totals.param_bytes)})"
         + (f", and {totals.buffers:,} in buffers" if totals.buffers else ""),
         f"MACs         {totals.macs:,} ({count(totals.macs)}), {count(totals.flops)} FLOPs",
-        f"activations  {byte_count(totals.activation_bytes)} in all, {peak}",
+        f"activations  {byte_count(totals.activation_bytes)} in all",
+        _peak_line(totals, summary.mode),
     ]
     if summary.training:
         lines.append(_training_line(summary.training))
@@ -378,6 +379,17 @@ def notes_below(summary: Summary) -> tuple[str, ...]:
     lines.append(f"depth        {totals.depth} convolutions and linear layers on the longest path")
     lines.append(coverage_line(summary.coverage))
     return tuple(lines)
+
+
+def _peak_line(totals: Totals, mode: str) -> str:
+    """Both peaks, and what each of them means."""
+    peak, least = byte_count(totals.peak_activation_bytes), byte_count(totals.least_peak_activation_bytes)
+    known = "" if totals.peak_activation_status == EXACT else "as far as layers are known "
+    forward = "torch's forward pass" + (" with what autograd keeps" if mode == "train" else "")
+    return (
+        f"peak         {peak} held at once {known}in {forward}, at {totals.peak_node}; "
+        f"{least} if each tensor were freed after its last reader"
+    )
 
 
 def _training_line(training: TrainingMemory) -> str:

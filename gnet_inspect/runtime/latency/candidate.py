@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnet_inspect.analysis.memory import peak_activation_bytes
+from gnet_inspect.analysis.memory import activation_peak
 from gnet_inspect.analysis.training import training_memory
 from gnet_inspect.errors import MissingError, UsageError
 from gnet_inspect.graph import Graph
@@ -149,13 +149,14 @@ def synchronize(device: str) -> None:
 
 
 def estimated_bytes(graph: Graph, setting: Setting) -> int:
-    """What the tensors of a run take by the rules: weights and the peak of activations; in training those of a step."""
+    """What the tensors of a run take by the rules: weights, one input and the peak of activations; in training those of
+    a step."""
     stored = "fp32" if setting.dtype == "tf32" else setting.dtype
     if setting.mode == "train":
         return training_memory(graph, setting.optimizer, stored).total_bytes
     width = DTYPE_BYTES[stored]
     weights = sum(node.params + node.buffers for node in graph.nodes) * width
-    return weights + peak_activation_bytes(graph, width)[0]
+    return weights + prod(graph.input_shape) * width + activation_peak(graph, width).bytes
 
 
 def _inputs(graph: Graph, setting: Setting) -> list[Tensor]:

@@ -6,8 +6,9 @@ from typing import Any
 from msgspec import Struct
 
 from gnet_inspect import __version__
+from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, ReportedModel
-from gnet_inspect.analysis.summary import LayerSummary
+from gnet_inspect.analysis.summary import LayerSummary, Totals
 from gnet_inspect.errors import UsageError, printable, some_of
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.comparison import comparison_grids
@@ -148,7 +149,7 @@ def _model(model: ReportedModel) -> dict[str, Any]:
             ("parameters", count(totals.params), f"{totals.params:,}, {byte_count(totals.param_bytes)}"),
             ("MACs", count(totals.macs), f"{totals.macs:,}"),
             ("activations", byte_count(totals.activation_bytes), f"{totals.activation_bytes:,} bytes, all outputs"),
-            ("peak of activations", byte_count(totals.peak_activation_bytes), f"at {totals.peak_node}"),
+            ("peak of activations", byte_count(totals.peak_activation_bytes), _peak_words(totals)),
             ("depth", str(totals.depth), "convolutions and linear layers on the longest path"),
             ("receptive field", field, "of the last map before the spatial axes vanish"),
         ],
@@ -162,6 +163,12 @@ def _model(model: ReportedModel) -> dict[str, Any]:
         "audit": draw_html(verification_grid(model.audit, model.graph)) if model.audit.published else "",
         "measurements": [_measurement(found, model) for found in model.measurements],
     }
+
+
+def _peak_words(totals: Totals) -> str:
+    """Where the peak is, and the other one beside it."""
+    bound = "" if totals.peak_activation_status == EXACT else ", as far as layers are known"
+    return f"at {totals.peak_node}{bound}; least {byte_count(totals.least_peak_activation_bytes)}"
 
 
 def _levels(model: ReportedModel) -> list[Level]:
@@ -185,12 +192,12 @@ def _levels(model: ReportedModel) -> list[Level]:
 def _rows(model: ReportedModel) -> list[dict[str, str]]:
     seconds = _seconds(model) or [None] * len(model.summary.layers)
     return [
-        _row(layer, alive, taken)
-        for layer, alive, taken in zip(model.summary.layers, model.live_bytes, seconds, strict=True)
+        _row(layer, held, taken)
+        for layer, held, taken in zip(model.summary.layers, model.live_bytes, seconds, strict=True)
     ]
 
 
-def _row(layer: LayerSummary, alive: int, seconds: float | None) -> dict[str, str]:
+def _row(layer: LayerSummary, held: int, seconds: float | None) -> dict[str, str]:
     field = "x".join(f"{size:g}" for size in layer.receptive_field or ())
     return {
         "name": layer.name,
@@ -200,7 +207,7 @@ def _row(layer: LayerSummary, alive: int, seconds: float | None) -> dict[str, st
         "params": f"{layer.params:,}",
         "macs": f"{layer.macs:,}",
         "memory": f"{layer.activation_bytes:,}",
-        "alive": f"{alive:,}",
+        "held": f"{held:,}",
         "field": field,
         "intensity": f"{layer.intensity:,.2f}",
         "time": "" if seconds is None else f"{seconds * 1e6:,.1f}",

@@ -301,7 +301,7 @@ def _tree(model: ReportedModel) -> Iterator[dict[str, Any]]:
 
 
 def memory_chart(model: ReportedModel) -> Chart:
-    """The bytes alive while each layer runs, in execution order; the peak stands out."""
+    """The bytes held while each layer runs, in execution order; the peak stands out."""
     totals = model.summary.totals
     values = [
         {
@@ -318,7 +318,7 @@ def memory_chart(model: ReportedModel) -> Chart:
     ]
     tooltip = [
         {"field": field, "type": "nominal", "title": title}
-        for field, title in (("layer", "layer"), ("said", "it is"), ("stage", "stage"), ("bytes_text", "alive"))
+        for field, title in (("layer", "layer"), ("said", "it is"), ("stage", "stage"), ("bytes_text", "held"))
     ]
     return {
         "$schema": VEGA_LITE,
@@ -339,7 +339,7 @@ def memory_chart(model: ReportedModel) -> Chart:
             "y": {
                 "field": "bytes",
                 "type": "quantitative",
-                "title": "bytes alive",
+                "title": "bytes held",
                 "axis": {"labelExpr": BYTES, "tickCount": 4},
             },
             "y2": {"datum": 0},
