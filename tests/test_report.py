@@ -143,6 +143,7 @@ def test_the_overview_has_the_figures(three: str) -> None:
         "MACs",
         "activations",
         "peak",
+        "least peak",
         "depth",
         "field",
         "top-1 err %",
