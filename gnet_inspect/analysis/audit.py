@@ -5,6 +5,7 @@ Four verdicts: "agrees" (within the printed rounding), "close" (within 5 %), "er
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from gnet_inspect.analysis.depth import depths, weight_layers
 from gnet_inspect.analysis.summary import SCHEMA_VERSION
@@ -16,6 +17,8 @@ from gnet_inspect.spec import Spec, catalogue, load_spec
 from gnet_inspect.spec.model import Claim, Figure, Published, Row
 
 CLOSE_PERCENT = 5.0
+# Of all rows together: a layer that several of them cover counts for each.
+MOST_COVERED = 1_000_000
 
 
 def audit(spec: Spec) -> tuple[AuditRow, ...]:
@@ -85,6 +88,12 @@ class _Auditor:
             for path in (*node.scopes(), node.name):
                 self._members.setdefault(path, []).append(index)
         self._nodes: dict[str, tuple[Node, ...]] = {}
+        self._sums: dict[tuple[str, str], int] = {}
+        self._covered = 0
+
+    @cached_property
+    def _catalogue(self) -> frozenset[str]:
+        return frozenset(catalogue())
 
     def rows(self) -> tuple[AuditRow, ...]:
         graph = build_graph(self.spec) if self.spec.heads else self.whole
@@ -110,6 +119,10 @@ class _Auditor:
                 known = {name.partition(".")[0] for name in self._members}
                 fact = f"expected the name of a layer or block in `nodes`, got `{name}`"
                 raise self._error(row, fact, nearest(name, known))
+            self._covered += len(members)
+            if self._covered > MOST_COVERED:
+                fact = f"expected published rows that cover at most {MOST_COVERED:,} layers together, got more"
+                raise self._error(row, fact)
             if not chosen.isdisjoint(members):
                 raise self._error(row, f"expected each layer once in `nodes`, got those of `{name}` again")
             chosen.update(members)
@@ -135,14 +148,18 @@ class _Auditor:
     def _total(self, side: str | Spec, what: str) -> int | None:
         """A sum over a network; those of the catalogue are built once, however many claims name them."""
         if isinstance(side, Spec):
-            nodes = build_graph(side).nodes
-        elif side in self._nodes:
-            nodes = self._nodes[side]
-        elif side in catalogue():
-            nodes = self._nodes[side] = build_graph(load_spec(side)).nodes
-        else:
-            return None
-        return sum(node.params if what == "params" else node.macs for node in nodes)
+            return _sum(build_graph(side).nodes, what)
+        if side not in self._nodes:
+            if side not in self._catalogue:
+                return None
+            self._nodes[side] = build_graph(load_spec(side)).nodes
+        if (side, what) not in self._sums:
+            self._sums[side, what] = _sum(self._nodes[side], what)
+        return self._sums[side, what]
+
+
+def _sum(nodes: Sequence[Node], what: str) -> int:
+    return sum(node.params if what == "params" else node.macs for node in nodes)
 
 
 def _judge_row(

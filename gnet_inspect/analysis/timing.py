@@ -12,10 +12,14 @@ from msgspec import Meta, Struct
 from gnet_inspect.analysis.summary import SCHEMA_VERSION
 from gnet_inspect.errors import UsageError, quoted, some_of
 from gnet_inspect.graph import Graph
+from gnet_inspect.reading import TooLargeError, read_bounded
 
 # What a file may say: no time is negative, and none is longer than a year.
 Seconds = Annotated[float, Meta(ge=0, le=3.2e7)]
 Bytes = Annotated[int, Meta(ge=0)]
+
+# A record of 100,000 layers takes ten megabytes for each result.
+MAX_RECORD_BYTES = 32_000_000
 
 # Where the slow tenth takes a quarter longer than the fast tenth, something else was running.
 NOISY = 1.25
@@ -143,7 +147,9 @@ def ratio_of(measured: Measurement, to: Measurement) -> Ratio | None:
 def read_record(path: Path, flag: str = "--latency") -> TimingRecord:
     """The record in a file. Raises UsageError where it cannot be read, or is something else."""
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=TimingRecord)
+        record = msgspec.json.decode(read_bounded(path, MAX_RECORD_BYTES), type=TimingRecord)
+    except TooLargeError as error:
+        raise UsageError(f"{flag}: {error}: {str(path)!r} is no record of `latency --save`") from None
     except OSError as error:
         raise UsageError(f"{flag}: cannot read {str(path)!r}: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gnet_inspect.errors import UsageError, nearest
+from gnet_inspect.errors import SpecError, UsageError, nearest
+from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.units import dimensions
 
 # What reads specs is imported when a command runs: --help and completion start without it.
@@ -106,7 +107,10 @@ def read_text(model: str) -> tuple[bytes, str]:
     from gnet_inspect.spec.document import MAX_BYTES
 
     if model == "-":
-        return sys.stdin.buffer.read(MAX_BYTES + 1), "<stdin>"
+        try:
+            return read_bounded(sys.stdin.buffer, MAX_BYTES), "<stdin>"
+        except TooLargeError as error:
+            raise SpecError(str(error), file="<stdin>") from None
     return spec_text(model)
 
 

@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gnet_inspect.errors import UsageError, expect, nearest, show
+from gnet_inspect.errors import SpecError, UsageError, expect, nearest, show
+from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.spec.document import MAX_BYTES
 from gnet_inspect.spec.model import Spec
 from gnet_inspect.spec.parse import parse_spec
@@ -40,9 +41,9 @@ def file_text(name: str, thing: str, kind: str, known: Callable[[], list[str]]) 
     shown = name.encode("utf-8", "backslashreplace").decode()
     path = Path(name)
     try:
-        with path.open("rb") as file:
-            # One byte more than a document may have: the reader refuses it by size, whatever the file's length.
-            return file.read(MAX_BYTES + 1), shown
+        return read_bounded(path, MAX_BYTES), shown
+    except TooLargeError as error:
+        raise SpecError(str(error), file=shown) from None
     except IsADirectoryError:
         raise UsageError(f"expected a built-in {thing} or a {kind}, got the folder {name!r}") from None
     except (FileNotFoundError, NotADirectoryError, ValueError):

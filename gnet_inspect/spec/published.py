@@ -12,6 +12,9 @@ from gnet_inspect.spec.reader import Reader
 
 QUANTITIES = ("params", "macs", "depth")
 ACCURACY_NUMBERS = ("top1_error", "top5_error", "top1_accuracy", "top5_accuracy")
+# Each row and claim is judged, and says its source anew.
+MOST_ROWS = 10_000
+LONGEST_SOURCE = 1_000
 ACCURACY_COUNTS = ("models", "crops")
 DEFAULT_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 
@@ -24,6 +27,7 @@ class PublishedReader(Reader):
     def __init__(self, file: str, network: Callable[[Value], Spec]) -> None:
         super().__init__(file)
         self._network = network
+        self._rows = 0
 
     def entry(self, value: Value) -> Published:
         entries = self.fields(
@@ -45,7 +49,7 @@ class PublishedReader(Reader):
             if params_are not in ("weights", "parameters"):
                 raise self.expected(entries["params_are"], '"weights" or "parameters" (with biases)')
         return Published(
-            source=self.text(entries["source"], "the source, as one would cite it"),
+            source=self.text(entries["source"], "the source, as one would cite it", LONGEST_SOURCE),
             units=named,
             params_are=params_are,
             rows=self._several(entries, "rows", lambda item: self._row(item, units, ["nodes"])),
@@ -58,10 +62,16 @@ class PublishedReader(Reader):
     def _several(self, entries: dict[str, Value], key: str, each: Any) -> tuple[Any, ...]:
         return self.items(entries[key], f"{key}, a list", each) if key in entries else ()
 
+    def _count(self, value: Value) -> None:
+        self._rows += 1
+        if self._rows > MOST_ROWS:
+            raise self.error(value, f"expected at most {MOST_ROWS:,} published rows and claims, got more")
+
     def _optional_text(self, entries: dict[str, Value], key: str) -> str:
         return self.text(entries[key]) if key in entries else ""
 
     def _row(self, value: Value, units: dict[str, int], required: list[str]) -> Row:
+        self._count(value)
         entries = self.fields(value, "a published row", required, [*QUANTITIES, "erratum", "note"])
         figures = {key: self._figure(entries[key], units) for key in QUANTITIES if key in entries}
         if not figures:
@@ -86,6 +96,7 @@ class PublishedReader(Reader):
         return Figure(printed, float(number) * unit, float(Decimal(5).scaleb(exponent - 1)) * unit)
 
     def _claim(self, value: Value, units: dict[str, int]) -> Claim:
+        self._count(value)
         entries = self.fields(value, "a claim", ["ratio", "of", "to", "value"], ["erratum", "note"])
         ratio = self.text(entries["ratio"])
         if ratio not in ("params", "macs"):
