@@ -104,25 +104,10 @@ def defaults(n: int) -> str:
 
 
 @family
-def calls_of_a_block_with_defaults(n: int) -> str:
-    """Of few layers, but many parameters that take them away."""
-    block = (
-        f"{{params: [{many(n, lambda i: f'p{i}')}], defaults: {{{many(n, lambda i: f'p{i}: false')}}}, "
-        f"layers: [{many(n, lambda i: f'{{ReLU: {{}}, when: $p{i}}}')}, ReLU]}}"
-    )
-    return spec("{body: [" + many(n, lambda i: "{b: {p0: true}}") + "]}", blocks="{b: " + block + "}")
-
-
-@family
 def defaults_behind_nested_blocks(n: int) -> str:
     """Each of n calls binds the same n defaults anew, if nobody shares them."""
     levels = levels_of(n)
     names = [f"q{i}" for i in range(n)]
-    inner = (
-        f"{{params: [c, {', '.join(names)}], defaults: {{{', '.join(f'{name}: 1' for name in names)}}}, "
-        f"layers: [{{Conv2d: {{out_channels: $c, kernel_size: 1}}}}, "
-        f"{{Conv2d: {{out_channels: 8, kernel_size: {{}}}}}}]}}"
-    )
     uses = ", ".join(f"{{repeat: {{times: $q{i}, layer: ReLU}}}}" for i in range(n))
     inner = (
         f"{{params: [c, {', '.join(names)}], defaults: {{{', '.join(f'{name}: 0' for name in names)}}}, "
@@ -446,12 +431,12 @@ def long_texts(n: int) -> str:
 
 @family
 def a_long_stage_name(n: int) -> str:
-    return spec("{" + "s" * min(n, 10_000) + f": [{{repeat: {{times: {n}, layer: ReLU}}}}]}}")
+    return spec("{? " + "s" * min(n, 10_000) + f" : [{{repeat: {{times: {n}, layer: ReLU}}}}]}}")
 
 
 @refused
 def a_long_key(n: int) -> str:
-    return spec("{body: {l: ReLU}}", **{"k" * n: "[" + many(n, lambda i: "1") + "]"})
+    return spec("{body: {l: ReLU}}", x="{? " + "k" * n + " : [" + many(n, lambda i: "1") + "]}")
 
 
 @refused
@@ -472,12 +457,12 @@ def directives(n: int) -> str:
 
 @refused
 def misspelt_layer(n: int) -> str:
-    return spec("{body: [Foo]}", blocks="{" + many(n, lambda i: f"Block{i:07}: {{layers: {{l: ReLU}}}}") + "}")
+    return spec("{body: [Blok0000012]}", blocks="{" + many(n, lambda i: f"Block{i:07}: {{layers: {{l: ReLU}}}}") + "}")
 
 
 @refused
 def misspelt_parameter(n: int) -> str:
-    return spec("{body: [{Dropout: {p: $foo}}]}", params="{" + many(n, lambda i: f"parameter{i:07}: 0.5") + "}")
+    return spec("{body: [{Dropout: {p: $paramter0000012}}]}", params="{" + many(n, lambda i: f"parameter{i:07}: 0.5") + "}")
 
 
 @refused

@@ -7,6 +7,7 @@ figure that agrees stays so although an erratum of its row explains another one.
 
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import cached_property
 from typing import Any
 
 from gnet_inspect.analysis.quantities import Counted, exact_count, smallest_input
@@ -23,6 +24,8 @@ from gnet_inspect.units import dimensions
 CLOSE_PERCENT = 5.0
 # Networks of `published` beside the spec's own: each of them is built.
 MOST_NETWORKS = 32
+# Of all rows together: a layer that several of them cover counts for each.
+MOST_COVERED = 1_000_000
 
 
 def audit(spec: Spec) -> tuple[AuditRow, ...]:
@@ -174,6 +177,12 @@ class _Auditor:
         self.spec = spec
         self.networks = _Networks(spec, whole)
         self._models: dict[str, tuple[Node, ...]] = {}
+        self._sums: dict[tuple[str, str], int] = {}
+        self._covered = 0
+
+    @cached_property
+    def _catalogue(self) -> frozenset[str]:
+        return frozenset(catalogue())
 
     def check(self) -> None:
         """Raise SpecError for what cannot be judged."""
@@ -211,6 +220,10 @@ class _Auditor:
                 known = {name.partition(".")[0] for name in network.members}
                 fact = f"expected the name of a layer or block in `nodes`, got `{name}`"
                 raise self._error(row, "nodes", fact, nearest(name, known))
+            self._covered += len(members)
+            if self._covered > MOST_COVERED:
+                fact = f"expected published rows that cover at most {MOST_COVERED:,} layers together, got more"
+                raise self._error(row, "nodes", fact)
             if not chosen.isdisjoint(members):
                 raise self._error(row, "nodes", f"expected each layer once in `nodes`, got those of `{name}` again")
             chosen.update(members)
@@ -266,16 +279,23 @@ class _Auditor:
     def _total(self, network: _Network, side: str | Spec, what: str) -> int | None:
         """A sum over a network; those of the catalogue are built once, however many claims name them."""
         if isinstance(side, Spec):
-            nodes = build_graph(side).nodes
-        elif side == self.spec.name:
-            nodes = network.graph.nodes
-        elif side in self._models:
-            nodes = self._models[side]
-        elif side in catalogue():
-            nodes = self._models[side] = build_graph(load_spec(side)).nodes
-        else:
-            return None
-        return sum(node.params if what == "params" else node.macs for node in nodes)
+            return _sum(build_graph(side).nodes, what)
+        if side == self.spec.name:
+            return self._sum_of(f"{id(network)}", network.graph.nodes, what)
+        if side not in self._models:
+            if side not in self._catalogue:
+                return None
+            self._models[side] = build_graph(load_spec(side)).nodes
+        return self._sum_of(side, self._models[side], what)
+
+    def _sum_of(self, key: str, nodes: Sequence[Node], what: str) -> int:
+        if (key, what) not in self._sums:
+            self._sums[key, what] = _sum(nodes, what)
+        return self._sums[key, what]
+
+
+def _sum(nodes: Sequence[Node], what: str) -> int:
+    return sum(node.params if what == "params" else node.macs for node in nodes)
 
 
 def _judge_row(counted: Counted, row: Row, label: str) -> list[AuditRow]:

@@ -6,7 +6,6 @@ renames those behind it, and a changed block stays the same block.
 """
 
 from collections.abc import Hashable, Sequence
-from functools import cached_property
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -20,7 +19,7 @@ from gnet_inspect.analysis.argument_changes import (
     explains,
 )
 from gnet_inspect.graph import INPUT, Graph, Group, Node
-from gnet_inspect.ops import Shape
+from gnet_inspect.ops import Op, Shape
 from gnet_inspect.units import dimensions
 
 
@@ -76,25 +75,41 @@ class _Part:
         ]
         # A block has one input, however often its layers read it; a layer may read one tensor twice.
         self.reads = tuple(dict.fromkeys(name for name, _ in outer)) if group else tuple(name for name, _ in outer)
+        # Of its kind and content, once they were compared.
+        self.number: int | None = None
         self.read_shapes = tuple(dict.fromkeys(shape for _, shape in outer))
 
-    @cached_property
-    def content(self) -> Hashable:
+    def content(self, ops: "OpNumbers") -> Hashable:
         if self.group is None:
-            return self.nodes[0].op, len(self.reads)
-        return content_of(self.nodes, self.group.name)
+            return ops.number(self.nodes[0].op), len(self.reads)
+        return content_of(self.nodes, self.group.name, ops)
 
     def describe(self) -> str:
         return self.group.describe() if self.group else self.nodes[0].op.describe()
 
 
-def content_of(nodes: tuple[Node, ...], scope: str) -> Hashable:
+class OpNumbers:
+    """A number for each op, the same for equal ones: an op holds a list as long as its channels, and is shared by
+    many layers, so each is hashed once."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, tuple[Op, int]] = {}
+        self._by_value: dict[Op, int] = {}
+
+    def number(self, op: Op) -> int:
+        found = self._by_id.get(id(op))
+        if found is None:
+            found = self._by_id[id(op)] = op, self._by_value.setdefault(op, len(self._by_value))
+        return found[1]
+
+
+def content_of(nodes: tuple[Node, ...], scope: str, ops: OpNumbers) -> Hashable:
     """The layers of a block and how they are connected, by their names inside it."""
     inside = {node.name for node in nodes}
     return tuple(
         (
             node.name.removeprefix(f"{scope}."),
-            node.op,
+            ops.number(node.op),
             tuple(name.removeprefix(f"{scope}.") if name in inside else None for name in node.inputs),
         )
         for node in nodes
@@ -134,6 +149,7 @@ class _Comparer:
         self._opened: dict[Hashable, tuple[_Found, ...]] = {}
         self._cells = MOST_CELLS
         self._templates = Templates()
+        self._ops = OpNumbers()
 
     def paired(self, old: Sequence[_Part], new: Sequence[_Part]) -> list[_Pair]:
         """Parts beside their counterparts. One that is gone, and is the same under the same name elsewhere, moved."""
@@ -150,7 +166,9 @@ class _Comparer:
         return [pair for index, pair in enumerate(pairs) if index not in taken]
 
     def _number(self, part: _Part) -> int:
-        return self._numbers.setdefault((part.kind, part.content), len(self._numbers))
+        if part.number is None:
+            part.number = self._numbers.setdefault((part.kind, part.content(self._ops)), len(self._numbers))
+        return part.number
 
     def _likeness(self, old: _Part, new: _Part) -> float:
         """How well two parts match; 0 where they cannot be the same part. Names and stages only break ties."""

@@ -12,6 +12,7 @@ from msgspec import Meta, Struct, structs
 from gnet_inspect.analysis.summary import SCHEMA_VERSION
 from gnet_inspect.errors import UsageError, quoted, some_of
 from gnet_inspect.graph import Graph
+from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.units import LARGEST_EXACT
 
 # What a file may say: no time is negative, and none is longer than a year.
@@ -21,6 +22,9 @@ Bytes = Annotated[int, Meta(ge=0, le=LARGEST_EXACT)]
 Rate = Annotated[float, Meta(ge=0, le=1e20)]
 # Shorter than the tick of any clock, and what tables round to nothing: such a time is none, and FLOPs over it no rate.
 SHORTEST = 5e-13
+
+# A record of 100,000 layers takes ten megabytes for each result.
+MAX_RECORD_BYTES = 32_000_000
 
 # Where the slow tenth takes a quarter longer than the fast tenth, something else was running.
 NOISY = 1.25
@@ -176,7 +180,9 @@ def ratio_of(measured: Measurement, to: Measurement) -> Ratio | None:
 def read_record(path: Path, flag: str = "--latency") -> TimingRecord:
     """The record in a file. Raises UsageError where it cannot be read, or is something else."""
     try:
-        record = msgspec.json.decode(path.read_bytes(), type=TimingRecord)
+        record = msgspec.json.decode(read_bounded(path, MAX_RECORD_BYTES), type=TimingRecord)
+    except TooLargeError as error:
+        raise UsageError(f"{flag}: {error}: {str(path)!r} is no record of `latency --save`") from None
     except OSError as error:
         raise UsageError(f"{flag}: cannot read {str(path)!r}: {error.strerror}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

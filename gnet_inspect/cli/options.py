@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gnet_inspect.errors import UsageError, did_you_mean
+from gnet_inspect.errors import SpecError, UsageError, did_you_mean
+from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.units import dimensions
 
 # What reads specs is imported when a command runs: --help and completion start without it.
@@ -170,7 +171,7 @@ def read_text(model: str) -> tuple[bytes, str]:
     from gnet_inspect.spec.document import MAX_BYTES
 
     if model == "-":
-        return _read_stdin(MAX_BYTES + 1), "<stdin>"
+        return _read_stdin(MAX_BYTES), "<stdin>"
     return spec_text(model)
 
 
@@ -178,7 +179,9 @@ def _read_stdin(most: int) -> bytes:
     if sys.stdin is None:
         raise UsageError("expected a spec on standard input, which is closed")
     try:
-        return sys.stdin.buffer.read(most)
+        return read_bounded(sys.stdin.buffer, most)
+    except TooLargeError as error:
+        raise SpecError(str(error), file="<stdin>") from None
     except OSError as error:
         # Open for writing alone is an error without a number.
         raise UsageError(f"cannot read standard input: {error.strerror or error}") from None

@@ -172,9 +172,13 @@ class Expander:
         """The members of a list that a layer stands for: itself, none, or a repeat's."""
         if not self.binder.is_there(layer, environment):
             self._step(layer)
-        elif not isinstance(layer, Repeat):
+            return
+        if not isinstance(layer, Repeat):
             yield layer
-        elif isinstance(layer.layer, Repeat):
+            return
+        # A repeat of no times costs as much as an absent layer.
+        self._step(layer)
+        if isinstance(layer.layer, Repeat):
             for _ in range(self.binder.value(layer.times, TIMES, environment)):
                 self._step(layer)
                 yield from self._repeated(layer.layer, environment)

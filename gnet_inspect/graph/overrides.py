@@ -6,7 +6,7 @@ from typing import Any
 from gnet_inspect.errors import SpecError, UsageError, expect, nearest, show
 from gnet_inspect.ops.arguments import Elements, Kind
 from gnet_inspect.spec.document import Value, path_below, plain_value, read_document
-from gnet_inspect.spec.layers import LayerReader, Scope
+from gnet_inspect.spec.layers import MAX_LAYER_DEPTH, LayerReader, Scope
 from gnet_inspect.spec.model import Argument, Spec
 
 LABEL = "override"
@@ -70,7 +70,7 @@ class Edits:
         # By the path of the call: argument -> [(element or None, the override's full path, value)].
         self.by_call: dict[str, dict[str, list[tuple[int | None, str, Value]]]] = {}
         # What the expansion met, for the error about what does not exist: path of a call -> (its name, its arguments).
-        self.met: dict[str, tuple[str, tuple[str, ...]]] = {}
+        self.met: dict[str, tuple[str, Iterable[str]]] = {}
         for path, value in overrides.items():
             for call, argument, element in _readings(path):
                 self.by_call.setdefault(call, {}).setdefault(argument, []).append((element, path, value))
@@ -80,7 +80,7 @@ class Edits:
 
     def at(self, call: str, name: str, kinds: Mapping[str, Kind]) -> dict[str, list[tuple[int | None, str, Value]]]:
         """The edits of the call at that path, by argument."""
-        self.met[call] = (name, tuple(kinds))
+        self.met[call] = (name, kinds)
         edits = self.by_call.get(call, {})
         return {argument: found for argument, found in edits.items() if argument in kinds}
 
@@ -139,8 +139,8 @@ class Edits:
             hint = nearest(argument, arguments) or f"{name} takes no arguments"
             return f"expected an argument of `{call}` ({name}), got `{argument}`. ({hint})"
         # What is there below the longest part of the path that exists.
-        while call and not any(name == call or name.startswith(f"{call}.") for name in self.met):
-            call = call.rpartition(".")[0]
+        there = {call for name in self.met for call in _scopes(name)}
+        call = max((scope for scope in _scopes(path) if scope in there and scope != path), key=len, default="")
         inside = f"{call}." if call else ""
         got = path[: len(inside)] + path[len(inside) :].partition(".")[0]
         known_names = {
@@ -153,6 +153,12 @@ class Edits:
             "expected a parameter of the model or the path of an argument, "
             f"got `{path}`, but `{got}` does not exist. ({hint})"
         )
+
+
+def _scopes(path: str) -> list[str]:
+    """A path and the paths of what it lies in, as far as layers nest: "a", "a.b" and "a.b.c" for "a.b.c"."""
+    parts = path.split(".", MAX_LAYER_DEPTH + 1)[: MAX_LAYER_DEPTH + 1]
+    return [".".join(parts[: length + 1]) for length in range(len(parts))]
 
 
 def _readings(path: str) -> Iterable[tuple[str, str, int | None]]:

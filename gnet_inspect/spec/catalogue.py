@@ -4,7 +4,8 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from gnet_inspect.errors import UsageError, did_you_mean, expect, nearest, quoted, show, some_of
+from gnet_inspect.errors import SpecError, UsageError, did_you_mean, expect, nearest, quoted, show, some_of
+from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.spec.document import MAX_BYTES
 from gnet_inspect.spec.model import Spec
 from gnet_inspect.spec.parse import parse_spec
@@ -54,12 +55,14 @@ def file_text(name: str, thing: str, kind: str, known: Callable[[], list[str]], 
     path = Path(name)
     expected = f"expected a built-in {thing} or a {kind}"
     try:
-        with path.open("rb") as file:
-            # One byte more than a document may have: the reader refuses it by size, whatever the file's length.
-            text = file.read(MAX_BYTES + 1)
+        text = read_bounded(path, MAX_BYTES)
         foreign = foreign_ending(name) or foreign_content(text)
         if foreign is None:
             return text, shown
+    except TooLargeError as error:
+        foreign = foreign_ending(name) or foreign_content(_beginning(path))
+        if foreign is None:
+            raise SpecError(str(error), file=shown) from None
     except IsADirectoryError:
         raise UsageError(f"{expected}, got the folder {show(name)}. ({_inside(path, kind)})") from None
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -72,6 +75,12 @@ def file_text(name: str, thing: str, kind: str, known: Callable[[], list[str]], 
     if name.endswith(ENDINGS) or os.path.dirname(name):
         raise UsageError(f"expected a {kind}, got {show(name)}, which does not exist")
     raise UsageError(f"{expected}, got {show(name)}: {_offer(name, known())} (`{listing}` shows all)")
+
+
+def _beginning(path: Path) -> bytes:
+    """Enough of a large file to see what it is."""
+    with path.open("rb") as file:
+        return file.read(4096)
 
 
 def _offer(name: str, known: list[str]) -> str:

@@ -26,6 +26,9 @@ UNIT_PATTERN = "[A-Za-z]{1,3}"
 NETWORK = ("with", "mode", "input")
 SAID = ("erratum", "variant", "note")
 ACCURACY_NUMBERS = ("top1_error", "top5_error", "top1_accuracy", "top5_accuracy")
+# Each row and claim is judged, and says its source anew.
+MOST_ROWS = 10_000
+LONGEST_SOURCE = 1_000
 ACCURACY_COUNTS = ("models", "crops")
 COUNT_UNITS = {"K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 BYTE_UNITS = {"kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -43,6 +46,7 @@ class PublishedReader(Reader):
         super().__init__(file)
         self._network = network
         self._input = input_of
+        self._rows = 0
 
     def entry(self, value: Value) -> Published:
         entries = self.fields(
@@ -53,7 +57,7 @@ class PublishedReader(Reader):
         )
         units = self._units(entries["units"]) if "units" in entries else {}
         return Published(
-            source=self.text(entries["source"], "the source, as one would cite it"),
+            source=self.text(entries["source"], "the source, as one would cite it", LONGEST_SOURCE),
             units=units,
             params_are=self._word(entries, "params_are", PARAMS_ARE),
             macs_are=self._word(entries, "macs_are", MACS_ARE),
@@ -96,10 +100,16 @@ class PublishedReader(Reader):
     def _several(self, entries: dict[str, Value], key: str, each: Any) -> tuple[Any, ...]:
         return self.items(entries[key], f"{key}, a list", each) if key in entries else ()
 
+    def _count(self, value: Value) -> None:
+        self._rows += 1
+        if self._rows > MOST_ROWS:
+            raise self.error(value, f"expected at most {MOST_ROWS:,} published rows and claims, got more")
+
     def _optional_text(self, entries: dict[str, Value], key: str) -> str:
         return self.text(entries[key]) if key in entries else ""
 
     def _row(self, value: Value, units: dict[str, int], required: list[str], optional: Sequence[str]) -> Row:
+        self._count(value)
         known = [key for key in (*QUANTITIES, *OF_TOTALS) if key in QUANTITIES or key in optional]
         entries = self.fields(value, "a published row", required, [*known, *optional, *SAID])
         figures = {
@@ -148,6 +158,7 @@ class PublishedReader(Reader):
         return Figure(printed, float(number) * unit, float(Decimal(5).scaleb(exponent - 1)) * unit)
 
     def _claim(self, value: Value, units: dict[str, int]) -> Claim:
+        self._count(value)
         entries = self.fields(value, "a claim", ["of", "to", "value"], ["ratio", "difference", *SAID])
         if ("ratio" in entries) == ("difference" in entries):
             raise self.error(value, "expected a claim with `ratio` or `difference`, one of the two")

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
-from gnet_inspect.analysis.difference import content_of
+from gnet_inspect.analysis.difference import OpNumbers, content_of
 from gnet_inspect.analysis.summary import LayerSummary, Summary
 from gnet_inspect.errors import UsageError, nearest, printable
 from gnet_inspect.graph import INPUT, Graph, Group
@@ -148,6 +148,7 @@ class _Maker:
     def __init__(self, graph: Graph, summary: Summary, options: Options, shown: Group | None) -> None:
         self.graph, self.summary, self.options, self.shown = graph, summary, options, shown
         self.depth = "layer" if shown is not None else options.depth
+        self.ops = OpNumbers()
         self.box_of: dict[str, str] = {}
         # Which copy of a run of equal blocks a node lies in, where the run is drawn once.
         self.copy_of: dict[str, tuple[str, int]] = {}
@@ -238,7 +239,7 @@ class _Maker:
             return id(child) if isinstance(child, Group) else child
         nodes = tuple(self.graph.nodes[index] for index in child.nodes())
         shapes = tuple(shape for node in nodes for shape in (*node.input_shapes, node.output_shape))
-        return child.kind, content_of(nodes, child.name), shapes
+        return child.kind, content_of(nodes, child.name, self.ops), shapes
 
     def _layer_box(self, index: int, scope: str, name: str | None = None) -> Box:
         node = self.graph.nodes[index]
@@ -289,13 +290,19 @@ class _Maker:
         """
         inside = dict(_framed(members))
         found: dict[tuple[str, str], Wire] = {}
+        led: set[tuple[str, str]] = set()
         for reading in self._readings():
             left, entered = inside.get(reading.tail, ()), inside.get(reading.head, ())
-            hops = [reading.tail, *(key for key in entered if key not in left), reading.head]
+            common = next((level for level, ends in enumerate(zip(left, entered)) if ends[0] != ends[1]), len(left))
+            hops = [reading.tail, *entered[common:], reading.head]
+            if len(hops) > 2 and (reading.tail, hops[-2]) in led:
+                # The way to its frame was drawn for a box beside it.
+                hops = hops[-2:]
+            led.add((reading.tail, hops[-2]))
             said = f"{reading.name}: {dimensions(reading.shape)}"
-            for index, ends in enumerate(pairwise(hops)):
+            for ends in pairwise(hops):
                 if ends[0] != ends[1]:
-                    label = dimensions(reading.shape[1:]) if index == 0 else ""
+                    label = dimensions(reading.shape[1:]) if ends[0] == reading.tail else ""
                     found.setdefault(ends, Wire(*ends, label, said))
         return tuple(found.values())
 

@@ -6,7 +6,7 @@ column to its total.
 
 from collections.abc import Callable, Iterable, Sequence
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cached_property, partial
 from operator import attrgetter, itemgetter
 from typing import Any
 
@@ -167,6 +167,11 @@ class _RowMaker:
         self.layers, self.nodes, self.stages = summary.layers, graph.nodes, graph.stages
         self.summary = summary
 
+    @cached_property
+    def moved(self) -> list[int]:
+        """The bytes that each layer moves: sums of groups in groups ask for them again and again."""
+        return [bytes_moved(layer, self.summary.dtype) for layer in self.layers]
+
     def tree(self, depth: str) -> list[Row]:
         rows: list[Row] = []
         for stage in self.stages:
@@ -233,14 +238,15 @@ class _RowMaker:
         return Row(name, layer_words(node), layer, layer.kind, level, style, unknown=not node.op.counted)
 
     def _group(self, group: Group, level: int, name: str) -> Row:
-        layers = [self.layers[index] for index in group.nodes()]
+        indices = group.nodes()
+        layers = [self.layers[index] for index in indices]
         first, last = layers[0], layers[-1]
         sums = _sums(layers)
         sums.stage, sums.inputs, sums.input_shapes = first.stage, first.inputs, first.input_shapes
         sums.block = first.block if group.role == "block" else None
         sums.output_shape, sums.offset, sums.jump = last.output_shape, last.offset, last.jump
         sums.receptive_field, sums.receptive_field_status = last.receptive_field, last.receptive_field_status
-        sums.intensity = sums.flops / sum(bytes_moved(layer, self.summary.dtype) for layer in layers)
+        sums.intensity = sums.flops / sum(self.moved[index] for index in indices)
         return Row(name, group_words(group), sums, group.kind, level, "bold" if group.role in ("stage", "head") else "")
 
 
