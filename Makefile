@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check format bench goldens pictures clean
+.PHONY: demo test check format bench gpu gpu-full goldens pictures clean
 
 ## demo: GoogLeNet stage by stage and block by block (no torch needed)
 demo: $(VENV)/.installed
@@ -28,6 +28,14 @@ format: $(VENV)/.developing
 ## bench: the budgets, each as a ratio beside the peer
 bench: $(VENV)/.developing
 	$(BIN)/python -m benchmarks
+
+## gpu: measure one network on the GPU at hand, in under eight minutes, write docs/measurements.md, and run the tests for it
+gpu: $(VENV)/.developing
+	$(BIN)/python -m benchmarks.gpu; code=$$?; [ $$code = 3 ] || $(BIN)/python -m pytest -q -m cuda tests/test_cuda.py; exit $$code
+
+## gpu-full: the same for two networks at batch 1, 16 and 128 in fp16 and bf16; hours, most of them torch's autotuning
+gpu-full: $(VENV)/.developing
+	$(BIN)/python -m benchmarks.gpu --full
 
 ## goldens: write the expected outputs of tests/golden anew, and what the README quotes
 goldens: $(VENV)/.developing

@@ -23,7 +23,7 @@ def found(source: str) -> Iterator[str]:
         if isinstance(node, ast.Import):
             names = {alias.name for alias in node.names} & CLOCKS
         elif isinstance(node, ast.ImportFrom):
-            names = {node.module} & CLOCKS
+            names = {node.module or ""} & CLOCKS
         elif isinstance(node, ast.Attribute):
             names = {node.attr} & LIMITS
         elif isinstance(node, ast.keyword) and node.arg in LIMITS:

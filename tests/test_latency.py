@@ -52,7 +52,6 @@ from gnet_inspect.runtime.latency.profiling import busy_seconds  # noqa: E402
 from gnet_inspect.runtime.latency.protocol import Interrupted, measure, warm_up  # noqa: E402
 from gnet_inspect.runtime.latency.setting import Setting, check_setting, pick_device  # noqa: E402
 from gnet_inspect.runtime.latency.waiting import ProcessorTime, processor_time  # noqa: E402
-from gnet_inspect.runtime.module import build_module  # noqa: E402
 from tests.clocks import FakeCandidate, FakeClock, FakeEvent  # noqa: E402
 
 ALL_STEPS = improving.steps_of
@@ -214,7 +213,7 @@ def test_a_gpu_is_timed_by_events(monkeypatch: pytest.MonkeyPatch) -> None:
 def kernel_event(name: str, *kernels: tuple[str, float], children: Any = ()) -> Any:
     """An event of the profiler: its own kernels with their microseconds, and the events inside it."""
     launched = [SimpleNamespace(name=kernel, duration=duration) for kernel, duration in kernels]
-    return SimpleNamespace(name=name, kernels=launched, cpu_children=list(children))
+    return SimpleNamespace(name=name, kernels=launched, cpu_children=list(children), device_type=DeviceType.CPU)
 
 
 def test_a_layers_time_is_that_of_its_kernels() -> None:
@@ -226,7 +225,14 @@ def test_a_layers_time_is_that_of_its_kernels() -> None:
     slower = kernel_event(f"{SPAN}a.conv", children=[kernel_event("aten::conv2d", ("implicit_gemm", 60.0))])
     slowest = kernel_event(f"{SPAN}a.conv", children=[kernel_event("aten::conv2d", ("implicit_gemm", 90.0))])
     view = kernel_event(f"{SPAN}flatten", children=[kernel_event("aten::view")])
-    others = [kernel_event("aten::conv2d", ("implicit_gemm", 7e6)), kernel_event(f"{SPAN}stranger", ("k", 1.0))]
+    mark = kernel_event(f"{SPAN}a.conv")
+    mark.device_type = DeviceType.CUDA
+    others = [
+        mark,
+        mark,
+        kernel_event("aten::conv2d", ("implicit_gemm", 7e6)),
+        kernel_event(f"{SPAN}stranger", ("k", 1.0)),
+    ]
     found = kernel_seconds([span, slower, slowest, view, *others], ["a.conv", "flatten", "never"])
     assert found == pytest.approx({"a.conv": 60e-6, "flatten": 0.0, "never": 0.0})
 
@@ -701,10 +707,10 @@ def test_the_output_shows_what_a_layer_does(model: str) -> None:
     """The weights hand a signal on: another image gives another output, by far more than the tolerance."""
     spec = load_spec(model)
     graph = build_graph(spec, (1, 3, 96, 96), resize=True)
-    module = improving._with_signal(build_module(graph)).eval()
+    module = improving.module_with_signal(graph)
     with torch.inference_mode():
         one, other = (module(torch.randn(1, 3, 96, 96)) for _ in range(2))
-    assert improving._error(one, other) > max(TOLERANCE.values())
+    assert improving.output_error(one, other) > max(TOLERANCE.values())
 
 
 def test_a_step_that_changes_the_output_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,10 +94,10 @@ class _Improver:
 
     def __init__(self, job: Job, protocol: Protocol, progress: Progress, bounds: Bounds | None) -> None:
         self.job, self.protocol, self.progress, self.bounds = job, protocol, progress, bounds
-        self.module = _with_signal(build_module(job.graph)).eval()
+        self.module = module_with_signal(job.graph)
         eager = Candidate(job.graph, job.setting, deepcopy(self.module))
         self.image = eager.inputs[0].float().cpu().contiguous()
-        self.expected = _output(
+        self.expected = output_of(
             Candidate(job.graph, Setting(threads=job.setting.threads), deepcopy(self.module)), self.image
         )
         self.eager = self.best = _Variant(job.graph, job.setting, (), eager)
@@ -119,7 +119,7 @@ class _Improver:
             forget_compiled(setting, 1)
             with told_out_of_memory(named(graph, setting), setting.device):
                 candidate = Candidate(graph, setting, self._module(graph))
-                error = _error(_output(candidate, self.image), self.expected)
+                error = output_error(output_of(candidate, self.image), self.expected)
         except (GnetError, RuntimeError, NotImplementedError) as failure:
             return self._failed(steps, setting, f"not possible: {brief(str(failure), 160)}")
         tolerance = TOLERANCE[setting.dtype]
@@ -167,9 +167,13 @@ class _Improver:
         )
 
 
-def _with_signal(module: nn.Module) -> nn.Module:
-    """Random weights that hand a signal on from layer to layer (He et al. 2015), and statistics that are not those of a
-    new module: with torch's own weights an output is little but the last bias, and no difference would show."""
+def module_with_signal(graph: Graph) -> nn.Module:
+    """A graph's module for inference, with random weights that hand a signal on from layer to layer (He et al. 2015).
+
+    Statistics are not those of a new module either: with torch's own weights an output is little but the last bias, and
+    no difference would show.
+    """
+    module = build_module(graph).eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for layer in module.modules():
@@ -187,7 +191,7 @@ def _with_signal(module: nn.Module) -> nn.Module:
     return module
 
 
-def _output(candidate: Candidate, image: Tensor) -> Tensor:
+def output_of(candidate: Candidate, image: Tensor) -> Tensor:
     """What a candidate makes of an image, in fp32 on the CPU."""
     x = image.to(candidate.setting.device, candidate.setting.torch_dtype)
     if candidate.setting.channels_last:
@@ -196,7 +200,7 @@ def _output(candidate: Candidate, image: Tensor) -> Tensor:
     return output.float().cpu()
 
 
-def _error(output: Tensor, expected: Tensor) -> float:
+def output_error(output: Tensor, expected: Tensor) -> float:
     """The largest difference over the largest value; infinite where either is not a number."""
     largest = float(expected.abs().max())
     difference = float((output - expected).abs().max())

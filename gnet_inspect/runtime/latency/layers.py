@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import torch
 from torch import nn
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.autograd.profiler import record_function
 
 from gnet_inspect.runtime.latency.candidate import Candidate, synchronize
@@ -42,6 +43,7 @@ class ProfiledEvent(Protocol):
     """What is read of torch.autograd.profiler_util.FunctionEvent; durations of kernels are in microseconds."""
 
     name: str
+    device_type: Any
     kernels: list[Any]
     cpu_children: list[Any]
 
@@ -76,7 +78,8 @@ def kernel_seconds(events: Iterable[ProfiledEvent], layers: Iterable[str]) -> di
     spans: dict[str, list[float]] = {name: [] for name in layers}
     for event in events:
         name = event.name.removeprefix(SPAN)
-        if name != event.name and name in spans:
+        # Of a span the GPU has an event, too, which launched nothing.
+        if name != event.name and name in spans and event.device_type == DeviceType.CPU:
             spans[name].append(_kernel_microseconds(event) / 1e6)
     return {name: median(found) if found else 0.0 for name, found in spans.items()}
 
