@@ -80,7 +80,9 @@ def test_names_a_hint_repeats_are_cut_and_escaped(tmp_path: Path) -> None:
     refused(net(), path, rf"known: `a\\x1b\[31m`, `{'b' * 100}\.\.\.`, `bn`", leave=("q",))
     state = {"weight": torch.ones(1, 1), "bias": torch.ones(1), "b" * 5_000: torch.ones(1), "a\x1b": torch.ones(1)}
     path = save(tmp_path / "b.pth", state)
-    refused(torch.nn.Linear(1, 1), save(tmp_path / "c.pth", {**state, "c": state["bias"]}), r"and 1 more\. .*loaded\.$")
+    refused(
+        torch.nn.Linear(1, 1), save(tmp_path / "c.pth", {**state, "c": state["bias"]}), r"`a\\x1b`, `c`\. .*loaded\.$"
+    )
     with pytest.raises(UsageError, match=r"Nothing was loaded\.$"):
         load_weights(torch.nn.Linear(1, 1), path)
 
