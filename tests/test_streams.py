@@ -7,6 +7,7 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -248,8 +249,19 @@ def stopped(hook: str, name: str, *line: str, ignored: bool = False) -> subproce
         if ignored:
             signal.signal(getattr(signal, name), signal.SIG_IGN)
 
-    command = [sys.executable, "-c", code, *line]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, preexec_fn=ignore)
+    # As a module, because how Python ends after a KeyboardInterrupt differs from a script to a module.
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "stopping.py").write_text(code)
+        path = os.pathsep.join([folder, *sys.path])
+        return subprocess.run(
+            [sys.executable, "-m", "stopping", *line],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+            preexec_fn=ignore,
+            env=os.environ | {"PYTHONPATH": path},
+        )
 
 
 def at_import(module: str) -> str:
