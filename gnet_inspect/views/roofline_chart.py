@@ -409,7 +409,7 @@ def _left_out(found: Roofline, dots: list[Dot], measured: Mapping[str, float]) -
         most = max(above, key=lambda dot: dot.layer.roofline_s / dot.seconds)
         notes.append(
             f"{len(above)} of the dots stand above the roof, {clip(printable(most.layer.name), MOST_LABEL)} most "
-            f"({percent(most.layer.roofline_s, most.seconds)} %): a peak is higher than is said, or a cache held what it read"
+            f"({percent(most.layer.roofline_s, most.seconds)} %): a peak is too low, or a cache held what it read"
         )
     unmeasured = len(found.layers) - len(idle) - len(dots)
     return [*notes, f"{unmeasured} layers were not measured"] if unmeasured else notes
