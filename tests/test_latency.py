@@ -5,14 +5,11 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from statistics import median
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
-from gnet_inspect.analysis.devices import load_device
 from gnet_inspect.analysis.timing import (
     LayerTiming,
     Measurement,
@@ -22,7 +19,6 @@ from gnet_inspect.analysis.timing import (
     measurement_times,
     ratio_of,
 )
-from gnet_inspect.cli.progress import TimeLeft, told_progress
 from gnet_inspect.errors import MissingError, UsageError
 from gnet_inspect.graph import build_graph
 from gnet_inspect.spec import catalogue, load_spec
@@ -32,45 +28,26 @@ from tests.specs import HEADER, graph_of
 
 torch = pytest.importorskip("torch")
 
-from torch.autograd import DeviceType  # type: ignore[attr-defined]  # noqa: E402
-from torch.profiler import ProfilerActivity  # noqa: E402
 
 from gnet_inspect.runtime.latency import (  # noqa: E402  # needs torch
     Job,
-    Protocol,
-    calibration,
     improve_networks,
     improving,
-    layers,
     time_networks,
 )
 from gnet_inspect.runtime.latency import protocol as protocols  # noqa: E402
 from gnet_inspect.runtime.latency.candidate import Candidate, estimated_bytes  # noqa: E402
 from gnet_inspect.runtime.latency.improving import TOLERANCE  # noqa: E402
-from gnet_inspect.runtime.latency.layers import SPAN, kernel_seconds, time_layers  # noqa: E402
-from gnet_inspect.runtime.latency.profiling import busy_seconds  # noqa: E402
-from gnet_inspect.runtime.latency.protocol import Interrupted, measure, warm_up  # noqa: E402
+from gnet_inspect.runtime.latency.layers import time_layers  # noqa: E402
 from gnet_inspect.runtime.latency.setting import Setting, check_setting, pick_device  # noqa: E402
-from gnet_inspect.runtime.latency.waiting import ProcessorTime, processor_time  # noqa: E402
-from tests.clocks import FakeCandidate, FakeClock, FakeEvent  # noqa: E402
+from tests.clocks import FakeClock  # noqa: E402
+from tests.timing import FAST, QUICK, lenet, silent  # noqa: E402
 
 ALL_STEPS = improving.steps_of
-QUICK = Protocol(min_time=0.05, repeat=2, warmup=1)
-FAST = ("--min-time", "0.05", "--repeat", "2", "--warmup", "1", "--device", "cpu")
-CPU_ACTIVITY = ProfilerActivity.CPU
 CONTRACT = (
     *("model", "batch", "dtype", "variant", "median_s", "p10_s", "p90_s", "iqr_s"),
     *("images_per_s", "peak_memory_bytes", "layers"),
 )
-
-
-def silent(_: float, __: str) -> None:
-    """No progress."""
-
-
-def lenet(batch: int = 1, mode: str = "eval") -> Any:
-    """A network that runs in no time."""
-    return build_graph(load_spec("lenet5"), (batch, 1, 32, 32), mode=mode)
 
 
 # --- statistics ---
@@ -108,232 +85,6 @@ def test_noise_and_launches_are_told() -> None:
         "busy for 200.00 us of 1.00 ms, as a CUDA graph it takes 300.00 us: launch-bound" in line
         for line in table.below
     )
-
-
-# --- the protocol ---
-
-
-def test_candidates_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every round times each once, there and back, after all are warm."""
-    monkeypatch.setattr(protocols, "warm_up", lambda *_: 0)
-    clock, diary = FakeClock(), list[str]()
-    fakes = [FakeCandidate(clock, 0.001, "a", diary), FakeCandidate(clock, 0.002, "b", diary)]
-    timed = measure(fakes, Protocol(0.05, 2, 1, clock), silent)  # type: ignore[arg-type]
-    assert [len(one.rounds) for one in timed] == [5, 5]
-    turns = [name for name, before in zip(diary, ["", *diary[:-1]], strict=True) if name != before]
-    assert turns == ["a", "b", "a", "b", "a", "b"]  # a b, b a, a b, b a, a b
-    for one, seconds in zip(timed, (0.001, 0.002), strict=True):
-        assert [median(taken) for taken in one.rounds] == pytest.approx([seconds] * 5)
-
-
-def test_enough_runs_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
-    """More rounds where five do not have the runs that were asked for."""
-    monkeypatch.setattr(protocols, "warm_up", lambda *_: 0)
-    clock = FakeClock()
-    (timed,) = measure([FakeCandidate(clock, 0.02)], Protocol(0.02, 20, 0, clock), silent)  # type: ignore[list-item]
-    assert sum(timed.runs) >= 20
-    assert len(timed.rounds) > 5
-
-
-def test_rounds_last_as_long_as_was_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fifth of the least time each, by the clock."""
-    monkeypatch.setattr(protocols, "warm_up", lambda *_: 0)
-    clock = FakeClock()
-    (timed,) = measure([FakeCandidate(clock, 0.01)], Protocol(2.0, 1, 0, clock), silent)  # type: ignore[list-item]
-    assert len(timed.rounds) == 5
-    assert 200 <= sum(timed.runs) <= 210
-
-
-@pytest.mark.parametrize(("asked", "made"), [(1, 8), (12, 12)])
-def test_warming_up_ends_when_runs_no_longer_get_faster(asked: int, made: int) -> None:
-    """At least as often as was asked for, and twice the window."""
-    clock = FakeClock()
-    assert warm_up(FakeCandidate(clock), Protocol(warmup=asked, clock=clock)) == made  # type: ignore[arg-type]
-
-
-def test_warming_up_goes_on_while_runs_get_faster() -> None:
-    """Each run a fifth shorter than the one before, up to the twentieth: the windows behind that are at rest."""
-    clock = FakeClock()
-    fake = FakeCandidate(clock, lambda run: 0.05 * 0.8 ** min(run, 20))
-    runs = warm_up(fake, Protocol(warmup=1, clock=clock))  # type: ignore[arg-type]
-    assert 20 < runs <= 28
-
-
-def test_warming_up_ends_at_last() -> None:
-    """Of a network whose runs get faster for ever, after twenty seconds."""
-    clock = FakeClock()
-    fake = FakeCandidate(clock, lambda run: 3 * 0.9**run)
-    assert warm_up(fake, Protocol(clock=clock)) == fake.runs  # type: ignore[arg-type]
-    assert 20 <= clock.now < 23
-
-
-def test_an_interrupt_keeps_whole_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of each candidate as many, so that they can be compared."""
-    monkeypatch.setattr(protocols, "warm_up", lambda *_: 0)
-    monkeypatch.setattr(protocols, "_time_on_host", lambda fake, *_: (fake.run() or [0.001], 1))
-    clock, diary = FakeClock(), list[str]()
-    fakes = [FakeCandidate(clock, 0, "a", diary), FakeCandidate(clock, 0, "b", diary, stop_after=2)]
-    with pytest.raises(Interrupted) as stopped:
-        measure(fakes, QUICK, silent)  # type: ignore[arg-type]
-    assert diary == ["a", "b", "b", "a", "a", "b"]
-    for one in stopped.value.timed:
-        assert (len(one.rounds), len(one.runs), len(one.waited)) == (2, 2, 2)
-
-
-def test_the_median_is_that_of_torchs_own_timer() -> None:
-    """On the same runs by the same clock; `make bench` compares them on the clock of the machine."""
-    from torch.utils.benchmark import Timer
-
-    def seconds(run: int) -> float:
-        return 0.01 + 0.001 * (run % 7)
-
-    clocks = FakeClock(), FakeClock()
-    ours, theirs = (FakeCandidate(clock, seconds) for clock in clocks)
-    (timed,) = measure([ours], Protocol(5.0, 5, 1, clocks[0]), silent)  # type: ignore[list-item]
-    timer = Timer("run()", globals={"run": theirs.run}, num_threads=1, timer=clocks[1])
-    found = measurement_times(timed.rounds)["median_s"]
-    assert found == pytest.approx(timer.blocked_autorange(min_run_time=5.0).median, rel=0.01)
-    assert found == pytest.approx(0.013)
-
-
-def test_a_gpu_is_timed_by_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One pair around each run, the first run untimed; milliseconds become seconds, and the round ends in time."""
-    clock = FakeClock()
-    monkeypatch.setattr(protocols, "_event", lambda: FakeEvent(clock))
-    monkeypatch.setattr(torch.cuda, "synchronize", lambda *_: None)
-    fake = FakeCandidate(clock, 0.004, device="cuda:0")
-    times = protocols.event_seconds(fake.run, "cuda:0", 5)
-    assert times == pytest.approx([0.004] * 5)
-    assert fake.runs == 6
-    (timed,) = measure([fake], Protocol(2.0, 10, 3, clock), silent)  # type: ignore[list-item]
-    assert measurement_times(timed.rounds)["median_s"] == pytest.approx(0.004)
-    assert 1.9 < 0.004 * sum(timed.runs) < 2.1
-
-
-def kernel_event(name: str, *kernels: tuple[str, float], children: Any = ()) -> Any:
-    """An event of the profiler: its own kernels with their microseconds, and the events inside it."""
-    launched = [SimpleNamespace(name=kernel, duration=duration) for kernel, duration in kernels]
-    return SimpleNamespace(name=name, kernels=launched, cpu_children=list(children), device_type=DeviceType.CPU)
-
-
-def test_a_layers_time_is_that_of_its_kernels() -> None:
-    """All inside its span, however deep; not the span's own mark on the GPU, which holds gaps, nor other layers'."""
-    inner = kernel_event("aten::cudnn_convolution", ("implicit_gemm", 30.0), ("Memset (Device)", 2.0))
-    conv = kernel_event("aten::conv2d", children=[inner])
-    bias = kernel_event("aten::add_", ("elementwise", 8.0))
-    span = kernel_event(f"{SPAN}a.conv", (f"{SPAN}a.conv", 500.0), children=[conv, bias])
-    slower = kernel_event(f"{SPAN}a.conv", children=[kernel_event("aten::conv2d", ("implicit_gemm", 60.0))])
-    slowest = kernel_event(f"{SPAN}a.conv", children=[kernel_event("aten::conv2d", ("implicit_gemm", 90.0))])
-    view = kernel_event(f"{SPAN}flatten", children=[kernel_event("aten::view")])
-    mark = kernel_event(f"{SPAN}a.conv")
-    mark.device_type = DeviceType.CUDA
-    others = [
-        mark,
-        mark,
-        kernel_event("aten::conv2d", ("implicit_gemm", 7e6)),
-        kernel_event(f"{SPAN}stranger", ("k", 1.0)),
-    ]
-    found = kernel_seconds([span, slower, slowest, view, *others], ["a.conv", "flatten", "never"])
-    assert found == pytest.approx({"a.conv": 60e-6, "flatten": 0.0, "never": 0.0})
-
-
-def test_spans_lie_around_the_layers_in_torchs_own_record() -> None:
-    """On the CPU the profiler has no kernels, but the same spans: one for each layer and run, its operation inside."""
-    candidate = Candidate(lenet(), Setting())
-    with layers._hooks(candidate, layers._Spans()), torch.profiler.profile(activities=[CPU_ACTIVITY]) as profile:
-        for _ in range(3):
-            candidate.run()
-    spans = [event for event in profile.events() if event.name.startswith(SPAN)]
-    names = [event.name.removeprefix(SPAN) for event in spans]
-    assert names == 3 * [node.name for node in candidate.graph.nodes]
-    for event, name in zip(spans, names, strict=True):
-        kind = next(node.op.kind for node in candidate.graph.nodes if node.name == name)
-        operation = {"Conv2d": "aten::conv2d", "Linear": "aten::linear", "Tanh": "aten::tanh"}.get(kind)
-        inside = [child.name for child in event.cpu_children]
-        assert operation is None or operation in inside
-        assert all(hasattr(event, attribute) for attribute in ("kernels", "time_range", "is_user_annotation"))
-    assert not any(module._forward_hooks for module in candidate.module.modules())
-
-
-def test_a_gpu_is_busy_while_its_kernels_run() -> None:
-    """Events of the GPU alone, without the marks that spans leave there."""
-
-    def event(device: Any, microseconds: float, mark: bool = False) -> Any:
-        time_range = SimpleNamespace(elapsed_us=lambda: microseconds)
-        return SimpleNamespace(device_type=device, time_range=time_range, is_user_annotation=mark)
-
-    cuda, cpu = DeviceType.CUDA, DeviceType.CPU
-    assert busy_seconds([event(cuda, 5.0), event(cuda, 7.0), event(cuda, 900.0, True), event(cpu, 80.0)]) == 12e-6
-
-
-@pytest.mark.parametrize("seen", [True, False])
-def test_layers_on_a_gpu_are_timed_by_kernels_or_it_is_said(monkeypatch: pytest.MonkeyPatch, seen: bool) -> None:
-    """Where the profiler may not look at the GPU there are events between layers, and the table says so."""
-    clock = FakeClock()
-    candidate = Candidate(lenet(), Setting())
-    candidate.setting = Setting("cuda:0")
-    names = [node.name for node in candidate.graph.nodes]
-    spans = [kernel_event(SPAN + name, children=[kernel_event("aten::x", ("k", 10.0))]) for name in names]
-    monkeypatch.setattr(layers, "profiled_events", lambda *_: spans if seen else [])
-    monkeypatch.setattr(layers, "event_seconds", lambda *_: [0.25])
-    monkeypatch.setattr(layers, "synchronize", lambda _: None)
-    monkeypatch.setattr(layers._CudaClock, "_now", staticmethod(lambda: recorded(clock)))
-    found = time_layers(candidate, 0.0, clock)
-    assert found.by == ("kernels" if seen else "events")
-    assert list(found.seconds) == names
-    assert found.seconds[names[0]] == pytest.approx(10e-6 if seen else 1e-3)
-    timings = tuple(LayerTiming(name, seconds) for name, seconds in found.seconds.items())
-    result = Measurement("a", 1, "fp32", "eager", 0.25, layers=timings, layers_by=found.by, whole_beside_s=found.plain)
-    below = "\n".join(latency_grids(TimingRecord((result,)), [], "block")[0].below)
-    assert ("sum of the layers' kernels" in below) == seen
-    assert ("what waits for the program is in it" in below) != seen
-
-
-def recorded(clock: FakeClock) -> FakeEvent:
-    """An event a millisecond after the one before."""
-    clock.sleep(0.001)
-    event = FakeEvent(clock)
-    event.record()
-    return event
-
-
-# --- threads that wait ---
-
-
-def stat(folder: Path, *lines: str) -> Path:
-    """A folder such as /proc/self/task."""
-    for number, line in enumerate(lines):
-        (folder / str(number)).mkdir(parents=True)
-        (folder / str(number) / "schedstat").write_text(line)
-    return folder
-
-
-def test_waiting_threads_are_counted(tmp_path: Path) -> None:
-    """Nanoseconds of all threads; the share is of the time since then."""
-    before = processor_time(stat(tmp_path / "a", "1000000000 0 5\n", "2000000000 500000000 6\n"))
-    assert before == ProcessorTime(3.0, 0.5)
-    after = ProcessorTime(4.0, 3.5)
-    assert after.share_since(before) == 0.75
-    assert after.share_since(after) is None
-    assert after.share_since(None) is None
-    assert processor_time(tmp_path / "none") is None
-    assert processor_time(stat(tmp_path / "b", "nothing\n")) is None
-    (tmp_path / "c" / "1").mkdir(parents=True)
-    assert processor_time(tmp_path / "c") is None
-
-
-def test_a_machine_that_is_busy_all_the_time_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Although all runs take as long as each other."""
-    monkeypatch.setattr(protocols, "warm_up", lambda *_: 0)
-    monkeypatch.setattr("gnet_inspect.runtime.latency.waiting.waited_share", lambda _: 0.4)
-    record = time_networks([Job(lenet(), Setting())], QUICK, silent)
-    assert record.results[0].waited_share == 0.4
-    even = msgspec.structs.replace(record.results[0], p10_s=1.0, p90_s=1.0)
-    assert even.noisy
-    (table,) = latency_grids(TimingRecord((even,)), [], "block")
-    assert any("noisy: threads waited for a processor in 40 % of the time of lenet5" in line for line in table.below)
-    assert not msgspec.structs.replace(even, waited_share=0.05).noisy
-    assert not msgspec.structs.replace(even, waited_share=None).noisy
 
 
 # --- what is run ---
@@ -770,180 +521,3 @@ def test_a_gain_that_some_rounds_deny_is_within_the_noise() -> None:
     ]
     (table,) = latency_grids(TimingRecord(tuple(results)), [], "block")
     assert [line.cells[-1] for line in table.lines] == ["eager", "kept", "kept, within the noise"]
-
-
-# --- the time left ---
-
-
-def test_the_time_left_follows_how_fast_it_goes() -> None:
-    """What was planned, then corrected by what the done part took; never negative."""
-    clock = FakeClock()
-    left = TimeLeft(100.0, clock)
-    assert (left.seconds(), left.text()) == (100.0, "about 2 min left")
-    left.advance(10)
-    clock.sleep(30)  # warming up and compiling took twenty seconds that nobody planned
-    assert left.seconds() == pytest.approx(270)
-    left.advance(60)
-    clock.sleep(40)
-    assert (left.seconds(), left.text()) == (30.0, "about 30 s left")
-    left.advance(1000)
-    assert (left.seconds(), left.text()) == (0.0, "")
-
-
-def test_time_is_told_with_each_thing(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each thing once; what says nothing advances the plan alone."""
-    clock = FakeClock()
-    with told_progress(40.0, clock) as tell:
-        for seconds, text in ((0.0, "building"), (10.0, "timing a"), (10.0, "timing a"), (10.0, ""), (0.0, "timing b")):
-            tell(seconds, text)
-            clock.sleep(seconds)
-    assert capsys.readouterr().err.splitlines() == [
-        "building (about 40 s left)",
-        "timing a (about 40 s left)",
-        "timing b (about 10 s left)",
-    ]
-
-
-def test_steps_use_up_what_was_planned_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whether they are timed, have nothing to do or are not possible: at the end nothing is left."""
-    planned = improving.planned_seconds(Setting(), QUICK)
-    assert planned == pytest.approx(QUICK.min_time * (1 + 3 * 6))
-    monkeypatch.setattr(protocols, "warm_up", lambda *_: 0)
-    monkeypatch.setattr(protocols, "_time_on_host", lambda *_: ([0.001], 1))
-    steps = [improving.Step("fail", None, {"device": "none"}), *ALL_STEPS(Setting())[:-1]]
-    monkeypatch.setattr(improving, "steps_of", lambda _: steps)
-    spent: list[float] = []
-    improve_networks([Job(lenet(), Setting())], QUICK, lambda seconds, _: spent.append(seconds))
-    assert sum(spent) == pytest.approx(improving.planned_seconds(Setting(), QUICK))
-
-
-# --- ceilings ---
-
-
-def small(monkeypatch: pytest.MonkeyPatch, waited: float | None = 0.0, slower: float = 1.0) -> None:
-    """Makes calibrating quick, on a machine that is as quiet as is said: every second run takes `slower` times as long.
-
-    A copy or sum moves 1 GB/s, a product computes 1 GFLOP/s.
-    """
-    monkeypatch.setitem(calibration.SIDES, "cpu", (64, 128))
-    monkeypatch.setitem(calibration.DTYPES, "cpu", ("fp32", "bf16"))
-    monkeypatch.setitem(calibration.COPIED_BYTES, "cpu", 2**20)
-    monkeypatch.setattr("gnet_inspect.runtime.latency.waiting.waited_share", lambda _: waited)
-
-    def ceiling(self: Any, work: int, run: Any, note: str, parts: int = 1) -> calibration.Ceiling:
-        run()
-        clock = FakeClock()
-        fake = FakeCandidate(clock, lambda number: work / 1e9 * (1 if number % 3 == 0 else slower))
-        taker = calibration._Taker("cpu", 1, self.seconds, clock)
-        return original(taker, work, fake.run, note, parts)
-
-    original = calibration._Taker.ceiling
-    monkeypatch.setattr(calibration._Taker, "ceiling", ceiling)
-
-
-def test_calibrating_writes_a_device_that_can_be_used(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Both ceilings with their spread; `roofline` and `latency` read them."""
-    small(monkeypatch, waited=0.02, slower=1.1)
-    path = tmp_path / "here.yaml"
-    assert run("calibrate", "--device", "cpu", "--min-time", "0.1", "-o", str(path)).code == 0
-    device = load_device(str(path))
-    assert device.kind == "measured"
-    assert device.peak_flops_per_s == pytest.approx({"fp32": 1e9, "bf16": 1e9}, rel=1e-3)
-    assert device.bandwidth_bytes_per_s == pytest.approx(1e9, rel=1e-3)
-    assert device.spread == pytest.approx(dict.fromkeys(("bandwidth_bytes_per_s", "fp32", "bf16"), 1.1), rel=1e-3)
-    assert "threads waited for a processor in 2.0 % of the time" in device.source
-    result = run("latency", "lenet5", "--on", str(path), "--layers", "--format", "json", *FAST)
-    (found,) = json.loads(result.out)["results"]
-    assert found["roofline_s"] > 0
-    assert all(layer["roofline_s"] is not None for layer in found["layers"])
-    assert {layer["bound"] for layer in found["layers"]} == {"compute", "memory", "none"}
-    assert "% of roofline" in run("latency", "lenet5", "--on", str(path), "--layers", *FAST).out
-    said = run("roofline", "lenet5", "--on", str(path)).out
-    assert "measured peaks" in said
-    assert "the middle one took 1.10 x as long" in said
-    refused = run("latency", "lenet5", "--on", str(path), "--dtype", "fp16", *FAST)
-    assert (refused.code, refused.out) == (2, "")
-    assert "expected a dtype that" in refused.err
-
-
-@pytest.mark.parametrize(
-    ("waited", "slower", "message"),
-    [
-        (0.75, 1.0, "its threads waited for a processor in 75 % of the time"),
-        (0.0, 1.4, "took 1.40 x the best one"),
-        (None, 1.4, "the middle run of a large "),
-    ],
-)
-def test_a_busy_machine_is_not_calibrated(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waited: float | None, slower: float, message: str
-) -> None:
-    """Refused after the first thing that shows it, and nothing is written; --any-noise writes it, with what it is."""
-    small(monkeypatch, waited, slower)
-    path = tmp_path / "here.yaml"
-    arguments = ("calibrate", "--device", "cpu", "--min-time", "0.1", "-o", str(path))
-    refused = run(*arguments)
-    assert (refused.code, refused.out, path.exists()) == (3, "", False)
-    assert message in refused.err
-    assert "--any-noise" in refused.err
-    assert "multiplying" not in refused.err
-    assert run(*arguments, "--any-noise").code == 0
-    assert load_device(str(path)).spread["fp32"] == pytest.approx(slower, rel=1e-3)
-
-
-@pytest.mark.parametrize(("waited", "spread"), [(None, 1.0), (0.1, 1.25), (0.0, 1.0)])
-def test_a_quiet_machine_is_calibrated(waited: float | None, spread: float) -> None:
-    """Up to the limits, and where the system tells nothing of waiting."""
-    calibration.check_quiet({"fp32": calibration.Ceiling(1e9, "a product", spread)}, waited)
-
-
-def test_calibrating_really_measures(run: Run) -> None:
-    """On this machine, however busy it is: every figure is there, and none is absurd."""
-    import yaml
-
-    arguments = ("calibrate", "--device", "cpu", "--min-time", "0.02", "--any-noise")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(calibration.SIDES, "cpu", (256,))
-        patch.setitem(calibration.DTYPES, "cpu", ("fp32",))
-        patch.setitem(calibration.COPIED_BYTES, "cpu", 2**24)
-        found = yaml.safe_load(run(*arguments).out)
-    assert 0 < found["peak_flops_per_s"]["fp32"] < 1e16
-    assert 0 < found["bandwidth_bytes_per_s"] < 1e14
-    assert set(found["spread"]) == {"fp32", "bandwidth_bytes_per_s"}
-    assert all(spread >= 1 for spread in found["spread"].values())
-
-
-def test_layers_above_the_roof_are_told() -> None:
-    """By what bounds them, for the two have other reasons; and the whole network, which nothing excuses."""
-    timings = (
-        LayerTiming("conv1", 1e-3, "Conv2d", 1.54e-3, "compute"),
-        LayerTiming("conv2", 1e-3, "Conv2d", 1.2e-3, "compute"),
-        LayerTiming("relu", 1e-3, "ReLU", 2e-3, "memory"),
-        LayerTiming("fc", 1e-3, "Linear", 1e-3, "compute"),
-        LayerTiming("flatten", 1e-6, "Flatten", 0.0, "none"),
-        LayerTiming("old", 1e-3, "Conv2d"),
-    )
-    result = Measurement("a", 1, "fp32", "eager", 5e-3, layers=timings, roofline_s=6e-3)
-    (table,) = latency_grids(TimingRecord((result,)), [], "block")
-    said = [line for line in table.below if line.startswith("above the roof")]
-    assert [layer.above_roof for layer in timings] == [True, True, True, False, False, False]
-    assert len(said) == 3
-    assert "2 layers of a at batch 1 bound by compute" in said[0]
-    assert "conv1 most (154 % of roofline)" in said[0]
-    assert "1 layer of a at batch 1 bound by memory" in said[1]
-    assert "less than the least time of 6.00 ms" in said[2]
-    below = msgspec.structs.replace(result, roofline_s=4e-3, layers=timings[3:])
-    assert not any("above the roof" in line for line in latency_grids(TimingRecord((below,)), [], "block")[0].below)
-
-
-def test_calibrating_answers_mistakes(run: Run) -> None:
-    """In one line."""
-    for arguments, message in (
-        (("--min-time", "0"), "--min-time: expected seconds above 0"),
-        (("--threads", "0"), "--threads: expected a positive integer"),
-        (("--device", "tpu"), "--device: expected auto, cpu"),
-    ):
-        result = run("calibrate", *arguments)
-        assert (result.code, result.out) == (2, "")
-        assert message in result.err

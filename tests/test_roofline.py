@@ -551,6 +551,10 @@ def test_measured_dots_lie_under_the_roof(run: Run, tmp_path: Path) -> None:
     assert wrong.code == 2
     assert "expected layers measured at batch 8 in bf16" in wrong.err
     assert "got batch 64 in bf16" in wrong.err
+    assert "above the roof" not in " ".join(roofline_chart(found, graph, times)["title"]["subtitle"])
+    fast = times | {"conv1.conv": next(layer.roofline_s for layer in found.layers if layer.name == "conv1.conv") / 1.54}
+    said = " ".join(roofline_chart(found, graph, fast)["title"]["subtitle"])
+    assert "1 of the dots stand above the roof, conv1.conv most (154.0 %)" in said
     times.pop("conv1.conv")
     assert "1 layers were not measured" in " ".join(roofline_chart(found, graph, times)["title"]["subtitle"])
 

@@ -404,6 +404,13 @@ def _left_out(found: Roofline, dots: list[Dot], measured: Mapping[str, float]) -
             f"{len(idle)} of {len(found.layers)} layers have no FLOPs and no place here ({named}): "
             f"{percent(part, whole)} % of the layers' time"
         )
+    above = [dot for dot in dots if measured and dot.seconds < dot.layer.roofline_s]
+    if above:
+        most = max(above, key=lambda dot: dot.layer.roofline_s / dot.seconds)
+        notes.append(
+            f"{len(above)} of the dots stand above the roof, {clip(printable(most.layer.name), MOST_LABEL)} most "
+            f"({percent(most.layer.roofline_s, most.seconds)} %): a peak is too low, or a cache held what it read"
+        )
     unmeasured = len(found.layers) - len(idle) - len(dots)
     return [*notes, f"{unmeasured} layers were not measured"] if unmeasured else notes
 

@@ -221,6 +221,7 @@ def _measurement(found: ReportedMeasurement, model: ReportedModel) -> dict[str, 
     measured = found.measured
     bounds = [layer.roofline_s for layer in measured.layers if layer.roofline_s is not None]
     number = "" if len(bounds) == len(measured.layers) else f" ({len(bounds)} of {len(measured.layers)} layers)"
+    above = sum(layer.above_roof for layer in measured.layers)
     spread = [f"p10 {_ms(measured.p10_s)}"] if measured.p10_s is not None else []
     spread += [f"p90 {_ms(measured.p90_s)}"] if measured.p90_s is not None else []
     spread += [f"IQR {_ms(measured.iqr_s)}"] if measured.iqr_s is not None else []
@@ -230,6 +231,7 @@ def _measurement(found: ReportedMeasurement, model: ReportedModel) -> dict[str, 
         ("images per second", f"{measured.images_per_s:,.1f}" if measured.images_per_s is not None else ""),
         ("peak memory", byte_count(measured.peak_memory_bytes) if measured.peak_memory_bytes is not None else ""),
         ("least time of its layers (roofline)", f"{_ms(sum(bounds))}{number}" if bounds else ""),
+        ("layers above the roof", f"{above}, which took less than their least time" if above else ""),
     ]
     differs = _differs(found, model)
     return {
