@@ -146,7 +146,7 @@ def test_layers_above_the_roof_are_told() -> None:
 def test_calibrating_answers_mistakes(run: Run) -> None:
     """In one line."""
     for arguments, message in (
-        (("--min-time", "0"), "expected a positive --min-time"),
+        (("--min-time", "0"), "--min-time: expected seconds above 0"),
         (("--threads", "0"), "--threads: expected a positive integer"),
         (("--device", "tpu"), "--device: expected auto, cpu"),
     ):
