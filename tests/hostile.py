@@ -1,7 +1,7 @@
 """Specs that have very many of one thing: what a stranger, or a program, may hand to the command line.
 
-Every quantity that a spec can have many of has a family here: a function from n to the text of a spec whose size, or the
-size of whose network, is linear in n. `PARSED` families read well and describe a network; the others are refused.
+Every quantity that a spec can have many of has a family here: a function from n to the text of a spec whose size, or
+the size of whose network, is linear in n. `PARSED` families read well and describe a network; the others are refused.
 """
 
 from collections.abc import Callable
@@ -69,7 +69,10 @@ def convolutions(n: int) -> str:
 
 @family
 def blocks(n: int) -> str:
-    return spec("{body: [" + many(n, lambda i: f"b{i}") + "]}", blocks="{" + many(n, lambda i: f"b{i}: {{layers: {{l: ReLU}}}}") + "}")
+    return spec(
+        "{body: [" + many(n, lambda i: f"b{i}") + "]}",
+        blocks="{" + many(n, lambda i: f"b{i}: {{layers: {{l: ReLU}}}}") + "}",
+    )
 
 
 @family
@@ -126,7 +129,7 @@ def different_calls_behind_nested_blocks(n: int) -> str:
     outer = ", ".join(
         f"b{k}: {{params: [c], layers: [{{b{k + 1}: {{c: $c}}}}, {{b{k + 1}: {{c: {k + 1}}}}}]}}" for k in range(levels)
     )
-    inner = f"{{params: [c], layers: [{{Conv2d: {{out_channels: $c, kernel_size: 1}}}}]}}"
+    inner = "{params: [c], layers: [{Conv2d: {out_channels: $c, kernel_size: 1}}]}"
     return spec("{body: {l: {b0: {c: 8}}}}", blocks="{" + f"{outer}, b{levels}: {inner}" + "}")
 
 
@@ -145,7 +148,10 @@ def calls_of_a_block_of_many_parameters(n: int) -> str:
         + ", ".join(f"{{repeat: {{times: ${name}, layer: ReLU}}}}" for name in names)
         + "]}"
     )
-    return spec("{body: [" + many(n, lambda i: f"{{repeat: {{times: 0, layer: {{b: {{p{i}: 1}}}}}}}}") + ", ReLU]}", blocks="{b: " + block + "}")
+    return spec(
+        "{body: [" + many(n, lambda i: f"{{repeat: {{times: 0, layer: {{b: {{p{i}: 1}}}}}}}}") + ", ReLU]}",
+        blocks="{b: " + block + "}",
+    )
 
 
 @family
@@ -193,7 +199,9 @@ def branches_with_layers(n: int) -> str:
 
 @family
 def concats(n: int) -> str:
-    return spec("{body: [" + many(n, lambda i: "{add: [{}, [ReLU]]}" if i % 2 else "{add: [{}, {a%d: ReLU}]}" % i).replace("[ReLU]", "{}") + "]}")
+    return spec(
+        "{body: [" + many(n, lambda i: "{add: [{}, {}]}" if i % 2 else f"{{add: [{{}}, {{a{i}: ReLU}}]}}") + "]}"
+    )
 
 
 @family
@@ -221,7 +229,8 @@ def repeats_of_nothing(n: int) -> str:
 
 @family
 def repeated_blocks(n: int) -> str:
-    block = "{params: [c], layers: {conv: {Conv2d: {out_channels: $c, kernel_size: 3, padding: 1}}, bn: BatchNorm2d, relu: ReLU}}"
+    conv = "{Conv2d: {out_channels: $c, kernel_size: 3, padding: 1}}"
+    block = f"{{params: [c], layers: {{conv: {conv}, bn: BatchNorm2d, relu: ReLU}}}}"
     return spec(f"{{body: [{{repeat: {{times: {n}, layer: {{b: {{c: 8}}}}}}}}]}}", blocks="{b: " + block + "}")
 
 
@@ -240,7 +249,9 @@ def layers_as_arguments(n: int) -> str:
 def arguments_in_a_list(n: int) -> str:
     """A long list of numbers, handed through blocks."""
     numbers = many(n, lambda i: "1")
-    blocks_ = "{b: {params: [x], layers: [{repeat: {times: 2, layer: {c: {x: $x}}}}]}, c: {params: [x], layers: [{ChannelAffine: {scale: $x, shift: $x}}]}}"
+    outer = "{params: [x], layers: [{repeat: {times: 2, layer: {c: {x: $x}}}}]}"
+    inner = "{params: [x], layers: [{ChannelAffine: {scale: $x, shift: $x}}]}"
+    blocks_ = f"{{b: {outer}, c: {inner}}}"
     text = spec("{body: {l: {b: {x: [" + numbers + "]}}}}", blocks=blocks_)
     return text.replace("input: [8,", f"input: [{n},")
 
@@ -253,7 +264,9 @@ def long_arguments_of_many_calls(n: int) -> str:
         "{b: {params: [x, t], layers: [{repeat: {times: $t, layer: {ChannelAffine: {scale: $x, shift: $x}}}}, ReLU]}}"
     )
     return spec(
-        "{body: [" + many(n, lambda i: f"{{b: {{x: $x, t: {0}}}}}") + "]}", params="{x: [" + numbers + "]}", blocks=blocks_
+        "{body: [" + many(n, lambda i: f"{{b: {{x: $x, t: {0}}}}}") + "]}",
+        params="{x: [" + numbers + "]}",
+        blocks=blocks_,
     )
 
 
@@ -338,7 +351,11 @@ def rows_of_one_list(n: int) -> str:
 @family
 def rows_of_different_sets(n: int) -> str:
     return spec(
-        "{body: {features: [{repeat: {times: " + str(n) + ", layer: ReLU}}], " + many(n, lambda i: f"l{i}: ReLU") + "}}",
+        "{body: {features: [{repeat: {times: "
+        + str(n)
+        + ", layer: ReLU}}], "
+        + many(n, lambda i: f"l{i}: ReLU")
+        + "}}",
         published=published(many(n, lambda i: f"{{nodes: [features, l{i}], params: 0, macs: 0}}")),
     )
 
@@ -417,16 +434,18 @@ def aliases(n: int) -> str:
     return spec("{body: [&a " + CONV + ", " + many(n, lambda i: "*a") + "]}")
 
 
-@refused
+@family
 def nested_aliases(n: int) -> str:
-    levels = levels_of(n * n)
+    levels = levels_of(n)
     text = "".join(f"&a{k + 1} [*a{k}, *a{k}], " for k in range(levels))
     return spec("{body: [&a0 [ReLU], " + text + "ReLU]}")
 
 
 @family
 def long_texts(n: int) -> str:
-    return spec("{body: {l: ReLU}}", title="t" * min(n, 10_000), notes="n" * min(n, 10_000), family="f" * min(n, 10_000))
+    return spec(
+        "{body: {l: ReLU}}", title="t" * min(n, 10_000), notes="n" * min(n, 10_000), family="f" * min(n, 10_000)
+    )
 
 
 @family
@@ -462,12 +481,16 @@ def misspelt_layer(n: int) -> str:
 
 @refused
 def misspelt_parameter(n: int) -> str:
-    return spec("{body: [{Dropout: {p: $paramter0000012}}]}", params="{" + many(n, lambda i: f"parameter{i:07}: 0.5") + "}")
+    return spec(
+        "{body: [{Dropout: {p: $paramter0000012}}]}", params="{" + many(n, lambda i: f"parameter{i:07}: 0.5") + "}"
+    )
 
 
 @refused
 def a_long_misspelt_name(n: int) -> str:
-    return spec("{body: [" + "x" * n + "]}", blocks="{" + many(n, lambda i: f"Block{i:07}: {{layers: {{l: ReLU}}}}") + "}")
+    return spec(
+        "{body: [" + "x" * n + "]}", blocks="{" + many(n, lambda i: f"Block{i:07}: {{layers: {{l: ReLU}}}}") + "}"
+    )
 
 
 @refused
@@ -487,15 +510,13 @@ def kinds_that_double(n: int) -> str:
             blocks_.append(
                 f"{name}{k + 1}: {{params: [q], layers: [{{{one}{k}: {{q: $q.0}}}}, {{{other}{k}: {{q: $q.1}}}}]}}"
             )
-    return spec("{body: [{a%d: {q: 1}}]}" % levels, blocks="{" + ", ".join(blocks_) + "}")
+    return spec(f"{{body: [{{a{levels}: {{q: 1}}}}]}}", blocks="{" + ", ".join(blocks_) + "}")
 
 
 @refused
 def values_that_double(n: int) -> str:
     """A pair of a pair of a pair, of which the innermost layer says what it should be."""
     levels = min(levels_of(n), 45)
-    outer = ", ".join(
-        f"b{k}: {{params: [p], layers: [{{b{k + 1}: {{p: [$p, $p]}}}}]}}" for k in range(levels)
-    )
+    outer = ", ".join(f"b{k}: {{params: [p], layers: [{{b{k + 1}: {{p: [$p, $p]}}}}]}}" for k in range(levels))
     inner = "{params: [p], layers: [{Conv2d: {out_channels: 1, kernel_size: [[$p, 1], 2]}}]}"
     return spec("{body: {l: {b0: {p: 1}}}}", blocks="{" + f"{outer}, b{levels}: {inner}" + "}")

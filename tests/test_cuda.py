@@ -20,7 +20,7 @@ from gnet_inspect.runtime.latency.improving import (  # noqa: E402
     output_of,
 )
 from gnet_inspect.runtime.latency.layers import time_layers  # noqa: E402
-from gnet_inspect.runtime.latency.result import built  # noqa: E402
+from gnet_inspect.runtime.latency.result import build_candidate  # noqa: E402
 from gnet_inspect.runtime.latency.session import session  # noqa: E402
 from gnet_inspect.runtime.latency.setting import Setting  # noqa: E402
 
@@ -84,7 +84,7 @@ def test_training_memory_is_the_allocators_within_a_tenth(optimizer: str) -> Non
     """By the rules beside torch.cuda.max_memory_allocated, at a batch whose activations outweigh the rest."""
     setting = Setting("cuda:0", mode="train", optimizer=optimizer)
     with session(setting):
-        candidate, peak = built(Job(graph_of(32, "train"), setting))
+        candidate, peak = build_candidate(Job(graph_of(32, "train"), setting))
     assert peak is not None
     assert candidate.estimated_bytes == pytest.approx(peak, rel=0.1)
 

@@ -14,7 +14,7 @@ from gnet_inspect.analysis.timing import (
     TimingRecord,
     measurement_times,
 )
-from gnet_inspect.cli.progress import TimeLeft, told_progress
+from gnet_inspect.cli.progress import TimeLeft, show_progress
 from gnet_inspect.views.latency import latency_grids
 
 torch = pytest.importorskip("torch")
@@ -293,7 +293,7 @@ def test_the_time_left_follows_how_fast_it_goes() -> None:
 def test_time_is_told_with_each_thing(capsys: pytest.CaptureFixture[str]) -> None:
     """Each thing once; what says nothing advances the plan alone."""
     clock = FakeClock()
-    with told_progress(40.0, clock) as tell:
+    with show_progress(40.0, clock) as tell:
         for seconds, text in ((0.0, "building"), (10.0, "timing a"), (10.0, "timing a"), (10.0, ""), (0.0, "timing b")):
             tell(seconds, text)
             clock.sleep(seconds)

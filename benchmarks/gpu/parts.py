@@ -129,14 +129,14 @@ def layers(case: Case) -> list[Row]:
 def training(case: Case) -> list[Row]:
     """A step's memory by the rules beside torch.cuda.max_memory_allocated."""
     from gnet_inspect.runtime.latency import Job
-    from gnet_inspect.runtime.latency.result import built
+    from gnet_inspect.runtime.latency.result import build_candidate
     from gnet_inspect.runtime.latency.session import session
 
     rows = []
     for optimizer in ("sgd", "adam"):
         setting = msgspec.structs.replace(_setting(case), mode="train", optimizer=optimizer)
         with session(setting):
-            candidate, peak = built(Job(_graph(case, "train"), setting))
+            candidate, peak = build_candidate(Job(_graph(case, "train"), setting))
         assert peak is not None
         what = f"training memory by the rules / max_memory_allocated, {optimizer}"
         rows.append(Row(str(case), what, candidate.estimated_bytes, peak, "B", 1 - MEMORY_NEAR, 1 + MEMORY_NEAR))

@@ -24,7 +24,7 @@ from gnet_inspect.units import dimensions
 CLOSE_PERCENT = 5.0
 # Networks of `published` beside the spec's own: each of them is built.
 MOST_NETWORKS = 32
-# Of all rows together: a layer that several of them cover counts for each.
+# Of all rows and totals together: a layer that several of them cover counts for each.
 MOST_COVERED = 1_000_000
 
 
@@ -190,6 +190,8 @@ class _Auditor:
             network = self.networks.of(published)
             for row in published.rows:
                 self._nodes_of(network, row)
+            if published.totals:
+                self._cover(published.totals, len(network.graph.nodes))
             for claim in published.claims:
                 if claim.difference:
                     self._difference(claim)
@@ -205,6 +207,7 @@ class _Auditor:
                 counted = Counted(published, network.whole, self._nodes_of(network, row))
                 rows += _judge_row(counted, row, ", ".join(row.nodes))
             if published.totals:
+                self._cover(published.totals, len(network.graph.nodes))
                 counted = Counted(published, network.graph, network.graph.nodes, whole=True)
                 rows += _judge_row(counted, published.totals, "total")
                 rows += self._judge_smallest(network, published, published.totals)
@@ -220,14 +223,17 @@ class _Auditor:
                 known = {name.partition(".")[0] for name in network.members}
                 fact = f"expected the name of a layer or block in `nodes`, got `{name}`"
                 raise self._error(row, "nodes", fact, nearest(name, known))
-            self._covered += len(members)
-            if self._covered > MOST_COVERED:
-                fact = f"expected published rows that cover at most {MOST_COVERED:,} layers together, got more"
-                raise self._error(row, "nodes", fact)
+            self._cover(row, len(members))
             if not chosen.isdisjoint(members):
                 raise self._error(row, "nodes", f"expected each layer once in `nodes`, got those of `{name}` again")
             chosen.update(members)
         return [network.whole.nodes[index] for index in sorted(chosen)]
+
+    def _cover(self, row: Row, layers: int) -> None:
+        self._covered += layers
+        if self._covered > MOST_COVERED:
+            fact = f"expected published rows and totals that cover at most {MOST_COVERED:,} layers together, got more"
+            raise SpecError(fact, file=self.spec.file, line=row.line, path=row.path)
 
     def _error(self, part: Row | Claim, key: str, fact: str, hint: str = "") -> SpecError:
         return SpecError(fact, file=self.spec.file, line=part.line, path=f"{part.path}.{key}", hint=hint)

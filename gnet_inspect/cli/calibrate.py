@@ -28,7 +28,7 @@ def calibrate(
     """
     from gnet_inspect.cli.latency import need_torch
     from gnet_inspect.cli.output import emit
-    from gnet_inspect.cli.progress import told_progress
+    from gnet_inspect.cli.progress import show_progress
 
     options.check_ending(output, "yaml")
     options.check_threads(threads)
@@ -42,6 +42,6 @@ def calibrate(
 
     picked = pick_device(device)
     expected = min_time * (2 + len(DTYPES[picked.partition(":")[0]]))
-    with told_progress(expected) as progress:
+    with show_progress(expected) as progress:
         record = measure(picked, threads or torch.get_num_threads(), min_time, progress, any_noise=any_noise)
     emit(calibration_yaml(record), output)

@@ -244,13 +244,13 @@ def _measure(
     layers: bool,
     optimize: bool,
 ) -> "TimingRecord":
-    from gnet_inspect.cli.progress import told_progress
+    from gnet_inspect.cli.progress import show_progress
     from gnet_inspect.runtime.latency import Job, Protocol, improve_networks, time_networks
 
     min_time, repeat, warmup = amounts
     protocol = Protocol(min_time, repeat, warmup)
     jobs = [Job(graph, setting) for graph in graphs]
-    with told_progress(_planned(jobs, protocol, layers=layers, optimize=optimize)) as progress:
+    with show_progress(_planned(jobs, protocol, layers=layers, optimize=optimize)) as progress:
         if optimize:
             return improve_networks(jobs, protocol, progress, bounds=bounds)
         return time_networks(jobs, protocol, progress, layers=layers, bounds=bounds)

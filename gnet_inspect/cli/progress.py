@@ -39,7 +39,7 @@ class TimeLeft:
 
 
 @contextmanager
-def told_progress(planned: float, clock: Callable[[], float] = perf_counter) -> Iterator[Tell]:
+def show_progress(planned: float, clock: Callable[[], float] = perf_counter) -> Iterator[Tell]:
     """Tells of work that is planned to take so many seconds: by a bar on a terminal, elsewhere a line for each thing.
 
     What is given is called with the seconds of the plan that begin now, and with what is being done ("" where that is

@@ -293,7 +293,9 @@ class _Maker:
         led: set[tuple[str, str]] = set()
         for reading in self._readings():
             left, entered = inside.get(reading.tail, ()), inside.get(reading.head, ())
-            common = next((level for level, ends in enumerate(zip(left, entered)) if ends[0] != ends[1]), len(left))
+            common = next(
+                (level for level, ends in enumerate(zip(left, entered, strict=False)) if ends[0] != ends[1]), len(left)
+            )
             hops = [reading.tail, *entered[common:], reading.head]
             if len(hops) > 2 and (reading.tail, hops[-2]) in led:
                 # The way to its frame was drawn for a box beside it.

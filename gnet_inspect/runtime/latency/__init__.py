@@ -9,8 +9,8 @@ from gnet_inspect.runtime.latency.device import ALLOCATOR, PROCESS, describe_dev
 from gnet_inspect.runtime.latency.improving import improve, planned_seconds
 from gnet_inspect.runtime.latency.layers import time_layers
 from gnet_inspect.runtime.latency.protocol import Interrupted, Progress, Protocol, measure
-from gnet_inspect.runtime.latency.result import Bounds, Job, built, measurement_of
-from gnet_inspect.runtime.latency.session import forget_compiled, session, told_out_of_memory
+from gnet_inspect.runtime.latency.result import Bounds, Job, build_candidate, measurement_of
+from gnet_inspect.runtime.latency.session import explain_out_of_memory, forget_compiled, session
 from gnet_inspect.runtime.latency.setting import Setting, check_setting
 
 
@@ -80,10 +80,10 @@ def _time_together(
     forget_compiled(jobs[0].setting, len(jobs))
     for job in jobs:
         progress(0.0, f"building {job.graph.variant} at batch {job.graph.input_shape[0]}")
-        candidate, peak = built(job)
+        candidate, peak = build_candidate(job)
         candidates.append(candidate)
         peaks.append(peak)
-    with told_out_of_memory(named(*jobs[0]), jobs[0].setting.device):
+    with explain_out_of_memory(named(*jobs[0]), jobs[0].setting.device):
         timed = measure(candidates, protocol, progress)
     results = []
     for one, peak in zip(timed, peaks, strict=True):

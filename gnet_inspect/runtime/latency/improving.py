@@ -15,7 +15,7 @@ from gnet_inspect.graph.optimize import fold_batch_norm, merge_parallel_convolut
 from gnet_inspect.runtime.latency.candidate import Candidate, named
 from gnet_inspect.runtime.latency.protocol import Progress, Protocol, measure
 from gnet_inspect.runtime.latency.result import Bounds, Job, measurement_of
-from gnet_inspect.runtime.latency.session import forget_compiled, release, told_out_of_memory
+from gnet_inspect.runtime.latency.session import explain_out_of_memory, forget_compiled, release
 from gnet_inspect.runtime.latency.setting import Setting
 from gnet_inspect.runtime.module import build_module
 from gnet_inspect.runtime.optimize import optimized_module
@@ -117,7 +117,7 @@ class _Improver:
         try:
             release(setting.device)
             forget_compiled(setting, 1)
-            with told_out_of_memory(named(graph, setting), setting.device):
+            with explain_out_of_memory(named(graph, setting), setting.device):
                 candidate = Candidate(graph, setting, self._module(graph))
                 error = output_error(output_of(candidate, self.image), self.expected)
         except (GnetError, RuntimeError, NotImplementedError) as failure:

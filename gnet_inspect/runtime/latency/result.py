@@ -16,7 +16,7 @@ from gnet_inspect.runtime.latency.device import PeakMemory
 from gnet_inspect.runtime.latency.layers import LayerTimes
 from gnet_inspect.runtime.latency.profiling import busy_seconds, profiled_events
 from gnet_inspect.runtime.latency.protocol import Timed, event_seconds
-from gnet_inspect.runtime.latency.session import release, told_out_of_memory
+from gnet_inspect.runtime.latency.session import explain_out_of_memory, release
 from gnet_inspect.runtime.latency.setting import Setting
 
 # The least times of a network on a device whose peaks are known.
@@ -32,7 +32,7 @@ class Job(NamedTuple):
     setting: Setting
 
 
-def built(job: Job) -> tuple[Candidate, int | None]:
+def build_candidate(job: Job) -> tuple[Candidate, int | None]:
     """A candidate that has run, and the most memory that a run takes.
 
     The first run compiles, tries kernels and makes the optimizer's state; the second is what others are like.
@@ -41,7 +41,7 @@ def built(job: Job) -> tuple[Candidate, int | None]:
     on_cuda = device.startswith("cuda")
     release(device)
     others = torch.cuda.memory_allocated(device) if on_cuda else 0
-    with told_out_of_memory(named(*job), device):
+    with explain_out_of_memory(named(*job), device):
         candidate = Candidate(job.graph, job.setting)
         candidate.run()
         synchronize(device)

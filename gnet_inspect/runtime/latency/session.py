@@ -75,7 +75,7 @@ def forget_compiled(setting: Setting, networks: int) -> None:
 
 
 @contextmanager
-def told_out_of_memory(what: str, device: str) -> Iterator[None]:
+def explain_out_of_memory(what: str, device: str) -> Iterator[None]:
     """Turns the errors of allocators into one that says what to do."""
     try:
         yield
