@@ -46,7 +46,7 @@ CLOSED = "standard output is closed"
 def redirected(arguments: list[str], redirection: str = "", **options: Any) -> subprocess.CompletedProcess[bytes]:
     """A command with its streams as a shell redirects them."""
     shell = ["sh", "-c", f'exec "$@" {redirection}', "sh", *COMMAND, *arguments]
-    return subprocess.run(shell, capture_output=True, check=False, timeout=120, **options)
+    return subprocess.run(shell, capture_output=True, check=False, **options)
 
 
 def unread(arguments: list[str], stream: str) -> tuple[int, bytes]:
@@ -54,7 +54,7 @@ def unread(arguments: list[str], stream: str) -> tuple[int, bytes]:
     reading, writing = os.pipe()
     os.close(reading)
     streams: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, stream: writing}
-    done = subprocess.run([*COMMAND, *arguments], check=False, timeout=120, **streams)
+    done = subprocess.run([*COMMAND, *arguments], check=False, **streams)
     os.close(writing)
     return done.returncode, done.stdout or done.stderr or b""
 
@@ -245,9 +245,9 @@ def stopped(hook: str, name: str, *line: str, ignored: bool = False) -> subproce
     code = f"import os, signal, sys\nstop = lambda: os.kill(os.getpid(), signal.{name})\n{hook}\n"
     code += "from gnet_inspect.cli import main\nmain()\n"
 
-    def ignore() -> None:
-        if ignored:
-            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    def answer() -> None:
+        # In either case, because whoever runs these tests may ignore the signal, as nohup does.
+        signal.signal(getattr(signal, name), signal.SIG_IGN if ignored else signal.SIG_DFL)
 
     # As a module, because how Python ends after a KeyboardInterrupt differs from a script to a module.
     with tempfile.TemporaryDirectory() as folder:
@@ -258,8 +258,7 @@ def stopped(hook: str, name: str, *line: str, ignored: bool = False) -> subproce
             capture_output=True,
             text=True,
             check=False,
-            timeout=120,
-            preexec_fn=ignore,
+            preexec_fn=answer,
             env=os.environ | {"PYTHONPATH": path},
         )
 
@@ -368,7 +367,7 @@ def limited(arguments: list[str], size: int, kind: int = resource.RLIMIT_AS) -> 
         resource.setrlimit(kind, (size, size))
 
     command = [*COMMAND, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, preexec_fn=limit)
+    return subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=limit)
 
 
 @pytest.mark.parametrize("size", [2 * 10**9, 32 * 10**9])

@@ -70,7 +70,7 @@ def test_whatever_is_removed_or_renamed_is_reported_exactly(
     removed = data.draw(st.sets(st.sampled_from(names)))
     renamed = data.draw(st.sets(st.sampled_from(names))) - removed
     state = {
-        f"renamed.{key}" if key in renamed else key: tensor
+        f"{key}.renamed" if key in renamed else key: tensor
         for key, tensor in source.state_dict().items()
         if key not in removed
     }
@@ -81,7 +81,7 @@ def test_whatever_is_removed_or_renamed_is_reported_exactly(
             refused(target, path, "Nothing was loaded")
         report = load_weights(target, path, strict=False)
     assert set(report.missing) == removed | renamed
-    assert set(report.unexpected) == {f"renamed.{key}" for key in renamed}
+    assert set(report.unexpected) == {f"{key}.renamed" for key in renamed}
     assert report.complete == (not removed | renamed)
     after, wanted = bits(target), bits(source)
     assert all(after[key] == (before if key in report.missing else wanted)[key] for key in after)

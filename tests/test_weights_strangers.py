@@ -36,7 +36,7 @@ def test_a_name_of_many_dots_costs_no_memory(tmp_path: Path, leave: Any) -> None
     try:
         with pytest.raises(UsageError) as error:
             load_weights(net(), path, leave=leave)
-        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        assert tracemalloc.get_traced_memory()[1] < 20_000_000
     finally:
         tracemalloc.stop()
     assert len(str(error.value)) < 1_000
