@@ -473,7 +473,7 @@ def test_no_script_of_a_spec_runs(open_page: Open, run: Run, write_spec: Callabl
     assert page.evaluate("document.querySelectorAll('body > script').length") == 3
     assert "<script>alert(1)</script>{|}<b>" in page.locator("#overview").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= WIDE
-    page.locator("[data-chart=memory-0] path[aria-label]").last.hover()
+    page.locator("[data-chart=memory-0] path[aria-label]").first.hover()
     page.locator("#vg-tooltip-element").wait_for(state="visible")
     assert "<img src=x onerror=alert(1)>" in page.locator("#vg-tooltip-element").inner_text()
     page.locator("[data-chart=icicle-0] path[aria-label]").nth(1).hover()
