@@ -26,10 +26,10 @@ class ArgumentChange(NamedTuple):
         """ "kernel_size 1x7 -> 3", "c2 96-128 -> 96-96"."""
         if self.old is MISSING or self.new is MISSING:
             value, word = (self.new, "with") if self.old is MISSING else (self.old, "without")
-            return f"{word} {self.name} {self._shown(value)}"
-        return f"{self.name} {self._shown(self.old)} -> {self._shown(self.new)}"
+            return f"{word} {self.name} {self._show(value)}"
+        return f"{self.name} {self._show(self.old)} -> {self._show(self.new)}"
 
-    def _shown(self, value: object) -> str:
+    def _show(self, value: object) -> str:
         if isinstance(value, tuple) and self.of_block:
             return "-".join(map(_plain, value))
         if isinstance(value, tuple) and len(value) == 2:

@@ -87,11 +87,11 @@ def _call(arguments: list[str]) -> int:
         with command.make_context("gnet-inspect", arguments) as context:
             command.invoke(context)
     except Exit as end:
-        return end.exit_code or _told()
+        return end.exit_code or _tell()
     return 0
 
 
-def _told() -> int:
+def _tell() -> int:
     """0 where typer could print what was asked for: on a closed standard output it prints nothing, and says nothing."""
     from gnet_inspect.cli.output import standard_output
 
@@ -110,7 +110,7 @@ def _complete(command: "Any") -> int:
     try:
         command.main([], prog_name="gnet-inspect", standalone_mode=False)
     except SystemExit as end:
-        return 2 if end.code else _told()
+        return 2 if end.code else _tell()
     except (KeyError, ValueError):
         # typer reads them from variables that nobody but the shell's completion sets.
         raise UsageError(

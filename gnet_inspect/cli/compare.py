@@ -68,7 +68,7 @@ def compare(
     opened = options.one_of("--depth", depth or "block", DEPTHS)
     if depth is not None and not diff:
         raise UsageError("--depth says how far --diff opens, and there is no --diff")
-    names = _named(models, bool(edits))
+    names = _name_models(models, bool(edits))
     variants = options.read_variants(names, input_shape, [batch], mode, edits, resize)
     result = compare_models(variants, dtype, diff=diff, names=names)
     if diff:
@@ -77,7 +77,7 @@ def compare(
         emit_result(result, style, output, lambda: comparison_grids(result, bars), lambda: comparison_rows(result))
 
 
-def _named(models: list[str], edited: bool) -> list[str]:
+def _name_models(models: list[str], edited: bool) -> list[str]:
     """The models to compare, by the names they are given by: the baseline is put before one alone."""
     options.one_stdin(models)
     if edited:

@@ -51,16 +51,16 @@ def emit_result(
     elif style == "markdown":
         emit("\n".join(map(draw_markdown, _tables(grid()))), output)
     elif output is not None and str(output) != "-":
-        emit(_plain(_drawn(grid(), None)), output)
+        emit(_plain(_draw(grid(), None)), output)
     else:
-        _print_styled(_drawn(grid(), terminal_width()))
+        _print_styled(_draw(grid(), terminal_width()))
 
 
 def _tables(grid: Grid | list[Grid]) -> list[Grid]:
     return grid if isinstance(grid, list) else [grid]
 
 
-def _drawn(grid: Grid | list[Grid], cells: int | None) -> list[tuple[str, str]]:
+def _draw(grid: Grid | list[Grid], cells: int | None) -> list[tuple[str, str]]:
     """The tables one below the other."""
     lines: list[tuple[str, str]] = []
     for table in _tables(grid):

@@ -213,7 +213,7 @@ class Binder:
         for key in sorted(values, key=defaults.places.__getitem__):
             required = defaults.parameters[key].default is None
             if required or not _same(values[key], self._default_beside(defaults, key)):
-                arguments.append(BlockArgument(key, _shown(values[key]), required))
+                arguments.append(BlockArgument(key, _show(values[key]), required))
         found = tuple(arguments)
         return Environment(
             values, self.outermost, (found, describe_block(name, found), self._template(defaults)), defaults
@@ -232,7 +232,7 @@ class Binder:
             # To show a default is no use of what it refers to, so these are worked out beside those of the calls.
             model = Environment(self.outermost.values)
             shown = {
-                name: _shown(self.value(parameter.default, parameter.kind, model))
+                name: _show(self.value(parameter.default, parameter.kind, model))
                 for name, parameter in defaults.parameters.items()
                 if parameter.default is not None
             }
@@ -291,7 +291,7 @@ def _same(value: Any, other: Any) -> bool:
     return bool(value == other)
 
 
-def _shown(value: Any) -> Any:
+def _show(value: Any) -> Any:
     """A block's argument as plain data: a layer by its name."""
     if isinstance(value, Closure):
         layer = value.layer

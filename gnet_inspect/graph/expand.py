@@ -153,7 +153,7 @@ class Expander:
         for name, layer in body.entries:
             if self.binder.is_there(layer, environment):
                 path = f"{scope}.{name}" if scope else str(name)
-                value = self._named(layer, path, scope, value, environment)
+                value = self._expand_named(layer, path, scope, value, environment)
             else:
                 self._step(layer)
         return value
@@ -164,7 +164,7 @@ class Expander:
         for _, layer in body.entries:
             for member in self._repeated(layer, environment):
                 path = f"{scope}.{number}" if scope else str(number)
-                value = self._named(member, path, scope, value, environment)
+                value = self._expand_named(member, path, scope, value, environment)
                 number += 1
         return value, number
 
@@ -185,7 +185,7 @@ class Expander:
         elif self.binder.is_there(layer.layer, environment):
             yield from repeat(layer.layer, self.binder.value(layer.times, TIMES, environment))
 
-    def _named(self, layer: Layer, path: str, scope: str, value: int, environment: Environment) -> int:
+    def _expand_named(self, layer: Layer, path: str, scope: str, value: int, environment: Environment) -> int:
         self._claim(path, layer)
         value = self._layer(layer, path, scope, value, environment)
         return self._attach_heads(path, value, environment) if self.waiting else value

@@ -150,12 +150,12 @@ def _folded(conv: Node, norms: list[Node], own: Layers) -> dict[str, Tensor]:
         statistics = {key: tensor.double() for key, tensor in own[norm.name].items()}
         scale = (statistics["running_var"] + norm.op.eps).rsqrt() * statistics.get("weight", 1)
         shift = statistics.get("bias", 0) - statistics["running_mean"] * scale
-        tensors["weight"] = _scaled(conv, tensors["weight"], scale)
+        tensors["weight"] = _scale(conv, tensors["weight"], scale)
         tensors["bias"] = tensors["bias"] * scale + shift if "bias" in tensors else shift
     return tensors
 
 
-def _scaled(conv: Node, weight: Tensor, scale: Tensor) -> Tensor:
+def _scale(conv: Node, weight: Tensor, scale: Tensor) -> Tensor:
     """A weight whose output channels are multiplied by `scale`."""
     if not isinstance(conv.op, ConvTranspose2d):
         return weight * scale.view(-1, 1, 1, 1)

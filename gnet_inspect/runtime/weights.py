@@ -76,7 +76,7 @@ def load_weights(
     _check_transform(network, transform_input)
     checkpoint = fit_names(read_checkpoint(path), own)
     parts = _parts(network, leave, {**own, **checkpoint.tensors})
-    report = _compared(os.fspath(path), own, checkpoint, parts)
+    report = _compare(os.fspath(path), own, checkpoint, parts)
     if strict and not report.complete:
         raise UsageError(explain_misfit(report, network, own, checkpoint.tensors, left))
     own = {name: own[name] for name in report.loaded}
@@ -183,7 +183,7 @@ def _below(name: str, parts: tuple[str, ...]) -> bool:
     return any(is_below(name, part) for part in parts)
 
 
-def _compared(path: str, own: dict[str, Tensor], checkpoint: Checkpoint, parts: tuple[str, ...]) -> LoadedWeights:
+def _compare(path: str, own: dict[str, Tensor], checkpoint: Checkpoint, parts: tuple[str, ...]) -> LoadedWeights:
     """Every name of the two, where it belongs."""
     saved = checkpoint.tensors
     loaded: list[str] = []

@@ -56,7 +56,7 @@ def _object(properties: dict[str, Any], required: list[str], description: str = 
     return schema | ({"description": description} if description else {})
 
 
-def _named(value: dict[str, Any], description: str) -> dict[str, Any]:
+def _name(value: dict[str, Any], description: str) -> dict[str, Any]:
     return {
         "type": ["object", "null"],
         "description": description,
@@ -78,15 +78,15 @@ def _top() -> dict[str, Any]:
         "paper": _object({key: {"type": ["string", "integer"]} for key in PAPER_KEYS}, [], "where it was published"),
         "notes": TEXT | {"description": "what a reader should know"},
         "input": INPUT,
-        "params": _named({}, "parameters of the model and their values: $classes"),
-        "blocks": _named(_ref("block"), "templates, used like a layer class"),
+        "params": _name({}, "parameters of the model and their values: $classes"),
+        "blocks": _name(_ref("block"), "templates, used like a layer class"),
         "stages": {
             "type": "object",
             "minProperties": 1,
             "additionalProperties": _ref("sequence"),
             "description": "groups of layers in order; they add no scope to the names",
         },
-        "heads": _named(_ref("head"), "auxiliary classifiers, present in training only"),
+        "heads": _name(_ref("head"), "auxiliary classifiers, present in training only"),
         "published": {"type": ["array", "null"], "items": _ref("published")},
     }
 

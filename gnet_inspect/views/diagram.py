@@ -75,18 +75,18 @@ class Drawing(Struct, frozen=True):
 
     def boxes(self) -> list[Box]:
         """All boxes, in execution order."""
-        return [member for member in _drawn(self.members) if isinstance(member, Box)]
+        return [member for member in _list_drawn(self.members) if isinstance(member, Box)]
 
     def frames(self) -> list[Frame]:
         """All frames, outer ones first."""
-        return [member for member in _drawn(self.members) if isinstance(member, Frame)]
+        return [member for member in _list_drawn(self.members) if isinstance(member, Frame)]
 
 
-def _drawn(members: tuple[Frame | Box, ...]) -> Iterator[Frame | Box]:
+def _list_drawn(members: tuple[Frame | Box, ...]) -> Iterator[Frame | Box]:
     for member in members:
         yield member
         if isinstance(member, Frame):
-            yield from _drawn(member.members)
+            yield from _list_drawn(member.members)
 
 
 class Options(NamedTuple):
@@ -106,7 +106,7 @@ def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
     totals = summary.totals
     size = f"{count(totals.params)} params, {count(totals.macs)} MACs"
     if shown is not None:
-        size = f"{_named(shown)} alone: {_figures(maker.layers(shown.nodes()))} of {size}"
+        size = f"{_name_of(shown)} alone: {_figures(maker.layers(shown.nodes()))} of {size}"
     heading = (
         printable(headline(graph.title, graph.model, graph.overrides)),
         f"input {dimensions(graph.input_shape)}, {graph.mode} mode: {size}; in boxes: parameters, MACs",
@@ -133,7 +133,7 @@ def _find(graph: Graph, name: str) -> Group:
     return groups[name]
 
 
-def _named(group: Group) -> str:
+def _name_of(group: Group) -> str:
     return f"{group.name}: {group.describe()}" if group.role == "block" else printable(group.name)
 
 
@@ -196,7 +196,11 @@ class _Maker:
         key = self._key("f")
         inside = group.name if group.role == "block" else ""
         return Frame(
-            key, group.role, (": ".join(title), figures), _tooltip(_named(group), layers), self._members(group, inside)
+            key,
+            group.role,
+            (": ".join(title), figures),
+            _tooltip(_name_of(group), layers),
+            self._members(group, inside),
         )
 
     def _members(self, group: Group, scope: str) -> tuple[Frame | Box, ...]:
@@ -258,7 +262,7 @@ class _Maker:
         layers = self.layers(indices)
         described = _run_of(run, group.describe()) if group.role == "block" else f"{len(indices)} layers"
         lines = (name, described, _figures(layers))
-        return self._box(lines, layers, _named(group), group.role, group.kind)
+        return self._box(lines, layers, _name_of(group), group.role, group.kind)
 
     def _box(self, lines: tuple[str, ...], layers: Sequence[LayerSummary], name: str, role: str, kind: str) -> Box:
         key = self._key("b")
@@ -288,7 +292,7 @@ class _Maker:
         A tensor enters a frame by its header, once, and parts there; its shape is written where it sets out. What comes
         from or goes to the outside of the diagram has a pill.
         """
-        inside = dict(_framed(members))
+        inside = dict(_list_framed(members))
         found: dict[tuple[str, str], Wire] = {}
         led: set[tuple[str, str]] = set()
         for reading in self._readings():
@@ -335,13 +339,13 @@ class _Reading(NamedTuple):
     shape: tuple[int, ...]
 
 
-def _framed(members: Sequence[Frame | Box], inside: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _list_framed(members: Sequence[Frame | Box], inside: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
     """The key of every box, and those of the frames around it, the outermost first."""
     for member in members:
         if isinstance(member, Box):
             yield member.key, inside
         else:
-            yield from _framed(member.members, (*inside, member.key))
+            yield from _list_framed(member.members, (*inside, member.key))
 
 
 def _short(name: str, scope: str) -> str:

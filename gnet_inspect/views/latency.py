@@ -133,7 +133,7 @@ def _protocol_line(record: TimingRecord) -> str:
 def _sentences(record: TimingRecord) -> list[str]:
     lines = [*_ratio_lines(record.results)]
     for result in record.results:
-        name = _named(result)
+        name = _name_of(result)
         if result.noisy:
             lines.append(f"noisy: {_noise(result)} of {name}; other work ran on this machine, measure again")
         if result.compile_s is not None:
@@ -169,7 +169,7 @@ def _ratio_lines(results: Sequence[Measurement]) -> list[str]:
         ratio = ratio_of(result, to) if result is not to else None
         if ratio is not None:
             lines.append(
-                f"{_named(result)}: {ratio.median:.2f} x the time of {_named(to)} "
+                f"{_name_of(result)}: {ratio.median:.2f} x the time of {_name_of(to)} "
                 f"({ratio.least:.2f} to {ratio.most:.2f})"
             )
     return lines
@@ -177,7 +177,9 @@ def _ratio_lines(results: Sequence[Measurement]) -> list[str]:
 
 def _busy_line(result: Measurement) -> str:
     assert result.gpu_busy_s is not None
-    busy = f"{_named(result)}: the GPU is busy for {seconds_text(result.gpu_busy_s)} of {seconds_text(result.median_s)}"
+    busy = (
+        f"{_name_of(result)}: the GPU is busy for {seconds_text(result.gpu_busy_s)} of {seconds_text(result.median_s)}"
+    )
     if result.cuda_graph_s is not None:
         busy += f", as a CUDA graph it takes {seconds_text(result.cuda_graph_s)}"
     if result.launch_bound:
@@ -190,10 +192,10 @@ def _reconciled(result: Measurement) -> str:
     whole, hooked = result.whole_beside_s or 0.0, result.whole_with_hooks_s
     if result.layers_by == "kernels":
         busy = "" if result.gpu_busy_s is None else f", all kernels of a run {seconds_text(result.gpu_busy_s)}"
-        return f"{_named(result)}: sum of the layers' kernels {total}{busy}, whole {seconds_text(whole)}"
+        return f"{_name_of(result)}: sum of the layers' kernels {total}{busy}, whole {seconds_text(whole)}"
     overhead = f", measuring overhead {100 * (hooked / whole - 1):+.1f} %" if hooked and whole else ""
     gaps = "; by events: what waits for the program is in it" if result.layers_by == "events" else ""
-    return f"{_named(result)}: sum of layers {total}, whole {seconds_text(whole)} in turns with that{overhead}{gaps}"
+    return f"{_name_of(result)}: sum of layers {total}, whole {seconds_text(whole)} in turns with that{overhead}{gaps}"
 
 
 def above_roof_lines(result: Measurement) -> list[str]:
@@ -207,12 +209,12 @@ def above_roof_lines(result: Measurement) -> list[str]:
         if found:
             most = max(found, key=_roof_share)
             lines.append(
-                f"above the roof: {_number(found)} of {_named(result)} bound by {bound} took less than the least "
+                f"above the roof: {_number(found)} of {_name_of(result)} bound by {bound} took less than the least "
                 f"time, {most.name} most ({100 * _roof_share(most):.0f} % of roofline): {because}"
             )
     if result.above_roof:
         lines.append(
-            f"above the roof: {_named(result)} took {seconds_text(result.median_s)}, less than the least time of "
+            f"above the roof: {_name_of(result)} took {seconds_text(result.median_s)}, less than the least time of "
             f"{seconds_text(result.roofline_s)}: the device's peaks are too low, calibrate it on a quiet machine"
         )
     return lines
@@ -231,10 +233,10 @@ def _against(record: TimingRecord, kept: TimingRecord | None) -> list[str]:
     for result in record.results:
         to = before.get(result.key)
         if to is None or not to.median_s or result.median_s is None:
-            lines.append(f"{_named(result)}: not in the record it is compared with")
+            lines.append(f"{_name_of(result)}: not in the record it is compared with")
         else:
             lines.append(
-                f"{_named(result)}: {result.median_s / to.median_s:.2f} x the time in the record, "
+                f"{_name_of(result)}: {result.median_s / to.median_s:.2f} x the time in the record, "
                 f"which was {seconds_text(to.median_s)}"
             )
     if kept.device != record.device:
@@ -248,7 +250,7 @@ def _device_name(record: TimingRecord) -> str:
     return f"{name} with {threads} threads" if threads else name
 
 
-def _named(result: Measurement) -> str:
+def _name_of(result: Measurement) -> str:
     variant = "" if result.variant == "eager" else f" {result.variant}"
     return f"{result.model}{variant} at batch {result.batch}"
 
@@ -274,7 +276,7 @@ def _steps_grid(record: TimingRecord, above: tuple[str, ...], below: Sequence[st
     lines = []
     for index, result in enumerate(record.results):
         if not result.step:
-            texts = (_named(result), seconds_text(result.median_s), _rate(result), "", "", "", "", "", "", "eager")
+            texts = (_name_of(result), seconds_text(result.median_s), _rate(result), "", "", "", "", "", "", "eager")
             lines.append(Line(texts, style="bold", rule_above=index > 0))
             continue
         gain, whole = result.gain, result.gain_in_all
@@ -297,7 +299,8 @@ def _steps_grid(record: TimingRecord, above: tuple[str, ...], below: Sequence[st
         "x faster: than what was best before, the median over rounds; in all: than eager",
         "output differs by: the largest difference to the eager fp32 module's output, over the largest of that",
         *(
-            f"noisy: {_noise(result)} of {result.step or _named(result)}; other work ran on this machine, measure again"
+            f"noisy: {_noise(result)} of {result.step or _name_of(result)}; "
+            "other work ran on this machine, measure again"
             for result in record.results
             if result.noisy
         ),
@@ -343,7 +346,7 @@ def layers_grid(result: Measurement, graph: Graph, depth: str) -> Grid:
     lines.append(Line(("total", "", seconds_text(total), "100.0", "", "")[:width], style="bold", rule_above=True))
     lines = [Line(line.cells[:width], style=line.style, rule_above=line.rule_above) for line in lines]
     return Grid(
-        LAYER_COLUMNS[:width], tuple(lines), above=(f"the layers of {_named(result)}, inside the whole network",)
+        LAYER_COLUMNS[:width], tuple(lines), above=(f"the layers of {_name_of(result)}, inside the whole network",)
     )
 
 

@@ -125,7 +125,7 @@ def roofline_grid(found: Roofline, graph: Graph, selection: Selection) -> Grid:
     maker = _RowMaker(found, graph)
     rows = maker.flat(selection) if selection.flat else maker.tree(selection.depth)
     rows.append(maker.total())
-    columns, texts = zip(*(_drawn_column(name, rows, found.totals) for name in COLUMNS), strict=True)
+    columns, texts = zip(*(_draw_column(name, rows, found.totals) for name in COLUMNS), strict=True)
     cells = zip(*texts, strict=True)
     lines = [Line(line, style=row.style, rule_above=row.rule_above) for line, row in zip(cells, rows, strict=True)]
     return Grid(columns, tuple(lines), notes_above(found), notes_below(found))
@@ -259,7 +259,7 @@ def _sum(rows: Sequence[Row], name: str, kind: str = "", type_name: str = "", **
 # --- cells ---
 
 
-def _drawn_column(name: str, rows: list[Row], totals: RooflineTotals) -> tuple[Column, list[str]]:
+def _draw_column(name: str, rows: list[Row], totals: RooflineTotals) -> tuple[Column, list[str]]:
     column = COLUMNS[name]
     if name in SUMMED:
         unit = _unit(name, rows)

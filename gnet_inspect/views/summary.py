@@ -123,7 +123,7 @@ def summary_grid(summary: Summary, graph: Graph, selection: Selection) -> Grid:
     maker = _RowMaker(summary, graph)
     rows = maker.flat(selection) if selection.flat else maker.tree(selection.depth)
     rows.append(_total_row(summary))
-    columns, texts = zip(*(_drawn_column(name, rows, summary) for name in names), strict=True)
+    columns, texts = zip(*(_draw_column(name, rows, summary) for name in names), strict=True)
     cells = zip(*texts, strict=True)
     lines = [Line(line, style=row.style, rule_above=row.rule_above) for line, row in zip(cells, rows, strict=True)]
     return Grid(columns, tuple(lines), notes_above(summary), notes_below(summary))
@@ -313,7 +313,7 @@ def _values(name: str, rows: list[Row], summary: Summary) -> list[Any]:
     return list(map(attrgetter(f"numbers.{name}"), rows))
 
 
-def _drawn_column(name: str, rows: list[Row], summary: Summary) -> tuple[Column, list[str]]:
+def _draw_column(name: str, rows: list[Row], summary: Summary) -> tuple[Column, list[str]]:
     """One column with its texts; every distinct value is written once, for large networks repeat themselves."""
     column = COLUMNS[name]
     if name == "name":

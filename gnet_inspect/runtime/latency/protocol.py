@@ -60,14 +60,14 @@ def measure(candidates: Sequence[Candidate], protocol: Protocol, progress: Progr
     try:
         for one in timed:
             if not one.candidate.warm:
-                progress(0.0, f"warming up {_named(one)}")
+                progress(0.0, f"warming up {_name_of(one)}")
                 warm_up(one.candidate, protocol)
                 one.candidate.warm = True
         while len(timed[0].rounds) < ROUNDS or min(sum(one.runs) for one in timed) < protocol.repeat:
             # There and back: what drifts within a round favours nobody.
             order = timed if len(timed[0].rounds) % 2 == 0 else timed[::-1]
             for one in order:
-                progress(protocol.min_time / ROUNDS, f"timing {_named(one)}")
+                progress(protocol.min_time / ROUNDS, f"timing {_name_of(one)}")
                 _time_round(one, protocol)
     except KeyboardInterrupt:
         # The round that was interrupted is not whole: nobody can be compared by it.
@@ -157,6 +157,6 @@ def _event() -> Any:
     return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
 
 
-def _named(timed: Timed) -> str:
+def _name_of(timed: Timed) -> str:
     candidate = timed.candidate
     return f"{candidate.graph.variant} at batch {candidate.graph.input_shape[0]} ({candidate.setting.variant})"

@@ -125,7 +125,7 @@ def _differs(found: ReportedMeasurement, model: ReportedModel) -> str:
     return ", ".join(name for name, theirs, ours in pairs if theirs is not None and theirs != ours)
 
 
-def _named(found: ReportedMeasurement | None) -> str:
+def _name_of(found: ReportedMeasurement | None) -> str:
     """What was measured, in a few words; "" for nothing."""
     if found is None:
         return ""
@@ -161,7 +161,7 @@ def _model(model: ReportedModel) -> dict[str, Any]:
         "opened": next((depth for depth in ("block", "stage", "layer") if depth in drawn), None),
         "layers": _rows(model),
         "layer_count": f"{len(summary.layers):,} layer{'s' * (len(summary.layers) != 1)}",
-        "timed": _named(_timed(model)),
+        "timed": _name_of(_timed(model)),
         "audit": draw_html(verification_grid(model.audit, model.graph)) if model.audit.published else "",
         "measurements": [_measurement(found, model) for found in model.measurements],
     }
@@ -235,7 +235,7 @@ def _measurement(found: ReportedMeasurement, model: ReportedModel) -> dict[str, 
     ]
     differs = _differs(found, model)
     return {
-        "title": _named(found),
+        "title": _name_of(found),
         "warning": f"Measured at another {differs} than the figures of this page are for." if differs else "",
         "facts": [(name, _line(text)) for name, text in said if text],
         "device": _pairs(found.record.device),
