@@ -1,14 +1,14 @@
 """Specs that have very many of one thing: what a stranger, or a program, may hand to the command line.
 
 Every quantity that a spec can have many of has a family here: a function from n to the text of a spec whose size, or
-the size of whose network, is linear in n. `PARSED` families read well and describe a network; the others are refused.
+the size of whose network, is linear in n.
 """
 
 from collections.abc import Callable
 
 Family = Callable[[int], str]
 FAMILIES: dict[str, Family] = {}
-# The same by how many networks refuse them: those that end with an error at every n.
+# The names of those that are refused at every n.
 REFUSED: set[str] = set()
 
 CONV = "{Conv2d: {out_channels: 8, kernel_size: 3, padding: 1}}"
@@ -111,7 +111,7 @@ def defaults_behind_nested_blocks(n: int) -> str:
     """Each of n calls binds the same n defaults anew, if nobody shares them."""
     levels = levels_of(n)
     names = [f"q{i}" for i in range(n)]
-    uses = ", ".join(f"{{repeat: {{times: $q{i}, layer: ReLU}}}}" for i in range(n))
+    uses = f"{{ChannelAffine: {{scale: [{', '.join(f'${name}' for name in names)}], shift: [0]}}, when: $off}}"
     inner = (
         f"{{params: [c, {', '.join(names)}], defaults: {{{', '.join(f'{name}: 0' for name in names)}}}, "
         f"layers: [{{Conv2d: {{out_channels: $c, kernel_size: 1}}}}, {uses}]}}"
@@ -119,7 +119,15 @@ def defaults_behind_nested_blocks(n: int) -> str:
     outer = ", ".join(
         f"b{k}: {{params: [c], layers: [{{b{k + 1}: {{c: $c}}}}, {{b{k + 1}: {{c: $c}}}}]}}" for k in range(levels)
     )
-    return spec("{body: {l: {b0: {c: 8}}}}", blocks="{" + f"{outer}, b{levels}: {inner}" + "}")
+    return spec("{body: {l: {b0: {c: 8}}}}", params="{off: false}", blocks="{" + f"{outer}, b{levels}: {inner}" + "}")
+
+
+@family
+def work_behind_nested_blocks(n: int) -> str:
+    """n calls of a block that repeats nothing n times."""
+    levels = levels_of(n)
+    inner = f"{{layers: [ReLU, {many(n, lambda i: '{repeat: {times: 0, layer: ReLU}}')}]}}"
+    return spec("{body: {l: b0}}", blocks="{" + nested(levels, inner) + "}")
 
 
 @family

@@ -43,7 +43,7 @@ FEW = 48
 GROWTH = 2.2
 # The families whose size is a product of two of their numbers; the product has a bound of its own.
 PRODUCTS = {
-    "defaults_behind_nested_blocks": f"at most {MAX_STEPS:,} steps",
+    "work_behind_nested_blocks": f"at most {MAX_STEPS:,} steps",
     "long_arguments_of_many_calls": f"at most {MAX_STEPS:,} steps",
     "published_entries": f"at most {MOST_COVERED:,} layers together",
     "rows_of_one_list": f"at most {MOST_COVERED:,} layers together",
@@ -178,7 +178,7 @@ def test_what_is_refused_is_refused_in_a_short_sentence(name: str) -> None:
             rf"names of at most {MAX_CHARACTERS:,} characters",
         ),
         (FAMILIES["repeats"](MAX_NODES + 1), rf"a network of at most {MAX_NODES:,} layers"),
-        (FAMILIES["defaults_behind_nested_blocks"](1_000), rf"at most {MAX_STEPS:,} steps"),
+        (FAMILIES["work_behind_nested_blocks"](1_500), rf"at most {MAX_STEPS:,} steps"),
         (FAMILIES["directives"](1_000), "at most 100 lines that begin with %"),
         (FAMILIES["rows_of_a_shared_note"](10_000), rf"at most {MAX_BYTES:,} characters in a document"),
         (FAMILIES["kinds_that_double"](2**40), rf"demand at most {MAX_DEMANDS} things"),

@@ -20,7 +20,7 @@ from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import SpecError, UsageError
 from gnet_inspect.graph import Graph, build_graph
 from gnet_inspect.spec import catalogue, load_spec, parse_spec
-from gnet_inspect.views.diagram import DEPTHS, Box, Drawing, Frame, Options, drawing_of
+from gnet_inspect.views.diagram import DEPTHS, Box, Drawing, Frame, Options, drawing_of, too_large
 from gnet_inspect.views.dot import CLASSES, COLORS, FONT_SIZE, INK, ROBOTO, STEPS, Style, class_of, draw_dot
 from gnet_inspect.views.picture import FONTS, PICTURES, draw_picture
 from tests.conftest import Run
@@ -464,12 +464,32 @@ class _SPEC:
 
 def test_a_picture_that_would_take_minutes_is_refused(run: Run, write_spec: Callable[[str], str]) -> None:
     """With what to do instead; the DOT of it comes out."""
-    path = write_spec(HEADER + "stages: {s: {f: [{repeat: {times: 2001, layer: {MaxPool2d: {kernel_size: 1}}}}]}}")
+    path = write_spec(HEADER + "stages: {s: {f: [{repeat: {times: 1001, layer: {MaxPool2d: {kernel_size: 1}}}}]}}")
     result = run("diagram", path, "--format", "svg")
     assert (result.code, result.out) == (2, "")
-    assert "expected a picture of at most 2,000 boxes, got 2,001" in result.err
-    assert run("diagram", path).out.count("MaxPool2d") >= 2_001
+    assert "expected a picture of at most 1,000 boxes, got 1,001" in result.err
+    assert run("diagram", path).out.count("MaxPool2d") >= 1_001
     assert run("diagram", path, "--depth", "stage", "--format", "svg").code == 0
+
+
+def test_dot_is_bounded_too(run: Run, write_spec: Callable[[str], str]) -> None:
+    """Nobody could lay out more."""
+    path = write_spec(HEADER + "stages: {s: {f: [{repeat: {times: 20001, layer: {MaxPool2d: {kernel_size: 1}}}}]}}")
+    result = run("diagram", path)
+    assert (result.code, result.out) == (2, "")
+    assert "at most 20,000 boxes, got 20,001" in result.err
+    assert "(draw less with --depth, --only or --collapse)" in result.err
+
+
+def test_a_picture_of_many_wires_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wire to and from each of five branches, one into the stage, and that of the output."""
+    branches = ", ".join(f"{{a{index}: {{MaxPool2d: {{kernel_size: 1}}}}}}" for index in range(5))
+    graph = build_graph(parse_spec(HEADER + f"stages: {{s: {{c: {{concat: [{branches}]}}}}}}"))
+    drawing = drawing_of(graph, summarize(graph), Options("layer"))
+    monkeypatch.setattr("gnet_inspect.views.diagram.MOST_WIRES", 12)
+    assert too_large(drawing) == ""
+    monkeypatch.setattr("gnet_inspect.views.diagram.MOST_WIRES", 11)
+    assert too_large(drawing) == "at most 11 wires, got 12"
 
 
 def test_the_largest_model_is_drawn(run: Run, tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def diagram(
     """
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import emit
-    from gnet_inspect.views.diagram import DEPTHS, MOST_BOXES, Options, drawing_of
+    from gnet_inspect.views.diagram import DEPTHS, Options, drawing_of, too_large
     from gnet_inspect.views.dot import COLORS, DIRECTIONS, Style, draw_dot
     from gnet_inspect.views.picture import draw_picture
 
@@ -74,12 +74,9 @@ def diagram(
         raise UsageError("--color time needs measured times, and --latency FILE gives them: give both or neither")
     _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
     drawing = drawing_of(graph, summarize(graph), Options(depth, only, collapse))
-    boxes = len(drawing.boxes())
-    if form != "dot" and boxes > MOST_BOXES:
-        raise UsageError(
-            f"expected a picture of at most {MOST_BOXES:,} boxes, got {boxes:,}, which would take minutes. "
-            "(draw less with --depth, --only or --collapse, or take --format dot)"
-        )
+    if bound := too_large(drawing, dot=form == "dot"):
+        mend = "draw less with --depth, --only or --collapse" + (", or take --format dot" if form != "dot" else "")
+        raise UsageError(f"expected a picture of {bound}, which would take minutes. ({mend})")
     seconds = _times(latency, graph) if latency else {}
     dot = draw_dot(drawing, Style(direction, color, seconds, in_roboto=form in ("png", "pdf")))
     emit(dot if form == "dot" else draw_picture(dot, form), output)

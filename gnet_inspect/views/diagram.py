@@ -18,8 +18,12 @@ from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.text import headline
 
 DEPTHS = ("stage", "block", "layer")
-# Graphviz takes ten seconds for these, and four times as long for twice as many.
-MOST_BOXES = 2_000
+# What Graphviz lays out in some seconds; twice as many take it four times as long. Wires are what it works on most.
+MOST_BOXES = 1_000
+MOST_WIRES = 2_000
+# The same of DOT, which is written in a tenth of a millisecond for each; no layout of more would come to an end.
+MOST_DOT_BOXES = 20_000
+MOST_DOT_WIRES = 40_000
 
 # What folds into the layer before it, and how it is named there.
 FOLDED = {
@@ -80,6 +84,20 @@ class Drawing(Struct, frozen=True):
     def frames(self) -> list[Frame]:
         """All frames, outer ones first."""
         return [member for member in _list_drawn(self.members) if isinstance(member, Frame)]
+
+
+def too_large(drawing: Drawing, dot: bool = False) -> str:
+    """Which bound of pictures, or of DOT, a drawing is beyond: "at most 1,000 boxes, got 1,001"; "" if none."""
+    most_boxes, most_wires = (MOST_DOT_BOXES, MOST_DOT_WIRES) if dot else (MOST_BOXES, MOST_WIRES)
+    boxes, frames, wires = len(drawing.boxes()), len(drawing.frames()), len(drawing.wires)
+    for found, most, what in (
+        (boxes, most_boxes, "boxes"),
+        (frames, most_boxes, "frames"),
+        (wires, most_wires, "wires"),
+    ):
+        if found > most:
+            return f"at most {most:,} {what}, got {found:,}"
+    return ""
 
 
 def _list_drawn(members: tuple[Frame | Box, ...]) -> Iterator[Frame | Box]:

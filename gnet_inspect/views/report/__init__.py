@@ -12,7 +12,7 @@ from gnet_inspect.analysis.summary import LayerSummary, Totals
 from gnet_inspect.errors import UsageError, printable, some_of
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.comparison import comparison_grids
-from gnet_inspect.views.diagram import DEPTHS, MOST_BOXES, Drawing, Options, drawing_of
+from gnet_inspect.views.diagram import DEPTHS, Drawing, Options, drawing_of, too_large
 from gnet_inspect.views.html import draw_html
 from gnet_inspect.views.page import json_text, missing_package, policy_of, script_text, vega_library
 from gnet_inspect.views.picture import roboto_folder
@@ -180,9 +180,8 @@ def _levels(model: ReportedModel) -> list[Level]:
     drawn: dict[Drawing, str] = {}
     for depth in DEPTHS:
         drawing = drawing_of(model.graph, model.summary, Options(depth))
-        boxes = len(drawing.boxes())
-        if boxes > MOST_BOXES:
-            levels.append(Level(depth, "", (), f"{boxes:,} boxes are more than a diagram can show"))
+        if bound := too_large(drawing):
+            levels.append(Level(depth, "", (), f"a diagram can show {bound}"))
             continue
         # A network without blocks looks the same at two depths, and a large one takes Graphviz seconds.
         if drawing not in drawn:
