@@ -12,8 +12,7 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 
 from gnet_inspect.graph import INPUT, Graph, Node
-from gnet_inspect.ops import BatchNorm2d, Conv2d, ConvTranspose2d, Op
-from gnet_inspect.ops.elementwise import Softmax
+from gnet_inspect.ops import BatchNorm2d, Conv2d, ConvTranspose2d, Op, Softmax
 from gnet_inspect.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
 from gnet_inspect.ops.resampling import Upsample
 from gnet_inspect.runtime.layers import build_layer

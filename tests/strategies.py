@@ -16,7 +16,7 @@ import yaml
 from hypothesis import strategies as st
 
 from gnet_inspect.errors import ShapeError
-from gnet_inspect.ops import VOCABULARY, Add, Concat, Op
+from gnet_inspect.ops import MERGES, VOCABULARY, Op
 
 Shape = tuple[int, ...]
 Document = dict[str, Any]
@@ -146,7 +146,7 @@ class Reference:
                 return self.layer(written, path, scope, source, home)
             layer = {layer: {}}
         ((name, arguments),) = ((key, value) for key, value in layer.items() if key != "when")
-        if name in ("concat", "add"):
+        if name in MERGES:
             return self._merge(name, arguments, path, scope, source, env)
         arguments = {} if arguments is None else arguments
         if env is self.model:
@@ -172,11 +172,13 @@ class Reference:
             raise Refused(f"{name} has not {len(used)} elements")
 
     def _merge(self, name: str, arguments: Any, path: str, scope: str, source: str, env: Environment) -> str:
-        scale, branches = 1.0, arguments
+        said, branches = {}, arguments
         if isinstance(arguments, dict):
-            scale, branches = float(self.value(arguments.get("scale", 1.0), env)), arguments["branches"]
+            kinds = {key: parameter.kind for key, parameter in MERGES[name].parameters().items()}
+            said = {key: kinds[key].read(self.value(arguments[key], env)) for key in kinds if key in arguments}
+            branches = arguments["branches"]
         ends = tuple(self.sequence(branch, scope, source, env) for branch in branches)
-        return self._place(path, Concat() if name == "concat" else Add(scale), ends)
+        return self._place(path, MERGES[name](**said), ends)
 
     def _place(self, path: str, op: Op, inputs: tuple[str, ...]) -> str:
         try:
@@ -249,6 +251,10 @@ def _pair(each: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(each, st.tuples(each, each).map(list))
 
 
+def _of_axes(each: st.SearchStrategy[Any], axes: int) -> st.SearchStrategy[Any]:
+    return each if axes == 1 else st.one_of(each, st.tuples(*[each] * axes).map(list))
+
+
 _FLAGS = st.booleans()
 _SMALL = st.integers(1, 3)
 
@@ -280,7 +286,39 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "times": st.sampled_from([2, 1, 3, 0]),
     "scale": st.sampled_from([0.17, 1.0, 1, -0.5, 0]),
     "whole": _SMALL,
+    "inner": st.sampled_from([1, 2, -1, 3, -2]),
+    "inners": st.sampled_from([1, 2, [1], [1, 2], [-1], [2, 3]]),
+    "shifts": st.sampled_from([1, -1, 2, [1], [1, 2], [-3, 1]]),
+    "many": st.sampled_from([2, 1, 4, 3]),
+    "any": st.sampled_from([0, 1, -1, 2, -2]),
+    "end": st.sampled_from([None, 3, 2, -1, 9]),
+    "edges": st.sampled_from([1, 0, 2, [1, 0, 0, 2], [0, 1, 2, 1], [-1, 0, 0, 0]]),
+    "beyond": st.sampled_from(["constant", "constant", "reflect", "replicate"]),
+    "chance": st.sampled_from(["row", "batch"]),
+    # Where there are one or three axes.
+    **{
+        f"{word} {axes}": _of_axes(each, axes)
+        for axes in (1, 3)
+        for word, each in {
+            "kernel": st.sampled_from([1, 3, 2, 1]),
+            "stride": st.sampled_from([1, 1, 2]),
+            "border": st.sampled_from([0, 0, 1, 2]),
+            "outer": st.sampled_from([0, 0, 1]),
+            "dilation": st.sampled_from([1, 1, 1, 2]),
+            "target": st.integers(1, 6),
+        }.items()
+    },
+    **{f"step {axes}": st.one_of(_of_axes(st.sampled_from([1, 2, 1, 3]), axes), st.none()) for axes in (1, 3)},
+    **{
+        f"padding {axes}": st.one_of(_of_axes(st.integers(0, 2), axes), st.sampled_from([0, "same", "valid"]))
+        for axes in (1, 3)
+    },
 }
+
+# Their arguments are made for the shape that they take.
+FITTED = ("ChannelAffine", "Permute", "Reshape", "Unflatten")
+# They take more than one tensor, tokens, or none, and have tests of their own.
+UNDRAWN = ("Embedding", "Parameter", "ScaledDotProductAttention")
 
 # By class: each argument, what it may hold, and how often of ten it is given (10: it must be).
 ARGUMENTS: dict[str, dict[str, tuple[str, int]]] = {
@@ -351,20 +389,94 @@ ARGUMENTS: dict[str, dict[str, tuple[str, int]]] = {
     "Flatten": {"start_dim": ("axis", 4), "end_dim": ("axis", 4)},
     "Softmax": {"dim": ("axis", 6)},
     "Identity": {},
-    # Its lists are as long as the input has channels: the writer makes them.
-    "ChannelAffine": {},
+    **{
+        kind: {
+            "eps": ("eps", 3),
+            "momentum": ("momentum", 3),
+            "affine": ("flag", 3),
+            "track_running_stats": ("flag", 3),
+        }
+        for kind in ("BatchNorm1d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d")
+    },
+    "GroupNorm": {"num_groups": ("groups", 10), "eps": ("eps", 3), "affine": ("flag", 3)},
+    "LayerNorm": {
+        "axes": ("many", 4),
+        "eps": ("eps", 3),
+        "elementwise_affine": ("flag", 3),
+        "bias": ("flag", 3),
+    },
+    "LayerNorm2d": {"eps": ("eps", 3), "elementwise_affine": ("flag", 3), "bias": ("flag", 3)},
+    "RMSNorm": {"axes": ("many", 4), "eps": ("eps", 3), "elementwise_affine": ("flag", 3)},
+    "PReLU": {"num_parameters": ("groups", 3), "init": ("slope", 4)},
+    "ELU": {"alpha": ("slope", 4), "inplace": ("flag", 5)},
+    **{kind: {"inplace": ("flag", 5)} for kind in ("Hardswish", "Hardsigmoid", "Mish")},
+    "Softplus": {"beta": ("number", 4), "threshold": ("number", 4)},
+    "StochasticDepth": {"p": ("share", 10), "mode": ("chance", 5)},
+    "AdaptiveMaxPool2d": {"output_size": ("target", 10)},
+    "Unsqueeze": {"dim": ("inner", 10)},
+    "Slice": {"dim": ("inner", 6), "start": ("any", 5), "stop": ("end", 5), "step": ("many", 4)},
+    "Roll": {"shifts": ("shifts", 10), "dims": ("inners", 10)},
+    "ChannelShuffle": {"groups": ("groups", 10)},
+    "PixelShuffle": {"upscale_factor": ("many", 10)},
+    "PixelUnshuffle": {"downscale_factor": ("many", 10)},
+    "ZeroPad2d": {"padding": ("edges", 10)},
+    "Pad": {"multiple": ("many", 10), "dims": ("inners", 4), "mode": ("beyond", 4), "value": ("number", 3)},
+    "MultiheadAttention": {"num_heads": ("groups", 10), "dropout": ("share", 3), "bias": ("flag", 4)},
+    "ShiftedWindowAttention": {
+        "heads": ("groups", 10),
+        "window": ("kernel", 10),
+        "shift": ("border", 4),
+        "qkv_bias": ("flag", 3),
+        "proj_bias": ("flag", 3),
+        "attention_dropout": ("share", 2),
+        "dropout": ("share", 2),
+    },
+    **{
+        kind: {
+            "hidden_size": ("channels", 10),
+            "num_layers": ("many", 3),
+            "bias": ("flag", 3),
+            "dropout": ("share", 2),
+            "bidirectional": ("flag", 4),
+        }
+        for kind in ("LSTM", "GRU")
+    },
+    # What they hold depends on the input's shape: the writer makes it.
+    **{kind: {} for kind in FITTED},
 }
+for _kind in ("Conv", "ConvTranspose", "MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool"):
+    for _axes in (1, 3):
+        ARGUMENTS[f"{_kind}{_axes}d"] = {
+            name: (f"{word} {_axes}" if f"{word} {_axes}" in VALUES else word, often)
+            for name, (word, often) in ARGUMENTS[f"{_kind}2d"].items()
+        }
+# torch's own has none.
+del ARGUMENTS["AvgPool1d"]["divisor_override"]
 
+_POINTWISE = (
+    *("ReLU", "ReLU6", "SiLU", "Sigmoid", "Tanh", "GELU", "Dropout", "Softmax", "Identity", "ReLU", "LeakyReLU"),
+    *("ELU", "Hardswish", "Hardsigmoid", "Mish", "Softplus", "PReLU", "StochasticDepth"),
+)
+_MOVING = ("Permute", "Reshape", "Unflatten", "Unsqueeze", "Slice", "Roll", "Pad")
 _SPATIAL = (
     *("Conv2d", "Conv2d", "Conv2d", "Conv2d", "ReLU", "MaxPool2d", "AvgPool2d", "BatchNorm2d", "AdaptiveAvgPool2d"),
-    *("MaxPool2d", "AvgPool2d", "BatchNorm2d", "LocalResponseNorm", "ReLU6", "SiLU", "Sigmoid", "Tanh", "GELU"),
-    *("Dropout", "Softmax", "Identity", "ChannelAffine", "ReLU", "ConvTranspose2d", "Upsample", "LeakyReLU"),
-    "ConvTranspose2d",
+    *("MaxPool2d", "AvgPool2d", "BatchNorm2d", "LocalResponseNorm", "ConvTranspose2d", "Upsample", "ChannelAffine"),
+    *("ConvTranspose2d", "Conv2d", "Conv2d", "Upsample", "MaxPool2d", "Conv2d", "AvgPool2d", "Linear"),
+    *("AdaptiveMaxPool2d", "GroupNorm", "LayerNorm", "LayerNorm2d", "RMSNorm", "InstanceNorm2d", "ChannelShuffle"),
+    *("PixelShuffle", "PixelUnshuffle", "ZeroPad2d", "ShiftedWindowAttention", *_POINTWISE, *_MOVING),
 )
-_FLAT = (
-    *("Linear", "Linear", "Linear", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Tanh", "GELU", "Dropout", "Softmax"),
-    *("Identity", "Flatten", "ReLU", "Dropout", "LeakyReLU"),
+_FLAT = ("Linear", "Linear", "Linear", "Linear", "Flatten", "LayerNorm", "BatchNorm1d", *_POINTWISE, *_MOVING)
+_SEQUENCE = (
+    *("Conv1d", "Conv1d", "ConvTranspose1d", "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d", "AdaptiveMaxPool1d"),
+    *("BatchNorm1d", "InstanceNorm1d", "GroupNorm", "LayerNorm", "RMSNorm", "Linear", "MultiheadAttention", "LSTM"),
+    *("GRU", "Conv1d", "Linear", "ReLU", "Flatten", "Permute", "Reshape", "Unsqueeze", "Unflatten", "Slice", "Pad"),
 )
+_VOLUME = (
+    *("Conv3d", "Conv3d", "ConvTranspose3d", "MaxPool3d", "AvgPool3d", "AdaptiveAvgPool3d", "AdaptiveMaxPool3d"),
+    *("BatchNorm3d", "InstanceNorm3d", "GroupNorm", "Conv3d", "Flatten", "ReLU", "Dropout", "Reshape", "Slice"),
+)
+# By how many sizes the input has, the batch among them.
+_KINDS = {2: _FLAT, 3: _SEQUENCE, 4: _SPATIAL, 5: _VOLUME}
 # They fit wherever a layer stands, so they may be a parameter's value.
 _ANYWHERE = ("ReLU", "Sigmoid", "Tanh", "GELU", "SiLU", "ReLU6", "Dropout", "Identity", "Softmax", "LeakyReLU")
 _NAMES = ("conv", "a", "b_", "Layer", "_x", "norm1_", "7")
@@ -402,8 +514,10 @@ class Scope:
 class Writer:
     """Writes one document."""
 
-    def __init__(self, draw: Draw, faulty: bool, simple: bool = False) -> None:
+    def __init__(self, draw: Draw, faulty: bool, simple: bool = False, often: str = "") -> None:
         self.draw, self.faulty, self.simple = draw, faulty, simple
+        # A kind that is drawn often, with most of its arguments.
+        self.often = often
         self.document: Document = {"name": "drawn"}
         self.params: dict[str, tuple[Any, Any]] = {}
         self.block_params: dict[str, dict[str, tuple[Any, Any]]] = {}
@@ -435,7 +549,7 @@ class Writer:
 
     def write(self) -> Document:
         document = self.document
-        document["input"] = [self.pick((3, 4, 1, 6, 8)), *(self.draw(st.integers(4, 24)) for _ in range(2))]
+        document["input"] = [self.pick((3, 4, 1, 6, 8)), *self.sizes()]
         for key, value in (
             ("title", "Drawn: a \u2113ayer zoo"),
             ("year", 2014),
@@ -461,6 +575,14 @@ class Writer:
         if self.chance(10):
             document["published"] = [{"source": "a table", "totals": {"params": "2.7K", "macs": "34M"}}]
         return only_used(document)
+
+    def sizes(self) -> list[int]:
+        """Of an image as a rule, else of a sequence or a volume."""
+        if self.often:
+            axes = self.pick([rank - 2 for rank, kinds in _KINDS.items() if self.often in kinds and rank > 2] or [1])
+            return [self.draw(st.integers(4, 8)) for _ in range(axes)]
+        axes, most = (2, 24) if self.chance(75) else self.pick(((2, 24), (1, 24), (3, 8)))
+        return [self.draw(st.integers(4, most)) for _ in range(axes)]
 
     def stages(self, shape: Shape) -> Shape:
         scope = Scope()
@@ -512,6 +634,8 @@ class Writer:
         scope = Scope(is_block=True)
         self.writing_block = True
         shape: Shape = (1, self.pick((4, 3, 6, 8)), self.pick((8, 11)), self.pick((8, 10)))
+        if self.chance(20):
+            shape = self.pick((shape[:3], (*shape[:2], 5, 6, 5)))
         style = self.pick(("mapping", "mapping", "list"))
         body, _ = self.sequence(scope, shape, self.pick((2, 1, 3)), depth=1, style=style)
         self.writing_block = False
@@ -608,9 +732,16 @@ class Writer:
             layer = self.call(scope) if self.block_params else self.plain(scope, shape, keep)
         elif roll < 79:
             layer = {"concat": self.branches(scope, shape, depth, "size")}
+            if self.chance(25):
+                # Along another axis the channels have to agree too.
+                layer = {
+                    "concat": {"dim": self.pick((1, 2, -1)), "branches": self.branches(scope, shape, depth, "shape")}
+                }
         elif roll < 87:
             layer = {"add": self.branches(scope, shape, depth, "shape")}
-            if self.chance(50):
+            if self.chance(30):
+                layer = {"mul": layer["add"]}
+            elif self.chance(50):
                 layer = {"add": {"scale": self.value("scale", scope), "branches": layer["add"]}}
         elif roll < 92:
             layer = self.sequence(scope, shape, self.pick((1, 2, 0)), depth + 1, "list", keep)[0]
@@ -639,10 +770,10 @@ class Writer:
         if len(shape) == 4:
             kind = "Flatten" if not keep and self.chance(4) else self.pick(_SPATIAL)
         else:
-            kind = self.pick(_FLAT)
-        arguments: dict[str, Any] = {}
-        if kind == "ChannelAffine":
-            arguments = {key: [self.value("number", scope) for _ in range(shape[1])] for key in ("scale", "shift")}
+            kind = self.pick(_KINDS.get(len(shape), _ANYWHERE))
+        if self.often in _KINDS.get(len(shape), ()) and self.chance(50):
+            kind = self.often
+        arguments = self.fitted(kind, shape, scope) if kind in FITTED else {}
         if keep and kind == "Conv2d" and self.chance(70):
             arguments = {"kernel_size": 3, "stride": 1, "padding": 1, "dilation": 1}
             if keep == "shape":
@@ -651,11 +782,23 @@ class Writer:
         for key, (word, often) in ARGUMENTS[kind].items():
             if key in arguments or key in barred:
                 continue
-            if often == 10 or key in needed or self.chance(10 * often):
+            if often == 10 or key in needed or self.chance(max(10 * often, 60 if kind == self.often else 0)):
                 arguments[key] = self.value(word, scope)
         if not arguments:
             return self.pick((kind, {kind: {}}, {kind: None}))
         return {kind: arguments}
+
+    def fitted(self, kind: str, shape: Shape, scope: Scope) -> dict[str, Any]:
+        """Arguments that are made for the shape a layer takes."""
+        if kind == "ChannelAffine":
+            return {key: [self.value("number", scope) for _ in range(shape[1])] for key in ("scale", "shift")}
+        if kind == "Permute":
+            return {"dims": [0, *self.draw(st.permutations(range(1, len(shape))))]}
+        if kind == "Reshape":
+            return {"shape": self.pick(([0, -1], [0, shape[1], -1], [0, -1, *shape[2:]], [0, 1, *shape[1:]]))}
+        axis = self.draw(st.integers(1, len(shape) - 1))
+        parts = self.pick((1, 2, 3)) if self.faulty else self.pick([n for n in (2, 1, 3) if shape[axis] % n == 0])
+        return {"dim": axis, "unflattened_size": self.pick(([parts, -1], [-1, parts]))}
 
     def together(self) -> tuple[set[str], set[str]]:
         """(what an Upsample must be given, what it must not be given), but now and then nothing of either."""
@@ -798,9 +941,9 @@ def specs(draw: Draw, faults: bool = True) -> Document:
 
 
 @st.composite
-def plain_specs(draw: Draw) -> Document:
-    """Documents of plain layers in sequences, without faults."""
-    return Writer(draw, faulty=False, simple=True).write()
+def plain_specs(draw: Draw, often: str = "") -> Document:
+    """Documents of plain layers in sequences, without faults; in half the places that it fits one kind of layer."""
+    return Writer(draw, faulty=False, simple=True, often=often).write()
 
 
 def to_yaml(document: Any) -> str:
@@ -938,11 +1081,11 @@ def features(document: Document) -> set[str]:
                 if key in VOCABULARY:
                     found.add(key)
                     found.update(f"{key}.{name}" for name in item or {})
-                if key in ("concat", "add", "repeat", "when", "scale", "defaults", "heads", "published"):
+                if key in ("concat", "add", "mul", "dim", "repeat", "when", "scale", "defaults", "heads", "published"):
                     found.add(str(key))
                 if key in blocks and inside == "layers":
                     found.add("block in a block")
-                if key in ("concat", "add"):
+                if key in ("concat", "add", "mul"):
                     branches = item["branches"] if isinstance(item, dict) else item
                     found.update("identity branch" for branch in branches if not branch)
                     found.update("listed branch" for branch in branches if isinstance(branch, list) and branch)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gnet_inspect.analysis.devices import load_device
-from gnet_inspect.analysis.timing import (
+from gnet_inspect.records.timing import (
     LayerTiming,
     Measurement,
     TimingRecord,

@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import SpecError, UsageError
-from gnet_inspect.graph import Graph, build_graph
-from gnet_inspect.spec import catalogue, load_spec, parse_spec
+from gnet_inspect.graph import Graph
+from gnet_inspect.language import catalogue, load_spec, parse_spec
+from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.diagram import DEPTHS, Box, Drawing, Frame, Options, drawing_of, too_large
 from gnet_inspect.views.dot import CLASSES, COLORS, FONT_SIZE, INK, ROBOTO, STEPS, Style, class_of, draw_dot
 from gnet_inspect.views.picture import FONTS, PICTURES, draw_picture
@@ -196,9 +197,13 @@ def test_a_box_is_what_the_graph_says_whatever_it_is_called() -> None:
 
 
 def test_a_layers_colour_is_its_classes() -> None:
-    """Every class of the vocabulary has the colour of its kind, and a concat and an add have theirs."""
+    """Every class of the vocabulary has the colour of its family, and a concat and an add have theirs."""
     _, drawing = drawn("inception_resnet_v2", depth="layer")
-    found = {box.kind: class_of(box) for box in drawing.boxes() if box.role == "layer"}
+    found = {
+        box.lines[0].partition(": ")[2].split()[0].rstrip(","): class_of(box)
+        for box in drawing.boxes()
+        if box.role == "layer"
+    }
     assert found["Conv2d"] == "convolution"
     assert found["Linear"] == "linear"
     assert found["concat"] == found["add"] == "concat or add"

@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from gnet_inspect.analysis.alignment import align
 from gnet_inspect.analysis.difference import Change, difference
 from gnet_inspect.errors import SpecError
-from gnet_inspect.graph import Graph, build_graph
-from gnet_inspect.spec import load_spec, parse_spec
+from gnet_inspect.graph import Graph
+from gnet_inspect.language import load_spec, parse_spec
+from gnet_inspect.sources.spec import build_graph
 from tests.conftest import Run
 from tests.specs import HEADER
 from tests.strategies import specs, to_yaml

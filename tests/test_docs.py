@@ -11,8 +11,8 @@ import pytest
 from gnet_inspect.analysis.devices import ELEMENT_BYTES, KINDS, RATE, Device, parse_device
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import SpecError
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import load_spec, parse_spec
+from gnet_inspect.language import load_spec, parse_spec
+from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.diagram import Options, drawing_of
 from tests.conftest import Run
 from tests.readme import quoted, refreshed
@@ -145,9 +145,9 @@ def test_readme_python_runs() -> None:
 def test_the_example_of_loading_weights_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a file of torchvision's names, which the module of a train graph has."""
     torch = pytest.importorskip("torch")
-    from gnet_inspect.graph import build_graph
+    from gnet_inspect.language import load_spec
     from gnet_inspect.runtime.module import build_module
-    from gnet_inspect.spec import load_spec
+    from gnet_inspect.sources.spec import build_graph
 
     monkeypatch.chdir(tmp_path)
     (code,) = blocks("python", (ROOT / "docs" / "weights.md").read_text(encoding="utf-8"))
@@ -162,8 +162,8 @@ def test_the_example_of_loading_weights_runs(tmp_path: Path, monkeypatch: pytest
 def test_readme_spec_is_a_spec() -> None:
     """The example builds, in both modes and as torch has it."""
     pytest.importorskip("torchinfo")
-    from gnet_inspect.graph import build_graph
     from gnet_inspect.runtime.verify import run_checks
+    from gnet_inspect.sources.spec import build_graph
 
     (text,) = blocks("yaml")
     checks = run_checks(build_graph(parse_spec(text)))
@@ -173,8 +173,8 @@ def test_readme_spec_is_a_spec() -> None:
 def test_readme_numbers_are_those_of_the_code() -> None:
     """The two totals that explain why tools disagree."""
     from gnet_inspect.analysis.conventions import count_flops
-    from gnet_inspect.graph import build_graph
-    from gnet_inspect.spec import load_spec
+    from gnet_inspect.language import load_spec
+    from gnet_inspect.sources.spec import build_graph
 
     totals = count_flops(build_graph(load_spec("googlenet_torchvision"))).totals
     for text in (README, (ROOT / "docs" / "counting.md").read_text()):
@@ -184,9 +184,9 @@ def test_readme_numbers_are_those_of_the_code() -> None:
 
 def test_the_bounds_of_the_docs_are_those_of_the_code() -> None:
     """Sizes a spec may have."""
-    from gnet_inspect.graph.expand import MAX_NODES, MAX_STEPS
-    from gnet_inspect.spec.document import MAX_BYTES, MAX_DEPTH, MAX_VALUES
-    from gnet_inspect.spec.layers import MAX_LAYER_DEPTH
+    from gnet_inspect.language.document import MAX_BYTES, MAX_DEPTH, MAX_VALUES
+    from gnet_inspect.language.layers import MAX_LAYER_DEPTH
+    from gnet_inspect.sources.spec.expand import MAX_NODES, MAX_STEPS
 
     language, design = ((ROOT / "docs" / name).read_text() for name in ("spec-language.md", "design.md"))
     for text in (" ".join(language.split()), " ".join(design.split())):

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import gnet_inspect
 from gnet_inspect.analysis.summary import summarize
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import load_spec
+from gnet_inspect.language import load_spec
+from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.units import duration
 from gnet_inspect.views.diagram import Options, drawing_of
 from gnet_inspect.views.dot import STEPS, Style, draw_dot

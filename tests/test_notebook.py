@@ -7,8 +7,8 @@ from xml.etree import ElementTree
 import pytest
 
 from gnet_inspect.analysis.summary import summarize
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import catalogue, load_spec, parse_spec
+from gnet_inspect.language import catalogue, load_spec, parse_spec
+from gnet_inspect.sources.spec import build_graph
 
 
 @pytest.mark.parametrize("model", catalogue())

@@ -11,7 +11,7 @@ import pytest
 
 from gnet_inspect.analysis.devices import known_devices
 from gnet_inspect.errors import INSTALL_REPORT, INSTALL_TORCH
-from gnet_inspect.spec import catalogue
+from gnet_inspect.language import catalogue
 
 ROOT = Path(__file__).parent.parent
 

@@ -17,11 +17,12 @@ from torch import nn
 from gnet_inspect.analysis.receptive import Axis, receptive_fields
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import GnetError
-from gnet_inspect.graph import Graph, build_graph
+from gnet_inspect.graph import Graph
+from gnet_inspect.language import load_spec, parse_spec
+from gnet_inspect.language.catalogue import catalogue
 from gnet_inspect.ops import VOCABULARY, Op
 from gnet_inspect.runtime.module import build_module
-from gnet_inspect.spec import load_spec, parse_spec
-from gnet_inspect.spec.catalogue import catalogue
+from gnet_inspect.sources.spec import build_graph
 from tests.seeing import Span, seen
 from tests.strategies import Document, Draw, specs, to_yaml
 from tests.test_properties import examples

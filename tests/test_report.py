@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from gnet_inspect.analysis.reporting import Report, ReportedModel, make_report
-from gnet_inspect.analysis.timing import LayerTiming, Measurement, TimingRecord
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import catalogue, load_spec
+from gnet_inspect.language import catalogue, load_spec
+from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord
+from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.dot import CLASSES, INK
 from gnet_inspect.views.report.charts import MEASURES, icicle_chart, layer_times_chart, memory_chart, size_chart
 from gnet_inspect.views.report.figure import dark

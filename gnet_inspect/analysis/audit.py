@@ -12,13 +12,14 @@ from typing import Any
 
 from gnet_inspect.analysis.quantities import Counted, exact_count, smallest_input
 from gnet_inspect.analysis.summary import SCHEMA_VERSION
-from gnet_inspect.analysis.verification import AuditRow, AuditSource, Check, Verification
 from gnet_inspect.errors import SpecError, nearest
-from gnet_inspect.graph import Graph, Node, build_graph, show_value
-from gnet_inspect.graph.expand import MAX_NODES
-from gnet_inspect.graph.overrides import LABEL, OverrideError
-from gnet_inspect.spec import Spec, catalogue, load_spec
-from gnet_inspect.spec.model import Claim, Figure, Published, Row, Said
+from gnet_inspect.graph import Graph, Node
+from gnet_inspect.language import Spec, catalogue, load_spec
+from gnet_inspect.language.model import Claim, Figure, Published, Row, Said
+from gnet_inspect.records.verification import AuditRow, AuditSource, Check, Verification
+from gnet_inspect.sources.spec import build_graph, show_value
+from gnet_inspect.sources.spec.expand import MAX_NODES
+from gnet_inspect.sources.spec.overrides import LABEL, OverrideError
 from gnet_inspect.units import dimensions
 
 CLOSE_PERCENT = 5.0
@@ -301,7 +302,7 @@ class _Auditor:
 
 
 def _sum(nodes: Sequence[Node], what: str) -> int:
-    return sum(node.params if what == "params" else node.macs for node in nodes)
+    return sum(node.params if what == "params" else node.macs or 0 for node in nodes)
 
 
 def _judge_row(counted: Counted, row: Row, label: str) -> list[AuditRow]:

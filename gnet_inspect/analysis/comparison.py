@@ -11,7 +11,7 @@ from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Summary, Totals, summarize
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
-from gnet_inspect.spec import Spec
+from gnet_inspect.language import Spec
 
 # Ratios of what is not known where nobody can count some layer.
 COUNTED = ("params", "macs", "flops", "param_bytes")

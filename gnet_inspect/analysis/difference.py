@@ -64,7 +64,7 @@ class _Part:
     def __init__(self, stage: str, name: str, nodes: tuple[Node, ...], group: Group | None = None) -> None:
         self.stage, self.name, self.nodes, self.group = stage, name, nodes, group
         self.kind = group.kind if group else nodes[0].op.kind
-        self.params, self.macs = sum(node.params for node in nodes), sum(node.macs for node in nodes)
+        self.params, self.macs = sum(node.params for node in nodes), sum(node.macs or 0 for node in nodes)
         self.output = nodes[-1].output_shape
         inside = {node.name for node in nodes}
         outer = [

@@ -14,9 +14,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Totals, summarize
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import Spec, catalogue, parse_spec
-from gnet_inspect.spec.catalogue import built_in_text, specs_folder
+from gnet_inspect.language import Spec, catalogue, parse_spec
+from gnet_inspect.language.catalogue import built_in_text, specs_folder
+from gnet_inspect.sources.spec import build_graph
 
 # The kept totals lie beside the specs.
 KEPT = "catalogue.json"

@@ -1,5 +1,6 @@
 """Graph -> Summary: every layer's numbers, each stage's and the totals. The fields are the JSON contract."""
 
+from collections.abc import Mapping
 from math import prod
 
 from msgspec import Struct
@@ -8,12 +9,12 @@ from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.memory import activation_peak, least_peak_activation_bytes
 from gnet_inspect.analysis.receptive import Field, Status, model_field, receptive_fields
 from gnet_inspect.errors import UsageError, expect
-from gnet_inspect.graph import Graph
+from gnet_inspect.graph import Graph, Unreached
 from gnet_inspect.ops import Shape, Shapes
 from gnet_inspect.units import DTYPE_BYTES
 
 SCHEMA_VERSION = 2
-Size = tuple[int | float, int | float]
+Size = tuple[int | float, ...]
 
 
 class LayerSummary(Struct, frozen=True):
@@ -31,14 +32,15 @@ class LayerSummary(Struct, frozen=True):
     output_shape: Shape
     params: int
     buffers: int
-    macs: int
-    flops: int
+    macs: int | None
+    flops: int | None
     activation_bytes: int
     receptive_field: Size | None
     receptive_field_status: Status | None
     offset: Size | None
     jump: Size | None
-    intensity: float
+    intensity: float | None
+    output_shapes: Shapes
 
 
 class StageSummary(Struct, frozen=True):
@@ -54,6 +56,8 @@ class StageSummary(Struct, frozen=True):
 class Totals(Struct, frozen=True):
     """The whole network.
 
+    `params` are those that the graph uses, of which `frozen_params` are not trained; `unreached_params` are those of
+    layers that its mode or its path leaves out: together they are what torch counts of the whole module.
     `peak_activation_bytes` is what torch's eager forward pass holds at once, reached at `peak_node`; its status is
     "exact", or "bound" where a layer holds nobody knows what. `least_peak_activation_bytes` is the peak if each tensor
     were freed after its last reader (`analysis.memory` has both rules). `receptive_field` is that of the last node
@@ -63,6 +67,9 @@ class Totals(Struct, frozen=True):
     """
 
     params: int
+    trainable_params: int
+    frozen_params: int
+    unreached_params: int
     buffers: int
     macs: int
     flops: int
@@ -121,8 +128,12 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     coverage: Coverage
     stages: tuple[StageSummary, ...]
     layers: tuple[LayerSummary, ...]
+    # All inputs by their names; JSON has the key where there are several.
+    inputs: Mapping[str, Shape] = {}
     # The edits made to the model ("inception4a.c2=[96,256]"); JSON has the key where there are any.
     overrides: tuple[str, ...] = ()
+    # The layers whose parameters this graph never reads; JSON has the key where there are any.
+    unreached: tuple[Unreached, ...] = ()
     # What a training step keeps; JSON has the key where an optimizer was named.
     training: TrainingMemory | None = None
 
@@ -155,11 +166,13 @@ def summarize(graph: Graph, dtype: str = "fp32", *, optimizer: str | None = None
         mode=graph.mode,
         dtype=dtype,
         input=graph.input_shape,
+        inputs={value.name: value.shape for value in graph.inputs} if len(graph.inputs) > 1 else {},
         totals=_totals(graph, layers, width, model_field(graph, fields)),
         coverage=coverage_of(graph),
         stages=_stages(layers),
         layers=layers,
         overrides=graph.overrides,
+        unreached=graph.unreached,
         training=_training(graph, optimizer, dtype),
     )
 
@@ -175,7 +188,7 @@ def _training(graph: Graph, optimizer: str | None, dtype: str) -> TrainingMemory
 
 def coverage_of(graph: Graph) -> Coverage:
     """Which of a graph's nodes are counted."""
-    unknown = tuple(node.name for node in graph.nodes if not node.op.counted)
+    unknown = tuple(node.name for node in graph.nodes if node.macs is None)
     return Coverage(len(graph.nodes), len(graph.nodes) - len(unknown), unknown)
 
 
@@ -203,13 +216,14 @@ def _layers(graph: Graph, width: int, fields: dict[str, Field | None]) -> list[L
                 node.params,
                 node.buffers,
                 node.macs,
-                2 * node.macs,
+                None if node.macs is None else 2 * node.macs,
                 output * width,
                 field.size if field else None,
                 field.status if field else None,
                 field.offset if field else None,
                 field.jump if field else None,
-                2 * node.macs / moved,
+                None if node.macs is None else 2 * node.macs / moved,
+                node.output_shapes,
             )
         )
     return layers
@@ -217,10 +231,14 @@ def _layers(graph: Graph, width: int, fields: dict[str, Field | None]) -> list[L
 
 def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: Field | None) -> Totals:
     params = sum(layer.params for layer in layers)
-    macs = sum(layer.macs for layer in layers)
+    macs = sum(layer.macs or 0 for layer in layers)
+    frozen = sum(node.frozen for node in graph.nodes)
     peak = activation_peak(graph, width)
     return Totals(
         params=params,
+        trainable_params=params - frozen,
+        frozen_params=frozen,
+        unreached_params=sum(layer.params for layer in graph.unreached),
         buffers=sum(layer.buffers for layer in layers),
         macs=macs,
         flops=2 * macs,
@@ -247,7 +265,7 @@ def _stages(layers: tuple[LayerSummary, ...]) -> tuple[StageSummary, ...]:
             name,
             found[-1].output_shape,
             sum(layer.params for layer in found),
-            sum(layer.macs for layer in found),
+            sum(layer.macs or 0 for layer in found),
             sum(layer.activation_bytes for layer in found),
         )
         for name, found in members.items()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def diagram(
     model: options.Model,
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     batch: options.Batch = None,
     depth: Annotated[
         str, typer.Option("--depth", metavar="stage|block|layer", help="How far the diagram opens.")
@@ -72,7 +72,7 @@ def diagram(
     options.one_of("--color", color, COLORS)
     if (color == "time") != (latency is not None):
         raise UsageError("--color time needs measured times, and --latency FILE gives them: give both or neither")
-    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
+    _, graph = options.read_graph(model, inputs, batch, mode, edits, resize)
     drawing = drawing_of(graph, summarize(graph), Options(depth, only, collapse))
     if bound := too_large(drawing, dot=form == "dot"):
         mend = "draw less with --depth, --only or --collapse" + (", or take --format dot" if form != "dot" else "")
@@ -103,7 +103,7 @@ def _format(style: str | None, output: Path | None) -> str:
 
 def _times(path: Path, graph: "Graph") -> dict[str, float]:
     """Seconds by layer, of the first result of this model that has them, in a file that `latency --save` wrote."""
-    from gnet_inspect.analysis.timing import read_measured
+    from gnet_inspect.records.timing import read_measured
 
     record = read_measured(path, [graph])
     timed = [result.layers for result in record.results if result.model == graph.variant and result.layers]

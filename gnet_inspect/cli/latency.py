@@ -12,8 +12,8 @@ from gnet_inspect.cli.options import COMPILE_MODES
 from gnet_inspect.errors import INSTALL_TORCH, MissingError, UsageError
 
 if TYPE_CHECKING:
-    from gnet_inspect.analysis.timing import TimingRecord
     from gnet_inspect.graph import Graph
+    from gnet_inspect.records.timing import TimingRecord
     from gnet_inspect.runtime.latency import Bounds, Job, Protocol
     from gnet_inspect.runtime.latency.setting import Setting
 
@@ -86,7 +86,7 @@ def latency(
     any_device: Annotated[
         bool, typer.Option("--any-device", help="Let --against compare measurements of different devices.")
     ] = False,
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     edits: options.Set = None,
     resize: options.Resize = False,
     style: options.Format = "table",
@@ -98,8 +98,8 @@ def latency(
 
     Example: gnet-inspect latency googlenet alexnet --batch 1,8 --layers
     """
-    from gnet_inspect.analysis.timing import Stopped, read_record
     from gnet_inspect.cli.output import emit, emit_result, say
+    from gnet_inspect.records.timing import Stopped, read_record
     from gnet_inspect.views.json import draw_json
     from gnet_inspect.views.latency import latency_grids, latency_rows
 
@@ -121,7 +121,7 @@ def latency(
     kept = read_record(against, "--against") if against is not None else None
     need_torch("latency")
     options.one_edited(models, edits)
-    variants = options.read_variants(models, input_shape, _batches(batch), mode, edits, resize)
+    variants = options.read_variants(models, inputs, _batches(batch), mode, edits, resize)
     graphs = [graph for _, graph in variants]
     setting = _setting(device, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
     # Told before anything is timed: a dtype without a peak, a record of another device, no place to save.
@@ -155,7 +155,7 @@ def latency(
 
 
 def _check_device(setting: "Setting", kept: "TimingRecord", file: str, any_device: bool) -> None:
-    from gnet_inspect.analysis.timing import TimingRecord
+    from gnet_inspect.records.timing import TimingRecord
     from gnet_inspect.runtime.latency.device import describe_device
     from gnet_inspect.views.latency import check_devices
 

@@ -46,7 +46,7 @@ def roofline(
         str,
         typer.Option("--dtype", metavar="fp32|tf32|fp16|bf16|fp64|int8", help="What is computed and stored in."),
     ] = "fp32",
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     batch: options.Batch = None,
     depth: Annotated[
         str, typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens.")
@@ -108,7 +108,7 @@ def roofline(
     if latency is not None and form not in PLOTS:
         raise UsageError(f"--latency goes into a plot: expected --format {', '.join(PLOTS)}, got {form!r}")
     on = _device(device)
-    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
+    _, graph = options.read_graph(model, inputs, batch, mode, edits, resize)
     result = bounds_of(graph, on, dtype)
     if form in PLOTS:
         from gnet_inspect.views.roofline_plot import draw_plot
@@ -152,7 +152,7 @@ def _device(name: str | None) -> "Device":
 
 def _measured(path: Path, graph: "Graph", dtype: str) -> dict[str, float]:
     """Seconds by layer, of the first result of this model, batch and dtype that has them, in `latency`'s file."""
-    from gnet_inspect.analysis.timing import read_measured
+    from gnet_inspect.records.timing import read_measured
 
     record = read_measured(path, [graph])
     wanted = (graph.input_shape[0], dtype)

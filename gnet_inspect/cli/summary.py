@@ -10,7 +10,7 @@ from gnet_inspect.errors import UsageError
 
 def summary(
     model: options.Model,
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     batch: options.Batch = None,
     depth: Annotated[
         str, typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens.")
@@ -49,6 +49,7 @@ def summary(
         ),
     ] = None,
     edits: options.Set = None,
+    frozen: options.Freeze = None,
     dtype: options.Dtype = "fp32",
     resize: options.Resize = False,
     style: options.Format = "table",
@@ -76,7 +77,7 @@ def summary(
     check_columns(selection)
     if optimizer is not None:
         _check_training(optimizer, mode, dtype)
-    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
+    _, graph = options.read_graph(model, inputs, batch, mode, edits, resize, frozen)
     result = summarize(graph, dtype, optimizer=optimizer)
     emit_result(
         result,

@@ -4,7 +4,7 @@ BatchNorm, activations and dropout fold into the layer they follow, and at depth
 drawn as that box: a diagram shows what one would sketch, and its tooltips hold the exact figures.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
@@ -13,9 +13,9 @@ from msgspec import Struct
 from gnet_inspect.analysis.difference import OpNumbers, content_of
 from gnet_inspect.analysis.summary import LayerSummary, Summary
 from gnet_inspect.errors import UsageError, nearest, printable
-from gnet_inspect.graph import INPUT, Graph, Group
+from gnet_inspect.graph import Graph, Group, Output, node_of
 from gnet_inspect.units import byte_count, count, dimensions
-from gnet_inspect.views.text import headline
+from gnet_inspect.views.text import at_least, headline
 
 DEPTHS = ("stage", "block", "layer")
 # What Graphviz lays out in some seconds; twice as many take it four times as long. Wires are what it works on most.
@@ -25,25 +25,19 @@ MOST_WIRES = 2_000
 MOST_DOT_BOXES = 20_000
 MOST_DOT_WIRES = 40_000
 
-# What folds into the layer before it, and how it is named there.
-FOLDED = {
-    "BatchNorm2d": "BN",
-    **{name: name for name in ("ReLU", "ReLU6", "LeakyReLU", "SiLU", "Sigmoid", "Tanh", "GELU")},
-    "Dropout": "Dropout",
-}
-
 
 class Box(Struct, frozen=True):
     """One node of the diagram: what it says, what its tooltip says, and the figures it may be coloured by.
 
-    `role` is "layer", or the role of the Group that is drawn whole ("block", "stage", "head"); `kind` is the class of a
-    layer or the name of a block. A spec calls its blocks as it likes, so what a box is, only the role says.
+    `role` is "layer", or the role of the Group that is drawn whole ("block", "stage", "head"); `kind` is the family
+    of a layer or the name of a block. A spec calls its blocks as it likes, so what a box is, only the role says.
     """
 
     key: str
     lines: tuple[str, ...]
     tooltip: str
     role: str
+    # Of a layer its family, of a block its name.
     kind: str
     params: int
     macs: int
@@ -122,7 +116,7 @@ def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
     members = maker.members_of_graph()
     wires = maker.wires(members)
     totals = summary.totals
-    size = f"{count(totals.params)} params, {count(totals.macs)} MACs"
+    size = f"{count(totals.params)} params, {at_least(summary.coverage)}{count(totals.macs)} MACs"
     if shown is not None:
         size = f"{_name_of(shown)} alone: {_figures(maker.layers(shown.nodes()))} of {size}"
     heading = (
@@ -156,8 +150,16 @@ def _name_of(group: Group) -> str:
 
 
 def _figures(layers: Sequence[LayerSummary]) -> str:
-    params, macs = sum(layer.params for layer in layers), sum(layer.macs for layer in layers)
-    return f"{count(params)}, {count(macs)}" if params or macs else ""
+    params, macs = sum(layer.params for layer in layers), _macs(layers, count)
+    return f"{count(params)}, {macs}" if params or macs != "0" else ""
+
+
+def _macs(layers: Sequence[LayerSummary], write: Callable[[int], str]) -> str:
+    """The MACs of layers: a least, or a question, where nobody can count some of them."""
+    known = [layer.macs for layer in layers if layer.macs is not None]
+    if not known:
+        return "?"
+    return f"{'' if len(known) == len(layers) else '>= '}{write(sum(known))}"
 
 
 class _Maker:
@@ -196,10 +198,12 @@ class _Maker:
         hosts = {}
         for index, node in enumerate(self.graph.nodes):
             hosts[index] = index
+            if not node.op.family.folds_as or len(node.inputs) != 1 or node.inputs[0] not in places:
+                continue
             before = node.inputs[0]
-            same_scope = before.rpartition(".")[0] == node.name.rpartition(".")[0] and before != INPUT
+            same_scope = before.rpartition(".")[0] == node.name.rpartition(".")[0]
             same_stage = same_scope and self.graph.nodes[places[before]].stage == node.stage
-            if node.op.kind in FOLDED and same_stage and len(readers[before]) == 1:
+            if same_stage and len(readers[before]) == 1:
                 hosts[index] = hosts[places[before]]
         return hosts
 
@@ -267,13 +271,11 @@ class _Maker:
         node = self.graph.nodes[index]
         folded = self.folded.get(index, [])
         layers = self.layers([index, *folded])
-        described = node.op.describe()
-        if node.op.kind == "concat":
-            described = f"{described} to {node.output_shape[1]}"
-        parts = [described, *(FOLDED[self.graph.nodes[other].op.kind] for other in folded)]
+        parts = [node.op.describe_box(node.output_shapes)]
+        parts += [self.graph.nodes[other].op.family.folds_as for other in folded]
         shown = name if name is not None else _short(node.name, scope)
         lines = (f"{shown}: {' + '.join(parts)}", _figures(layers))
-        return self._box(lines, layers, node.name, "layer", node.op.kind)
+        return self._box(lines, layers, node.name, "layer", node.op.family.name)
 
     def _group_box(self, group: Group, name: str, run: Sequence[Group] = ()) -> Box:
         indices = [index for copy in run or (group,) for index in copy.nodes()]
@@ -293,7 +295,7 @@ class _Maker:
             role,
             kind,
             sum(layer.params for layer in layers),
-            sum(layer.macs for layer in layers),
+            sum(layer.macs or 0 for layer in layers),
             sum(layer.activation_bytes for layer in layers),
             tuple(layer.name for layer in layers),
         )
@@ -332,22 +334,30 @@ class _Maker:
 
     def _readings(self) -> "Iterator[_Reading]":
         """Every tensor that a box reads or the network returns: from which box it comes, and which it goes to."""
+        given_names = {value.name for value in self.graph.inputs}
         for node in self.graph.nodes:
             head = self.box_of.get(node.name)
             for name, shape in zip(node.inputs, node.input_shapes, strict=True):
-                tail = self.box_of.get(name)
-                run, other = self.copy_of.get(node.name), self.copy_of.get(name)
+                tail = self.box_of.get(node_of(name))
+                run, other = self.copy_of.get(node.name), self.copy_of.get(node_of(name))
                 if run and other and run[0] == other[0] and run[1] != other[1]:
                     continue  # from one copy to the next, which is the same picture
                 if head is not None:
-                    yield _Reading(tail or "input", head, name, shape)
+                    # Inside a block that is drawn alone, what comes from outside has one pill.
+                    given = name if name in given_names else "input"
+                    yield _Reading(tail or given, head, name, shape)
                 elif tail is not None:
                     yield _Reading(tail, "output", name, shape)
-        shapes = {node.name: node.output_shape for node in self.graph.nodes}
-        ends = {self.graph.output: "output", **{head.output: f"output {head.name}" for head in self.graph.heads}}
-        for name, pill in ends.items():
-            if name in self.box_of:
-                yield _Reading(self.box_of[name], pill, name, shapes[name])
+        shapes = self.graph.shapes()
+        for output in self.graph.outputs:
+            maker = node_of(output.value)
+            if maker in self.box_of:
+                yield _Reading(self.box_of[maker], self._pill(output), output.value, shapes[output.value])
+
+    def _pill(self, output: Output) -> str:
+        """What stands where an output leaves the picture."""
+        named = output.weight is not None or self.graph.names_outputs
+        return f"output {output.name}" if named else "output"
 
 
 class _Reading(NamedTuple):
@@ -381,12 +391,12 @@ def _run_of(run: Sequence[Group], described: str) -> str:
 
 def _tooltip(name: str, layers: Sequence[LayerSummary]) -> str:
     """The exact figures, and every layer that is drawn in a box."""
-    params, macs = sum(layer.params for layer in layers), sum(layer.macs for layer in layers)
+    params, macs = sum(layer.params for layer in layers), _macs(layers, "{:,}".format)
     activations = sum(layer.activation_bytes for layer in layers)
     lines = [
         name,
         f"output {dimensions(layers[-1].output_shape)}",
-        f"{params:,} params, {macs:,} MACs, {activations:,} bytes of activations ({byte_count(activations)})",
+        f"{params:,} params, {macs} MACs, {activations:,} bytes of activations ({byte_count(activations)})",
     ]
     if 1 < len(layers) <= 12:
         lines.append(", ".join(f"{layer.name} ({layer.kind})" for layer in layers))

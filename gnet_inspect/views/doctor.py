@@ -1,6 +1,6 @@
 """An examination of the machine as a table."""
 
-from gnet_inspect.analysis.environment import Examination
+from gnet_inspect.records.environment import Examination
 from gnet_inspect.views.grid import Column, Grid, Line
 
 COLUMNS = (

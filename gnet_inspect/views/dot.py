@@ -20,14 +20,16 @@ FONTS = "Roboto,Arial,Helvetica,sans-serif"
 FONT_SIZE = 20
 INK, FAINT = "#1b1f24", "#7d8a99"
 
-MERGES = ("concat", "add")
-# What a box is by colour, layers by their kinds; every fill has a contrast of at least 7:1 to the ink.
+# What a box is by colour, and the families of the layers that are it; every fill has a contrast of at least 7:1 to the
+# ink.
+MERGE = "concat or add"
 CLASSES = {
-    "convolution": ("#cfe3f7", ("Conv2d", "ConvTranspose2d")),
-    "linear": ("#e4d7f5", ("Linear",)),
-    "pooling": ("#d6efcf", ("MaxPool2d", "AvgPool2d", "AdaptiveAvgPool2d", "AdaptiveMaxPool2d", "Upsample")),
-    "normalisation": ("#fbe6c5", ("BatchNorm2d", "LocalResponseNorm", "GroupNorm", "ChannelAffine")),
-    "concat or add": ("#f7d4d4", MERGES),
+    "convolution": ("#cfe3f7", ("convolution",)),
+    "linear": ("#e4d7f5", ("linear", "embedding", "learned tensor")),
+    "attention": ("#f6d3e6", ("attention", "matrix product", "recurrent")),
+    "pooling": ("#d6efcf", ("pooling", "resampling")),
+    "normalisation": ("#fbe6c5", ("normalisation",)),
+    MERGE: ("#f7d4d4", ("merge",)),
     "stage": ("#e6edf2", ()),
     "other layer": ("#ffffff", ()),
     "block": ("#d3eef0", ()),
@@ -169,7 +171,7 @@ class _Painter:
     def _level(self, dot: graphviz.Digraph, frame: Frame) -> None:
         """The first boxes of a frame's branches side by side."""
         boxes = [member for member in frame.members if isinstance(member, Box)]
-        own = {box.key for box in boxes if not (box.role == "layer" and box.kind in MERGES)}
+        own = {box.key for box in boxes if class_of(box) != MERGE}
         firsts = [head for head in self.heads.get(frame.key, ()) if head in own]
         if len(firsts) > 1:
             with dot.subgraph() as level:

@@ -53,5 +53,7 @@ def _explanations(counts: FlopCounts) -> list[str]:
         if terms:
             reasons = "".join(f" {'-' if item.amount < 0 else '+'} {abs(item.amount):,} ({item.why})" for item in terms)
             total = getattr(counts.totals, tool.key)
-            lines.append(f"{tool.name:{width}}  {total:,} = MACs{reasons}")
+            whole = "?" if total is None else f"{total:,}"
+            rest = ", and what is not known of it" if total is None else ""
+            lines.append(f"{tool.name:{width}}  {whole} = MACs{reasons}{rest}")
     return lines

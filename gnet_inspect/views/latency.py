@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from gnet_inspect.analysis.timing import LayerTiming, Measurement, TimingRecord, ratio_of
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
+from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord, ratio_of
 from gnet_inspect.units import byte_count, percent
 from gnet_inspect.views.grid import Column, Grid, Line
 

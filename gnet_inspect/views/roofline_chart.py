@@ -11,7 +11,7 @@ from msgspec import Struct
 from gnet_inspect.analysis.roofline import LayerBound, Roofline
 from gnet_inspect.errors import UsageError, printable
 from gnet_inspect.graph import Graph, Node
-from gnet_inspect.ops.base import sized
+from gnet_inspect.ops.spatial import sized
 from gnet_inspect.units import byte_count, count, dimensions, duration, percent
 from gnet_inspect.views.placing import Box, Label, Point, line_boxes, place_labels, text_width
 from gnet_inspect.views.roofline import operations, rate, source_line

@@ -15,11 +15,12 @@ from msgspec.structs import replace
 
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import LayerSummary, Summary, Totals, TrainingMemory, bytes_moved
-from gnet_inspect.errors import UsageError, nearest, show
+from gnet_inspect.errors import UsageError, nearest, show, some_of
 from gnet_inspect.graph import Graph, Group, Node
 from gnet_inspect.units import (
     BYTE_UNITS,
     COUNT_UNITS,
+    Unit,
     byte_count,
     column_unit,
     count,
@@ -28,7 +29,7 @@ from gnet_inspect.units import (
     percent,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import coverage_line, field_lines, field_text, headline
+from gnet_inspect.views.text import at_least, coverage_line, field_lines, field_text, headline
 
 CONVENTION = "MACs: multiply-accumulates of convolutions and linear layers, biases not counted; 1 MAC = 2 FLOPs"
 DEPTHS = ("stage", "block", "layer")
@@ -59,7 +60,7 @@ COLUMNS = {
 }
 COUNTED = ("params", "buffers", "macs", "flops", "activation_bytes")
 # What is not known of a layer outside the vocabulary.
-COSTS = ("params", "params_percent", "buffers", "macs", "macs_percent", "flops", "intensity")
+COSTS = ("macs", "macs_percent", "flops", "intensity")
 SHARES = {"params_percent": "params", "macs_percent": "macs"}
 TABLE_COLUMNS = ("name", "kind", "output_shape", "params", "params_percent", "macs", "macs_percent", "activation_bytes")
 LAYER_COLUMNS = ("name", "kind", "inputs", *TABLE_COLUMNS[2:], "receptive_field")
@@ -79,10 +80,10 @@ class Sums(Struct):
     inputs: tuple[str, ...] | None = None
     input_shapes: tuple[tuple[int, ...], ...] | None = None
     output_shape: tuple[int, ...] | None = None
-    receptive_field: tuple[float, float] | None = None
+    receptive_field: tuple[float, ...] | None = None
     receptive_field_status: str | None = None
-    offset: tuple[float, float] | None = None
-    jump: tuple[float, float] | None = None
+    offset: tuple[float, ...] | None = None
+    jump: tuple[float, ...] | None = None
     intensity: float | None = None
 
 
@@ -213,14 +214,14 @@ class _RowMaker:
         return chosen, [row for row in rows if id(row) not in kept]
 
     def _add_children(self, rows: list[Row], parent: Group, level: int) -> None:
-        whole = sum(self.layers[index].macs for index in parent.nodes())
+        whole = sum(self.layers[index].macs or 0 for index in parent.nodes())
         for child, is_branch in shown_children(parent):
             if isinstance(child, int):
                 row = self._layer(child, level, row_label(self.layers[child].name, parent))
             else:
                 row = self._group(child, level, row_label(child.name, parent))
             if is_branch:
-                row.kind = f"{row.kind} ({percent(row.numbers.macs, whole)} % of MACs)"
+                row.kind = f"{row.kind} ({percent(row.numbers.macs or 0, whole)} % of MACs)"
             rows.append(row)
             if isinstance(child, Group):
                 self._add_children(rows, child, level + 1)
@@ -235,7 +236,7 @@ class _RowMaker:
     def _layer(self, index: int, level: int, name: str) -> Row:
         layer, node = self.layers[index], self.nodes[index]
         style = "dim" if level > 1 and not layer.params else ""
-        return Row(name, layer_words(node), layer, layer.kind, level, style, unknown=not node.op.counted)
+        return Row(name, layer_words(node), layer, layer.kind, level, style, unknown=node.macs is None)
 
     def _group(self, group: Group, level: int, name: str) -> Row:
         indices = group.nodes()
@@ -266,10 +267,7 @@ def row_label(name: str, parent: Group) -> str:
 
 def layer_words(node: Node) -> str:
     """A layer with its arguments, as a table's `type` has it; a concat with what it joins."""
-    if node.op.kind == "concat":
-        split = "+".join(str(shape[1]) for shape in node.input_shapes)
-        return f"{node.op.describe()} {split}={node.output_shape[1]}"
-    return node.op.describe()
+    return node.op.describe_call(node.input_shapes, node.output_shapes)
 
 
 def group_words(group: Group) -> str:
@@ -292,7 +290,7 @@ def _sort_key(value: Any) -> tuple[bool, Any]:
 
 
 def _sums(parts: Sequence[LayerSummary | Sums]) -> Sums:
-    return Sums(*(sum(map(attrgetter(name), parts)) for name in COUNTED))
+    return Sums(*(sum(getattr(part, name) or 0 for part in parts) for name in COUNTED))  # type: ignore[arg-type]  # as many numbers as are counted
 
 
 def _total_row(summary: Summary) -> Row:
@@ -309,7 +307,7 @@ def _values(name: str, rows: list[Row], summary: Summary) -> list[Any]:
     if name in SHARES:
         whole = getattr(summary.totals, SHARES[name])
         parts = map(attrgetter(f"numbers.{SHARES[name]}"), rows)
-        return [100 * part / whole if whole else 0.0 for part in parts]
+        return [100 * (part or 0) / whole if whole else 0.0 for part in parts]
     return list(map(attrgetter(f"numbers.{name}"), rows))
 
 
@@ -325,10 +323,11 @@ def _draw_column(name: str, rows: list[Row], summary: Summary) -> tuple[Column, 
     draw: Callable[[Any], str]
     if name in SHARES:
         whole = getattr(summary.totals, SHARES[name])
-        draw = partial(percent, whole=whole)
+        draw = partial(_share, whole=whole)
     elif name in COUNTED:
-        unit = column_unit(set(values), BYTE_UNITS if name == "activation_bytes" else COUNT_UNITS)
-        draw = partial(in_unit, unit=unit)
+        known = {value for value in values if value is not None}
+        unit = column_unit(known, BYTE_UNITS if name == "activation_bytes" else COUNT_UNITS)
+        draw = partial(_in_unit, unit=unit)
         if unit[0]:
             column = replace(column, title=f"{column.title} ({unit[0]})")
     else:
@@ -338,6 +337,14 @@ def _draw_column(name: str, rows: list[Row], summary: Summary) -> tuple[Column, 
     if name in COSTS:
         drawn = ["?" if row.unknown else text for row, text in zip(rows, drawn, strict=True)]
     return column, drawn
+
+
+def _share(value: int | None, whole: int) -> str:
+    return "?" if value is None else percent(value, whole)
+
+
+def _in_unit(value: int | None, unit: Unit) -> str:
+    return "?" if value is None else in_unit(value, unit)
 
 
 def _text(value: Any, name: str) -> str:
@@ -382,7 +389,9 @@ def notes_below(summary: Summary) -> tuple[str, ...]:
     lines = [
         f"params       {totals.params:,} ({byte_count(totals.param_bytes)})"
         + (f", and {totals.buffers:,} in buffers" if totals.buffers else ""),
-        f"MACs         {totals.macs:,} ({count(totals.macs)}), {count(totals.flops)} FLOPs",
+        *_frozen_lines(totals),
+        *_unreached_lines(summary),
+        f"MACs         {at_least(summary.coverage)}{totals.macs:,} ({count(totals.macs)}), {count(totals.flops)} FLOPs",
         f"activations  {byte_count(totals.activation_bytes)} in all",
         _peak_line(totals, summary.mode),
     ]
@@ -403,6 +412,21 @@ def _peak_line(totals: Totals, mode: str) -> str:
         f"peak         {peak} held at once {known}in {forward}, at {totals.peak_node}; "
         f"{least} if each tensor were freed after its last reader"
     )
+
+
+def _frozen_lines(totals: Totals) -> list[str]:
+    """What is trained and what is not, where something is not."""
+    if not totals.frozen_params:
+        return []
+    return [f"trained      {totals.trainable_params:,}, and {totals.frozen_params:,} frozen"]
+
+
+def _unreached_lines(summary: Summary) -> list[str]:
+    """The parameters that the network has and this graph does not read, by the outermost parts that hold them."""
+    if not summary.unreached:
+        return []
+    parts = some_of(dict.fromkeys(layer.name.partition(".")[0] for layer in summary.unreached))
+    return [f"unreached    {summary.totals.unreached_params:,} more in {parts}, which this mode leaves out"]
 
 
 def _training_line(training: TrainingMemory) -> str:

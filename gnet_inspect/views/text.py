@@ -61,6 +61,11 @@ def coverage_line(coverage: "Coverage") -> str:
     return f"{line}; {unknown_names(coverage.unknown)}" if coverage.unknown else line
 
 
+def at_least(coverage: "Coverage") -> str:
+    """What stands before a total where some layer could not be counted."""
+    return "at least " if coverage.unknown else ""
+
+
 def unknown_names(names: Sequence[str]) -> str:
     """The layers that nobody can count, the first of many.
 
@@ -70,7 +75,7 @@ def unknown_names(names: Sequence[str]) -> str:
     return f"nobody can count {some_of(names, 8)}"
 
 
-def field_text(size: tuple[float, float] | None, status: str | None) -> str:
+def field_text(size: tuple[float, ...] | None, status: str | None) -> str:
     """A receptive field as tables write it: "<=" before what may be less; "all" of the input; "?" where nobody knows.
 
     >>> field_text((59, 59), "exact"), field_text((9, 7), "bound"), field_text((212, 212), "all")

@@ -1,8 +1,8 @@
 """A verification as a table: what was compared with what, every difference, and the audit of published figures."""
 
-from gnet_inspect.analysis.verification import AuditRow, Check, Verification
 from gnet_inspect.errors import show
 from gnet_inspect.graph import Graph
+from gnet_inspect.records.verification import AuditRow, Check, Verification
 from gnet_inspect.units import dimensions
 from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.text import headline

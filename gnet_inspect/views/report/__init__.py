@@ -91,7 +91,7 @@ def _data(report: Report) -> dict[str, Any]:
         "models": [
             {
                 "params": [layer.params for layer in model.summary.layers],
-                "macs": [layer.macs for layer in model.summary.layers],
+                "macs": [layer.macs or 0 for layer in model.summary.layers],
                 "memory": [layer.activation_bytes for layer in model.summary.layers],
                 "time": _seconds(model),
             }
@@ -206,11 +206,11 @@ def _row(layer: LayerSummary, held: int, seconds: float | None) -> dict[str, str
         "stage": _line(layer.stage),
         "output": dimensions(layer.output_shape),
         "params": f"{layer.params:,}",
-        "macs": f"{layer.macs:,}",
+        "macs": "?" if layer.macs is None else f"{layer.macs:,}",
         "memory": f"{layer.activation_bytes:,}",
         "held": f"{held:,}",
         "field": field,
-        "intensity": f"{layer.intensity:,.2f}",
+        "intensity": "?" if layer.intensity is None else f"{layer.intensity:,.2f}",
         "time": "" if seconds is None else f"{seconds * 1e6:,.1f}",
     }
 

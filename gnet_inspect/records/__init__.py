@@ -1,0 +1,1 @@
+"""What runs produce, as plain data: the fields are the JSON contracts."""
