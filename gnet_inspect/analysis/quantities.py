@@ -9,11 +9,11 @@ from math import prod
 from msgspec import Struct
 
 from gnet_inspect.analysis.conventions import counted_by
-from gnet_inspect.analysis.depth import depths, weight_layers
+from gnet_inspect.analysis.depth import depths
 from gnet_inspect.analysis.training import weights_bytes
 from gnet_inspect.errors import SpecError
 from gnet_inspect.graph import Graph, Node, build_graph
-from gnet_inspect.ops import POOLS, WEIGHTED, ChannelAffine, ReLU
+from gnet_inspect.ops import POOLS, WEIGHTED, ChannelAffine, Op, ReLU
 from gnet_inspect.spec import Spec
 from gnet_inspect.spec.model import Published
 from gnet_inspect.units import DTYPE_BYTES
@@ -81,15 +81,15 @@ def _flops(counted: Counted) -> int:
     return 2 * sum(node.macs for node in counted.nodes)
 
 
-def _depth(counted: Counted) -> int:
-    """Weight layers on the longest path through these nodes; of a whole network, on that to its output."""
-    return weight_layers(counted.graph) if counted.whole else max(depths(counted.nodes).values())
+def _depth(counted: Counted, kinds: tuple[type[Op], ...] = WEIGHTED) -> int:
+    """Layers of these kinds on the longest path through the nodes; of a whole network, on that to its output."""
+    found = depths(counted.nodes, kinds)
+    return found[counted.graph.output] if counted.whole else max(found.values())
 
 
 def _depth_with_pools(counted: Counted) -> int:
-    """The same, with pools: "27 layers if we also count pooling"."""
-    found = depths(counted.nodes, (*WEIGHTED, *POOLS))
-    return found[counted.graph.output] if counted.whole else max(found.values())
+    """ "27 layers if we also count pooling"."""
+    return _depth(counted, (*WEIGHTED, *POOLS))
 
 
 def _neurons(counted: Counted) -> int:

@@ -285,6 +285,3 @@ class Opaque(Op, frozen=True):
 
     def output_shape(self, inputs: Shapes) -> Shape:
         return self.shape
-
-    def sight(self, inputs: Shapes) -> Sight:
-        return "unknown"

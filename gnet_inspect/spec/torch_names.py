@@ -57,22 +57,17 @@ FUNCTIONS = {
     "native_channel_shuffle": "ChannelShuffle",
     "cat": "concat",
     "concatenate": "concat",
-    **{
-        name: name
-        for name in (
-            *(
-                "affine_grid",
-                "conv_tbc",
-                "grid_sample",
-                "grouped_mm",
-                "gumbel_softmax",
-                "normalize",
-                "one_hot",
-                "pdist",
-            ),
-            *("scaled_dot_product_attention", "scaled_grouped_mm", "scaled_mm"),
-        )
-    },
+    "affine_grid": "affine_grid",
+    "conv_tbc": "conv_tbc",
+    "grid_sample": "grid_sample",
+    "grouped_mm": "grouped_mm",
+    "gumbel_softmax": "gumbel_softmax",
+    "normalize": "normalize",
+    "one_hot": "one_hot",
+    "pdist": "pdist",
+    "scaled_dot_product_attention": "scaled_dot_product_attention",
+    "scaled_grouped_mm": "scaled_grouped_mm",
+    "scaled_mm": "scaled_mm",
 }
 
 # What a spec has in the place of a class that it lacks, where it has that exactly.
