@@ -432,6 +432,8 @@ def test_layers_are_grouped(depth: str) -> None:
 # Ctrl-C comes when the second batch begins to be timed, however fast the machine is.
 INTERRUPTED = """
 import signal, sys
+# Whoever runs these tests may ignore it, as nohup does.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from gnet_inspect.runtime.latency import protocol
 before = protocol._time_round
 def time_round(timed, *rest):
