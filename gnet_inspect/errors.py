@@ -6,6 +6,7 @@ the path adds them once. The command line is the only place that turns one of th
 
 import re
 from collections.abc import Iterable
+from os.path import commonprefix
 
 # How many of many names a sentence lists, and how much it shows of one.
 SHOWN = 6
@@ -81,16 +82,8 @@ def nearest(word: str, known: Iterable[object]) -> str:
         return offer
     if len(names) > _LISTED:
         # What begins alike is what stands beside it.
-        names.sort(key=lambda name: -_alike(name, word))
+        names.sort(key=lambda name: -len(commonprefix([name, word])))  # noqa: RUF071  # of letters, not of folders
     return f"known: {', '.join(map(quoted, names[:_LISTED]))}" + (", ..." if len(names) > _LISTED else "")
-
-
-def _alike(name: str, word: str) -> int:
-    """How many letters they begin with alike."""
-    return next(
-        (place for place, pair in enumerate(zip(name, word, strict=False)) if pair[0] != pair[1]),
-        min(len(name), len(word)),
-    )
 
 
 def did_you_mean(word: str, known: Iterable[object]) -> str:

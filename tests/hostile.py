@@ -408,12 +408,17 @@ def rows(n: int) -> str:
     )
 
 
-@family
-def rows_of_one_list(n: int) -> str:
+def one_list(n: int, figure: str) -> str:
+    """A list of n layers, and n rows that print a figure of it."""
     return spec(
         "{body: {features: [{repeat: {times: " + str(n) + ", layer: ReLU}}]}}",
-        published=published(many(n, lambda i: "{nodes: [features], params: 0}")),
+        published=published(many(n, lambda i: f"{{nodes: [features], {figure}: 0}}")),
     )
+
+
+@family
+def rows_of_one_list(n: int) -> str:
+    return one_list(n, "params")
 
 
 @family
@@ -430,10 +435,7 @@ def rows_of_different_sets(n: int) -> str:
 
 @family
 def depths_of_one_list(n: int) -> str:
-    return spec(
-        "{body: {features: [{repeat: {times: " + str(n) + ", layer: ReLU}}]}}",
-        published=published(many(n, lambda i: "{nodes: [features], depth: 0}")),
-    )
+    return one_list(n, "depth")
 
 
 @family

@@ -178,7 +178,7 @@ class _Auditor:
         self.spec = spec
         self.networks = _Networks(spec, whole)
         self._models: dict[str, tuple[Node, ...]] = {}
-        self._sums: dict[tuple[str, str], int] = {}
+        self._sums: dict[tuple[int, str], int] = {}
         self._covered = 0
 
     @cached_property
@@ -288,17 +288,19 @@ class _Auditor:
         if isinstance(side, Spec):
             return _sum(build_graph(side).nodes, what)
         if side == self.spec.name:
-            return self._sum_of(f"{id(network)}", network.graph.nodes, what)
+            return self._sum_of(network.graph.nodes, what)
         if side not in self._models:
             if side not in self._catalogue:
                 return None
             self._models[side] = build_graph(load_spec(side)).nodes
-        return self._sum_of(side, self._models[side], what)
+        return self._sum_of(self._models[side], what)
 
-    def _sum_of(self, key: str, nodes: Sequence[Node], what: str) -> int:
-        if (key, what) not in self._sums:
-            self._sums[key, what] = _sum(nodes, what)
-        return self._sums[key, what]
+    def _sum_of(self, nodes: Sequence[Node], what: str) -> int:
+        # By what the networks and models kept here hold, so that an id stays what it is.
+        key = id(nodes), what
+        if key not in self._sums:
+            self._sums[key] = _sum(nodes, what)
+        return self._sums[key]
 
 
 def _sum(nodes: Sequence[Node], what: str) -> int:

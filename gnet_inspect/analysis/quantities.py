@@ -9,7 +9,7 @@ from math import prod
 from msgspec import Struct
 
 from gnet_inspect.analysis.conventions import counted_by
-from gnet_inspect.analysis.depth import depths, weight_layers
+from gnet_inspect.analysis.depth import depths
 from gnet_inspect.analysis.training import weights_bytes
 from gnet_inspect.errors import SpecError
 from gnet_inspect.graph import Graph, Node
@@ -86,15 +86,15 @@ def _flops(counted: Counted) -> int:
     return 2 * sum(node.macs or 0 for node in counted.nodes)
 
 
-def _depth(counted: Counted) -> int:
-    """Weight layers on the longest path through these nodes; of a whole network, on that to its output."""
-    return weight_layers(counted.graph) if counted.whole else max(depths(counted.nodes).values())
+def _depth(counted: Counted, pools: bool = False) -> int:
+    """Layers with weights, and pools, on the longest path through the nodes; of a whole network, to its output."""
+    found = depths(counted.nodes, pools=pools)
+    return found[counted.graph.output] if counted.whole else max(found.values())
 
 
 def _depth_with_pools(counted: Counted) -> int:
-    """The same, with pools: "27 layers if we also count pooling"."""
-    found = depths(counted.nodes, pools=True)
-    return found[counted.graph.output] if counted.whole else max(found.values())
+    """ "27 layers if we also count pooling"."""
+    return _depth(counted, pools=True)
 
 
 def _neurons(counted: Counted) -> int:

@@ -24,9 +24,8 @@ class ReportedMeasurement(Struct, frozen=True):
 
 
 class ReportedModel(Struct, frozen=True):
-    """One model. `live_bytes` are those that torch's forward pass holds while each layer runs;
-    `audit` has the published figures
-    alone."""
+    """One model. `live_bytes` are those that torch's forward pass holds while each layer runs; `audit` has the
+    published figures alone."""
 
     label: str
     graph: Graph

@@ -34,11 +34,6 @@ def main() -> None:
     sys.exit(signals.exit_code(code))
 
 
-def check_interrupted() -> None:
-    """Raise KeyboardInterrupt where one was swallowed: imports of large packages do that."""
-    signals.check()
-
-
 def _run() -> int:
     """Run the command line; its exit code. Raises KeyboardInterrupt where a signal ended it."""
     debug = _take_debug()

@@ -87,9 +87,7 @@ def _format(style: str | None, output: Path | None) -> str:
     from gnet_inspect.views.picture import FORMATS
 
     if style is not None:
-        options.one_of("--format", style, FORMATS)
-        options.check_ending(output, style, FORMATS)
-        return style
+        return options.fitting_format(style, output, FORMATS)
     if output is None or str(output) == "-":
         return "dot"
     ending = output.suffix.lower().removeprefix(".")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gnet_inspect.cli import check_interrupted, options
+from gnet_inspect.cli import options, signals
 from gnet_inspect.cli.options import COMPILE_MODES
 from gnet_inspect.errors import INSTALL_TORCH, MissingError, UsageError
 
@@ -169,7 +169,7 @@ def need_torch(command: str) -> None:
 
     if find_spec("torch") is None:
         raise MissingError(f"{command} needs torch, which is not installed. Install it with: {INSTALL_TORCH}")
-    check_interrupted()
+    signals.check()
     gc.enable()
 
 

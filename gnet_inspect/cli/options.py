@@ -143,17 +143,27 @@ def table_format(style: str, output: Path | None) -> str:
     """The --format of a result that is a table, which fits the ending of -o's file."""
     from gnet_inspect.cli.output import FORMATS
 
-    one_of("--format", style, FORMATS)
-    check_ending(output, style, FORMATS)
+    return fitting_format(style, output, FORMATS)
+
+
+def fitting_format(style: str, output: Path | None, formats: tuple[str, ...]) -> str:
+    """A --format that is one of a command's, and fits the ending of -o's file."""
+    one_of("--format", style, formats)
+    check_ending(output, style, formats)
     return style
+
+
+def names_a_file(output: Path | None) -> bool:
+    """Whether -o is the name of a file, there or not yet: a device or a pipe promises nothing by its name."""
+    return output is not None and str(output) != "-" and (output.is_file() or not output.exists())
 
 
 def check_ending(output: Path | None, style: str, options: tuple[str, ...] = ()) -> None:
     """Refuse a file whose ending promises another format than the result has: who opens it finds something else.
 
-    A device or a pipe promises nothing. `options` are the formats that --format could say instead.
+    `options` are the formats that --format could say instead.
     """
-    if output is None or str(output) == "-" or (output.exists() and not output.is_file()):
+    if output is None or not names_a_file(output):
         return
     promised = _PROMISED.get(output.suffix.lower(), style)
     if promised != style:

@@ -64,9 +64,7 @@ def report(
 def _check_output(output: Path | None) -> None:
     """A page has one format, whatever a file is called: a name that promises another one is refused."""
     options.refuse_terminal(output, "report googlenet vgg16 -o report.html")
-    if output is None or str(output) == "-" or (output.exists() and not output.is_file()):
-        return  # a device or a pipe promises nothing
-    if output.suffix.lower() not in ENDINGS:
+    if output is not None and options.names_a_file(output) and output.suffix.lower() not in ENDINGS:
         page = output.with_suffix(ENDINGS[0]) if output.name else Path(f"report{ENDINGS[0]}")
         raise UsageError(
             f"-o: expected a file that ends in {' or '.join(ENDINGS)}, got {str(output)!r}. "

@@ -134,9 +134,7 @@ def _format(style: str | None, output: Path | None) -> str:
 
     ending = output.suffix.lower().removeprefix(".") if output else ""
     form = style if style is not None else ending if ending in PLOTS else "table"
-    options.one_of("--format", form, (*FORMATS, *PLOTS))
-    options.check_ending(output, form, (*FORMATS, *PLOTS))
-    return form
+    return options.fitting_format(form, output, (*FORMATS, *PLOTS))
 
 
 def _device(name: str | None) -> "Device":

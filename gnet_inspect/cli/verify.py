@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gnet_inspect.cli import check_interrupted, options
+from gnet_inspect.cli import options, signals
 from gnet_inspect.errors import INSTALL_TORCH
 
 if TYPE_CHECKING:
@@ -67,6 +67,6 @@ def _checks(graph: "Graph") -> "list[Check]":
     from gnet_inspect.cli.output import say
     from gnet_inspect.runtime.verify import run_checks
 
-    check_interrupted()
+    signals.check()
     gc.enable()
     return run_checks(graph, say)

@@ -65,22 +65,17 @@ FUNCTIONS = {
     "view": "Reshape",
     # Keras's name.
     "dense": "Linear",
-    **{
-        name: name
-        for name in (
-            *(
-                "affine_grid",
-                "conv_tbc",
-                "grid_sample",
-                "grouped_mm",
-                "gumbel_softmax",
-                "normalize",
-                "one_hot",
-                "pdist",
-            ),
-            *("scaled_dot_product_attention", "scaled_grouped_mm", "scaled_mm"),
-        )
-    },
+    "affine_grid": "affine_grid",
+    "conv_tbc": "conv_tbc",
+    "grid_sample": "grid_sample",
+    "grouped_mm": "grouped_mm",
+    "gumbel_softmax": "gumbel_softmax",
+    "normalize": "normalize",
+    "one_hot": "one_hot",
+    "pdist": "pdist",
+    "scaled_dot_product_attention": "scaled_dot_product_attention",
+    "scaled_grouped_mm": "scaled_grouped_mm",
+    "scaled_mm": "scaled_mm",
 }
 
 _NUMBERED = ("1d", "2d", "3d")

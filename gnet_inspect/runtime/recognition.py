@@ -11,8 +11,8 @@ from torch import Tensor
 from gnet_inspect.errors import GnetError, quoted, some_of
 from gnet_inspect.graph import Graph
 from gnet_inspect.language import Spec, catalogue, load_spec
-from gnet_inspect.runtime.checkpoint import WRAPPERS
 from gnet_inspect.runtime.module import build_module
+from gnet_inspect.runtime.renaming import without_inner
 from gnet_inspect.sources.spec import build_graph
 
 # The model parameter on which a classifier's size depends in the catalogue.
@@ -62,9 +62,10 @@ def recognise(tensors: Mapping[str, Tensor]) -> list[Likeness]:
 def _unprefixed(tensors: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
     """The tensors as they are, and without what all names begin with."""
     yield tensors
-    inner = {".".join(part for part in name.split(".") if part not in WRAPPERS): t for name, t in tensors.items()}
-    if len(inner) == len(tensors) and inner.keys() != tensors.keys():
-        yield (tensors := inner)
+    inner = without_inner({name: name for name in tensors})
+    if inner.keys() != tensors.keys():
+        tensors = {name: tensors[old] for name, old in inner.items()}
+        yield tensors
     for _ in range(_TAKEN):
         first = next(iter(tensors), "").partition(".")
         prefix = first[0] + first[1]

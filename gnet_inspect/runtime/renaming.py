@@ -29,7 +29,7 @@ def fit_names(checkpoint: Checkpoint, own: Collection[str]) -> Checkpoint:
     """
     outer, wrappers = _without_wrappers(checkpoint.tensors, own)
     best = Fit(outer, "", sum(name in own for name in outer))
-    for names in (outer, _without_inner(outer)):
+    for names in (outer, without_inner(outer)):
         found = _best(names, own)
         if found is not None and found.fitting > best.fitting:
             best = found
@@ -67,7 +67,7 @@ def _without_wrappers(names: Iterable[str], own: Collection[str]) -> tuple[dict[
     return found, taken
 
 
-def _without_inner(names: dict[str, str]) -> dict[str, str]:
+def without_inner(names: dict[str, str]) -> dict[str, str]:
     """Names without the wrappers' parts anywhere in them."""
     found = {}
     for name, old in names.items():
