@@ -12,7 +12,7 @@ from gnet_inspect.analysis.conventions import counted_by
 from gnet_inspect.analysis.depth import depths
 from gnet_inspect.analysis.training import weights_bytes
 from gnet_inspect.errors import SpecError
-from gnet_inspect.graph import Graph, Node
+from gnet_inspect.graph import Graph, Node, node_of
 from gnet_inspect.language import Spec
 from gnet_inspect.language.model import Published
 from gnet_inspect.sources.spec import build_graph
@@ -89,7 +89,7 @@ def _flops(counted: Counted) -> int:
 def _depth(counted: Counted, pools: bool = False) -> int:
     """Layers with weights, and pools, on the longest path through the nodes; of a whole network, to its output."""
     found = depths(counted.nodes, pools=pools)
-    return found[counted.graph.output] if counted.whole else max(found.values())
+    return found[node_of(counted.graph.output)] if counted.whole else max(found.values())
 
 
 def _depth_with_pools(counted: Counted) -> int:
