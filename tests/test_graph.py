@@ -230,3 +230,16 @@ def test_an_edit_that_a_layer_reads_in_this_network_is_none() -> None:
     default = IDLE.replace("b: {out: 3, act: $on}", "b: {act: $on}")
     assert shape(edited("width=9", text=default), "a.c")[1] == 9
     assert shape(edited("a.out=9", text=IDLE), "a.c")[1] == 9
+
+
+def test_indices_and_numbers_are_not_taken_for_each_other() -> None:
+    """Whoever moves values moves either; an Embedding reads indices, all else numbers; and memory counts eight bytes."""
+    text = "name: t\ninputs: {{t: {{shape: [6], dtype: {dtype}}}}}\nstages: {{s: {{a: {first}, b: {second}}}}}"
+    embedding, moved = "{Embedding: {num_embeddings: 9, embedding_dim: 4}}", "{Unsqueeze: {dim: 1}}"
+    graph = build_graph(parse_spec(text.format(dtype="int64", first=moved, second=embedding)))
+    assert graph.nodes[-1].output_shape == (1, 1, 6, 4)
+    with pytest.raises(SpecError, match="Linear expects numbers of the network's dtype, got int64"):
+        build_graph(parse_spec(text.format(dtype="int64", first=moved, second="{Linear: {out_features: 2}}")))
+    for first, second in ((moved, embedding), (embedding, "{Linear: {out_features: 2}}")):
+        with pytest.raises(SpecError, match="Embedding expects indices, got numbers"):
+            build_graph(parse_spec(text.format(dtype="float", first=first, second=second)))

@@ -108,8 +108,7 @@ def value_bytes(graph: Graph, element_bytes: int) -> dict[str, int]:
     sizes = {name: prod(shape) * element_bytes for name, shape in graph.shapes().items()}
     if indices:
         for node in graph.nodes:
-            # What has weights gives numbers of the network's dtype.
-            if indices.issuperset(node.inputs) and node.inputs and not node.op.weights(node.input_shapes):
+            if node.op.reads == "either" and node.inputs and indices.issuperset(node.inputs):
                 indices.update(node.values())
         sizes.update((name, sizes[name] // element_bytes * _INDEX_BYTES) for name in indices)
     sizes.update((node.name, 0) for node in graph.nodes if node.op.hands_out_weight)

@@ -53,6 +53,8 @@ class GraphMaker:
         self.given = {value.name for value in inputs}
         self.nodes: list[Node] = []
         self.shapes: dict[str, Shape] = {value.name: value.shape for value in inputs}
+        # The values that hold indices.
+        self._indices = {value.name for value in inputs if value.dtype == "int64"}
         # Where the next node lies, by the parts that are open: the stage or head, and the outermost block.
         self.stage = ""
         self.block: str | None = None
@@ -73,14 +75,15 @@ class GraphMaker:
     ) -> str:
         """One call of a layer that reads values; the name of its (first) value is returned.
 
-        `module` is where its weights lie, its own name unless said. Raises ShapeError where the op refuses the shapes,
-        and CountError where totals would no longer be exact.
+        `module` is where its weights lie, its own name unless said. Raises ShapeError where the op refuses the shapes
+        or the dtypes, and CountError where totals would no longer be exact.
         """
         shapes = tuple([self.shapes[value] for value in inputs])
         facts = self._facts.get((id(op), shapes))
         if facts is None:
             facts = self._facts[id(op), shapes] = _facts_of(op, shapes)
             self._ops.append(op)
+        holds_indices = self._follow_dtypes(op, inputs) if self._indices or op.reads == "int64" else False
         params, buffers = facts.params, facts.buffers
         home = name if module is None else module
         if home and home != name:
@@ -109,7 +112,23 @@ class GraphMaker:
         self.shapes[name] = facts.outputs[0]
         if len(facts.outputs) > 1:
             self.shapes.update(zip(node.values(), facts.outputs, strict=True))
+        if holds_indices:
+            self._indices.update(node.values())
         return name
+
+    def _follow_dtypes(self, op: Op, inputs: tuple[str, ...]) -> bool:
+        """Whether a layer's output holds indices. Raises ShapeError where it does not read what its inputs hold."""
+        given = {name in self._indices for name in inputs}
+        if op.reads == "either":
+            return given == {True}
+        if op.reads == "int64" and False in given:
+            raise ShapeError(
+                f"{op.kind} expects indices, got numbers: give the input `dtype: int64`, as in "
+                "`inputs: {tokens: {shape: [77], dtype: int64}}`"
+            )
+        if op.reads == "float" and True in given:
+            raise ShapeError(f"{op.kind} expects numbers of the network's dtype, got int64: indices go into an Embedding")
+        return False
 
     def _check_weights(self, home: str, op: Op, shapes: Shapes) -> None:
         """Raise ShapeError where a layer that is called again would need other weights."""

@@ -45,6 +45,7 @@ class _Merge(Op, frozen=True):
 
     family: ClassVar[Family] = MERGE
     arity: ClassVar[tuple[int, int]] = (1, MANY)
+    reads: ClassVar[str] = "either"
     keeps_output: ClassVar[bool] = False
 
     def weights(self, inputs: Shapes) -> tuple[Weight, ...]:

@@ -33,6 +33,7 @@ class _Movement(OneOperator, frozen=True):
     """What all of them share: no weights, nothing multiplied, nothing kept for the backward pass."""
 
     family: ClassVar[Family] = MOVEMENT
+    reads: ClassVar[str] = "either"
     keeps_output: ClassVar[bool] = False
 
     def weights(self, inputs: Shapes) -> tuple[Weight, ...]:

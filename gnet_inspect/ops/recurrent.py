@@ -125,6 +125,7 @@ class Embedding(OneOperator, frozen=True):
     """torch.nn.Embedding: int64 (N, L) -> (N, L, embedding_dim), rows of its table."""
 
     family: ClassVar[Family] = Family("embedding")
+    reads: ClassVar[str] = "int64"
     module: ClassVar[str] = "torch.nn.Embedding"
     keeps_output: ClassVar[bool] = False
     puts_in_order: ClassVar[bool] = True
