@@ -39,7 +39,7 @@ def of_network(name: str, *parts: str) -> Graph:
 # --- what is counted ---
 
 NETWORKS = [
-    ("googlenet", ("stem",)),
+    ("googlenet", ("conv?",)),
     ("googlenet", ("inception3*", "inception4b")),
     ("googlenet", ("*",)),
     ("resnet18", ("conv1", "bn1", "layer1", "layer2.0.conv1")),

@@ -17,9 +17,9 @@ def freeze(graph: Graph, parts: Collection[str]) -> Graph:
     updates them in training.
 
     >>> from gnet_inspect import build_graph, load_spec, summarize
-    >>> totals = summarize(freeze(build_graph(load_spec("lenet5")), ["conv*"])).totals
+    >>> totals = summarize(freeze(build_graph(load_spec("lenet5")), ["c*"])).totals
     >>> totals.trainable_params, totals.frozen_params
-    (59134, 2572)
+    (11014, 50692)
     """
     expect(graph, Graph, "a Graph (build_graph gives one)")
     met: dict[str, bool] = dict.fromkeys(parts, False)
