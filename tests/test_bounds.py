@@ -50,6 +50,7 @@ PRODUCTS = {
     "rows_of_one_list": f"at most {MOST_COVERED:,} layers together",
     "rows_of_different_sets": f"at most {MOST_COVERED:,} layers together",
     "depths_of_one_list": f"at most {MOST_COVERED:,} layers together",
+    "calls_that_double": f"at most {MAX_PLACES:,} blocks",
     "kinds_that_double": f"demand at most {MAX_DEMANDS} things",
 }
 

@@ -220,7 +220,10 @@ class _Elementwise(_Merge, frozen=True):
 def _so_far(inputs: Shapes, scaled: bool) -> Temporaries:
     """What stands beside the inputs and the last output where they are taken together one by one: the result so far,
     and what is `scaled` before it is added."""
-    made = [prod(broadcast("", inputs[: number + 1])) for number in range(len(inputs))]
+    made, so_far = [], inputs[0]
+    for shape in inputs:
+        so_far = broadcast("", (so_far, shape))
+        made.append(prod(so_far))
     # The first is an input as it is.
     before = [0, 0, *made[1:]]
     steps = range(1, len(inputs))
