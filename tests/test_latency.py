@@ -208,7 +208,10 @@ OTHER_HEAD = (
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("stages: {s: {a: ReLU}}\noutputs: {b: a, c: input}", "expected a network of one output that has no name, got b, c"),
+        (
+            "stages: {s: {a: ReLU}}\noutputs: {b: a, c: input}",
+            "expected a network of one output that has no name, got b, c",
+        ),
         ("stages: {s: {a: {Flatten: {start_dim: 2}}}}", "expected scores .*, got 2x3x1024"),
         (
             OTHER_HEAD,

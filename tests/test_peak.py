@@ -25,7 +25,7 @@ MODES = ("eval", "train")
 
 
 # What they make inside, and what autograd keeps of them, nobody has said.
-UNSAID = {"GRU", "LayerNorm2d", "LSTM", "MultiheadAttention", "RMSNorm", "ScaledDotProductAttention", "ShiftedWindowAttention"}
+UNSAID = {"GRU", "LSTM", "MultiheadAttention", "RMSNorm", "ScaledDotProductAttention", "ShiftedWindowAttention"}
 # Whose peak is a bound on purpose: attention stands in them, or linear layers read what a permutation has left in
 # another order, which some of torch's operators copy.
 BOUNDS = {"convnext_tiny", "swin_t", "vit_b_16"}

@@ -180,7 +180,14 @@ def test_any_network_saves_what_autograd_packs(document: Document) -> None:
         graph = build_graph(spec, (2, *spec.input), mode="train")
     except GnetError:
         return
-    assert saved_by_rule(graph) == saved_by_torch(graph)
+    if any(node.op.refuses_training(node.input_shapes) for node in graph.nodes):
+        return
+    by_rule, by_torch = saved_by_rule(graph), saved_by_torch(graph)
+    if training_memory(graph, "sgd").saved_status == "exact":
+        assert by_rule == by_torch
+    else:
+        # What a layer keeps of which that is not known is not made up; what others keep may be among it.
+        assert sum(by_rule.values()) <= sum(by_torch.values())
 
 
 def test_saved_bytes_by_hand() -> None:

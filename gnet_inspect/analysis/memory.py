@@ -5,7 +5,7 @@ from math import prod
 from typing import NamedTuple
 
 from gnet_inspect.analysis.overwriting import overwriting
-from gnet_inspect.graph import Graph
+from gnet_inspect.graph import Graph, Node
 from gnet_inspect.graph.scopes import Scopes
 
 EXACT, BOUND = "exact", "bound"
@@ -55,7 +55,7 @@ def _moments(graph: Graph, element_bytes: int) -> tuple[list[int], bool]:
             if storage[name] == name:
                 live += sizes[name]
         # A copy that may be there is not counted.
-        known &= not (node.op.may_copy and node.inputs[0] in disordered)
+        known &= not may_be_copied(node, disordered)
         made = node.op.temporaries(node.input_shapes, node.output_shapes, training)
         known &= made is not None
         inside = made.elements * element_bytes + made.bytes if made else 0
@@ -128,6 +128,11 @@ def may_lie_otherwise(graph: Graph) -> set[str]:
         if op.leaves_gaps or (shared is not None and node.inputs[shared] in gapped):
             gapped.add(node.name)
     return reordered | gapped
+
+
+def may_be_copied(node: Node, disordered: Collection[str]) -> bool:
+    """Whether torch may copy what a node reads first: a copy that is not counted."""
+    return node.op.may_copy and any(name in disordered for name in node.inputs)
 
 
 def storages(graph: Graph, overwriting: Collection[str] = ()) -> dict[str, str]:

@@ -104,7 +104,7 @@ class TrainingMemory(Struct, frozen=True):
     """What a training step keeps, in bytes (`analysis.training` has the rule). `weights_bytes` are parameters and
     buffers; `optimizer_bytes` leaves step counters out; `saved_bytes` are the activations that autograd keeps until
     the backward pass, the sum of `saved`, in execution order without the layers that keep nothing more; `total_bytes`
-    is the sum of the four."""
+    is the sum of the four. `saved_status` is "exact", or "bound" where torch keeps more that is not known."""
 
     optimizer: str
     weights_bytes: int
@@ -113,6 +113,7 @@ class TrainingMemory(Struct, frozen=True):
     saved_bytes: int
     total_bytes: int
     saved: tuple[SavedBytes, ...]
+    saved_status: str
 
 
 class Summary(Struct, frozen=True, omit_defaults=True):

@@ -5,9 +5,9 @@ autograd packs there. CUDA differs, unmeasured: the mask of Dropout has one byte
 statistics in fp32 under half precision, and cuDNN's BatchNorm a reserve beside them.
 """
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 
-from gnet_inspect.analysis.memory import storages, value_bytes
+from gnet_inspect.analysis.memory import BOUND, EXACT, may_be_copied, may_lie_otherwise, storages, value_bytes
 from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.analysis.saving import kept_by_autograd
 from gnet_inspect.analysis.summary import SavedBytes, TrainingMemory
@@ -28,7 +28,8 @@ def training_memory(graph: Graph, optimizer: str, dtype: str = "fp32") -> Traini
     autograd holds at the end of the forward pass, each once, the network's input among them where a layer keeps it. Not
     counted: what a loss keeps (a cross entropy its log-probabilities, N x classes for each output), Adam's step
     counters (4 bytes for each parameter tensor), gradients of activations, workspaces, what the allocator rounds up.
-    Layers that nobody knows in this, attention and recurrent ones among them, keep an unknown amount and add nothing.
+    Layers that nobody knows in this, attention and recurrent ones among them, keep an unknown amount and add nothing;
+    then `saved_status` is "bound", and torch keeps at least so much. It is too where a layer may copy its input first.
 
     >>> from gnet_inspect import build_graph, load_spec
     >>> memory = training_memory(build_graph(load_spec("lenet5"), mode="train"), "momentum")
@@ -40,10 +41,10 @@ def training_memory(graph: Graph, optimizer: str, dtype: str = "fp32") -> Traini
     width = DTYPE_BYTES[dtype]
     gradients = sum(node.params - node.frozen for node in graph.nodes) * width
     weights, state = weights_bytes(graph.nodes, width), gradients * OPTIMIZERS[optimizer]
-    layers = tuple(_saved(graph, width))
+    layers, known = _saved(graph, width)
     saved = sum(layer.bytes for layer in layers)
     total = weights + gradients + state + saved
-    return TrainingMemory(optimizer, weights, gradients, state, saved, total, layers)
+    return TrainingMemory(optimizer, weights, gradients, state, saved, total, layers, EXACT if known else BOUND)
 
 
 def _check(mode: str, optimizer: str, dtype: str) -> None:
@@ -64,16 +65,20 @@ def weights_bytes(nodes: Collection[Node], width: int) -> int:
     return elements * width + integers * (_INTEGER_BYTES - width)
 
 
-def _saved(graph: Graph, width: int) -> Iterator[SavedBytes]:
-    """What each layer keeps that no layer before it keeps already; nothing where no gradient passes."""
+def _saved(graph: Graph, width: int) -> tuple[tuple[SavedBytes, ...], bool]:
+    """What each layer keeps that no layer before it keeps already, nothing where no gradient passes; and whether that
+    is known of all of them."""
     in_place = overwriting(graph)
     storage = storages(graph, in_place)
-    sizes = value_bytes(graph, width)
+    sizes, disordered = value_bytes(graph, width), may_lie_otherwise(graph)
     kept: set[str] = set()
+    found, known = [], True
     for node, tensors, saved in kept_by_autograd(graph, storage, in_place):
+        known &= saved is not None and not may_be_copied(node, disordered)
         if saved is None:
             continue
         held = sum(sizes[name] for name in set(tensors) - kept) + saved.elements * width + saved.bytes
         kept.update(tensors)
         if held:
-            yield SavedBytes(node.name, held)
+            found.append(SavedBytes(node.name, held))
+    return tuple(found), known

@@ -265,6 +265,7 @@ class Dropout(Op, frozen=True):
     family: ClassVar[Family] = Family("dropout", "Dropout")
     module: ClassVar[str] = "torch.nn.Dropout"
     keeps_output: ClassVar[bool] = False
+    may_copy: ClassVar[bool] = False
 
     p: Annotated[float, Number(0, 1)] = 0.5
     inplace: Annotated[bool, Flag()] = False
@@ -309,6 +310,7 @@ class StochasticDepth(Op, frozen=True):
     family: ClassVar[Family] = Family("dropout", "drop")
     module: ClassVar[str] = "gnet_inspect.runtime.layers.StochasticDepth"
     keeps_output: ClassVar[bool] = False
+    may_copy: ClassVar[bool] = False
 
     p: Annotated[float, Number(0, 1)]
     mode: Annotated[str, Choice(("row", "batch"))] = "row"

@@ -190,8 +190,8 @@ class Op(Struct, frozen=True):
     leaves_gaps: ClassVar[bool] = False
     # Whether its output lies in the order of its sizes, however its inputs do.
     puts_in_order: ClassVar[bool] = False
-    # Whether it shares its input's memory only where that lies in the order of its sizes, and else may be a copy.
-    may_copy: ClassVar[bool] = False
+    # Whether torch may copy an input first that does not lie in the order of its sizes, or has gaps.
+    may_copy: ClassVar[bool] = True
     # Whether its backward pass may need what it returns, so that nobody may overwrite that.
     keeps_output: ClassVar[bool] = True
 
@@ -320,6 +320,8 @@ class Op(Struct, frozen=True):
 
 class OneOperator(Op, frozen=True):
     """A layer that is one operator of torch, which makes the output alone; or a view, which makes nothing."""
+
+    may_copy: ClassVar[bool] = False
 
     def temporaries(self, inputs: Shapes, outputs: Shapes, training: bool) -> Temporaries | None:
         return NO_TEMPORARIES

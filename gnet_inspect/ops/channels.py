@@ -43,10 +43,14 @@ class LayerNorm2d(Norm, frozen=True):
 
     def saved(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved:
         # The mean and the inverse deviation at each position.
-        batch, _, height, width = inputs[0]
-        return Saved(input=True, elements=2 * batch * height * width)
+        return Saved(input=True, elements=self._statistics(inputs))
 
-    # Its temporaries are not said, because torch copies the input first unless that lies with its channels last.
+    def temporaries(self, inputs: Shapes, outputs: Shapes, training: bool) -> Temporaries | None:
+        return Temporaries(self._statistics(inputs))
+
+    def _statistics(self, inputs: Shapes) -> int:
+        batch, _, height, width = inputs[0]
+        return 2 * batch * height * width
 
     def sight(self, inputs: Shapes) -> Sight:
         return (Look((0,)), Look((1,), None), Look((2,)), Look((3,)))

@@ -49,6 +49,7 @@ class _Convolution(Op, frozen=True):
     depth: ClassVar[int] = 1
     keeps_output: ClassVar[bool] = False
     ndim: ClassVar[int]
+    may_copy: ClassVar[bool] = False
 
     out_channels: Annotated[int, Integer(1)]
     kernel_size: Annotated[Size, PerAxis(Sizes(Integer(1)))]
@@ -311,6 +312,7 @@ class Linear(OneOperator, frozen=True):
     depth: ClassVar[int] = 1
     module: ClassVar[str] = "torch.nn.Linear"
     keeps_output: ClassVar[bool] = False
+    may_copy: ClassVar[bool] = True
 
     out_features: Annotated[int, Integer(1)]
     bias: Annotated[bool, Flag()] = True

@@ -47,6 +47,7 @@ class _Merge(Op, frozen=True):
     arity: ClassVar[tuple[int, int]] = (1, MANY)
     reads: ClassVar[str] = "either"
     keeps_output: ClassVar[bool] = False
+    may_copy: ClassVar[bool] = False
 
     def weights(self, inputs: Shapes) -> tuple[Weight, ...]:
         return ()
@@ -276,6 +277,7 @@ class MatMul(_Merge, frozen=True):
     arity: ClassVar[tuple[int, int]] = (2, 2)
     module: ClassVar[str] = "gnet_inspect.runtime.layers.MatMul"
     puts_in_order: ClassVar[bool] = True
+    may_copy: ClassVar[bool] = True
 
     @property
     def kind(self) -> str:

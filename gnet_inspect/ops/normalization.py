@@ -35,6 +35,7 @@ class Norm(Op, frozen=True):
 
     family: ClassVar[Family] = NORMALISATION
     keeps_output: ClassVar[bool] = False
+    may_copy: ClassVar[bool] = False
 
     @property
     def module(self) -> str:  # type: ignore[override]  # named after the class
@@ -151,6 +152,8 @@ class _InstanceNorm(Norm, frozen=True):
     """What InstanceNorm1d, InstanceNorm2d and InstanceNorm3d are; num_features is inferred. Every output sees its whole
     channel."""
 
+    may_copy: ClassVar[bool] = True
+
     eps: Annotated[float, Number(0, above=True)] = 1e-5
     momentum: Annotated[float | None, Optional(Number(0, 1))] = 0.1
     affine: Annotated[bool, Flag()] = False
@@ -216,6 +219,8 @@ class InstanceNorm3d(_InstanceNorm, frozen=True):
 
 class GroupNorm(Norm, frozen=True):
     """torch.nn.GroupNorm on (N, C, ...); num_channels is inferred. Every output sees all positions of its group."""
+
+    may_copy: ClassVar[bool] = True
 
     num_groups: Annotated[int, Integer(1)]
     eps: Annotated[float, Number(0, above=True)] = 1e-5
@@ -309,6 +314,8 @@ class LayerNorm(_LastAxesNorm, frozen=True):
 
 class RMSNorm(_LastAxesNorm, frozen=True):
     """torch.nn.RMSNorm over the last `axes` axes (one unless said); normalized_shape is inferred."""
+
+    may_copy: ClassVar[bool] = True
 
     eps: Annotated[float | None, Optional(Number(0, above=True))] = None
     elementwise_affine: Annotated[bool, Flag()] = True

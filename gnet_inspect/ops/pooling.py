@@ -67,6 +67,8 @@ def _counted_behind_padding(read: int) -> dict[str, Terms]:
 class _Pool(_Pooling, frozen=True):
     """What MaxPool2d and AvgPool2d share, with those of one and three axes."""
 
+    may_copy: ClassVar[bool] = False
+
     kernel_size: Annotated[Size, PerAxis(Sizes(Integer(1)))]
     stride: Annotated[Size | None, PerAxis(Optional(Sizes(Integer(1))))] = None
     padding: Annotated[Size | str, PerAxis(Padding(words_of_torch=False))] = (0, 0)
@@ -288,6 +290,8 @@ class AvgPool3d(_AvgPool, frozen=True):
 
 class _AdaptivePool(_Pooling, frozen=True):
     """Output i pools the inputs floor(i in / out) to ceil((i + 1) in / out)."""
+
+    may_copy: ClassVar[bool] = False
 
     output_size: Annotated[tuple[int | None, ...], PerAxis(Sizes(Optional(Integer(1))))]
 

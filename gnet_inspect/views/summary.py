@@ -430,10 +430,12 @@ def _unreached_lines(summary: Summary) -> list[str]:
 
 
 def _training_line(training: TrainingMemory) -> str:
+    least = "at least " if training.saved_status == "bound" else ""
     state = f"{training.optimizer}'s state {byte_count(training.optimizer_bytes)}"
     return (
         f"training     weights {byte_count(training.weights_bytes)}, gradients {byte_count(training.gradient_bytes)}, "
         f"{state if training.optimizer_bytes else f'no state of {training.optimizer}'}, "
-        f"saved activations {byte_count(training.saved_bytes)}: {byte_count(training.total_bytes)} in all, "
+        f"saved activations {least}{byte_count(training.saved_bytes)}: "
+        f"{least}{byte_count(training.total_bytes)} in all, "
         "without workspaces and the allocator's slack"
     )
