@@ -127,7 +127,9 @@ class GraphMaker:
                 "`inputs: {tokens: {shape: [77], dtype: int64}}`"
             )
         if op.reads == "float" and True in given:
-            raise ShapeError(f"{op.kind} expects numbers of the network's dtype, got int64: indices go into an Embedding")
+            raise ShapeError(
+                f"{op.kind} expects numbers of the network's dtype, got int64: indices go into an Embedding"
+            )
         return False
 
     def _check_weights(self, home: str, op: Op, shapes: Shapes) -> None:

@@ -176,8 +176,8 @@ class Op(Struct, frozen=True):
     ndim: ClassVar[int] = 0
     # How many convolutions or linear layers it adds to a network's depth, as papers count.
     depth: ClassVar[int] = 0
-    # What its inputs hold: "float" (numbers of the network's dtype), "int64" (indices), or "either", and then its output
-    # holds indices where all of its inputs do.
+    # What its inputs hold: "float" (numbers of the network's dtype), "int64" (indices), or "either", and then its
+    # output holds indices where all of its inputs do.
     reads: ClassVar[str] = "float"
     # The module that does it, as a dotted path; "" where none is known, and a network with it cannot be built.
     module: ClassVar[str] = ""
