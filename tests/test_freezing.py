@@ -14,6 +14,7 @@ from gnet_inspect.analysis.training import training_memory
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
 from gnet_inspect.graph.freezing import freeze
+from gnet_inspect.graph.optimize import optimize
 from gnet_inspect.language import load_spec, parse_spec
 from gnet_inspect.runtime.module import build_module
 from gnet_inspect.sources.spec import build_graph
@@ -253,3 +254,13 @@ def test_running_statistics_of_a_frozen_norm_still_move() -> None:
     norm(torch.ones(2, 3, 4, 4))
     assert norm.running_mean is not None
     assert norm.running_mean.abs().sum() > 0
+
+
+def test_an_optimized_network_keeps_the_split() -> None:
+    """What is folded into a frozen convolution is no more trained than it; frozen and trained ones are not merged."""
+    graph = freeze(build_graph(load_spec("googlenet_torchvision")), ["conv*", "inception3a", "inception3b.branch1"])
+    norms = sum(node.params for node in graph.nodes if node.is_frozen and node.op.kind == "BatchNorm2d")
+    shifts = sum(node.params // 2 for node in graph.nodes if node.is_frozen and node.op.kind == "BatchNorm2d")
+    before, after = summarize(graph).totals, summarize(optimize(graph)).totals
+    # Of a norm's scale and shift the convolution has the shift as its bias.
+    assert after.frozen_params == before.frozen_params - norms + shifts

@@ -71,12 +71,19 @@ class GraphMaker:
     # --- nodes ---
 
     def call(
-        self, name: str, op: Op, inputs: tuple[str, ...], *, module: str | None = None, sources: tuple[str, ...] = ()
+        self,
+        name: str,
+        op: Op,
+        inputs: tuple[str, ...],
+        *,
+        module: str | None = None,
+        sources: tuple[str, ...] = (),
+        is_frozen: bool = False,
     ) -> str:
         """One call of a layer that reads values; the name of its (first) value is returned.
 
-        `module` is where its weights lie, its own name unless said. Raises ShapeError where the op refuses the shapes
-        or the dtypes, and CountError where totals would no longer be exact.
+        `module` is where its weights lie, its own name unless said; `is_frozen`: they are not trained. Raises
+        ShapeError where the op refuses the shapes or the dtypes, and CountError where totals would no longer be exact.
         """
         shapes = tuple([self.shapes[value] for value in inputs])
         facts = self._facts.get((id(op), shapes))
@@ -106,6 +113,8 @@ class GraphMaker:
             buffers,
             sources,
             home,
+            params if is_frozen else 0,
+            is_frozen,
         )
         self._children.append(len(self.nodes))
         self.nodes.append(node)

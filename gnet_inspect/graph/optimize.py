@@ -76,15 +76,15 @@ def merge_parallel_convolutions(graph: Graph) -> Graph:
     """
     _check(graph)
     alone, once = _sole_readers(graph), _called_once(graph)
-    siblings: dict[tuple[str, Op, Op | None], list[Node]] = {}
+    siblings: dict[tuple[str, Op, Op | None, bool], list[Node]] = {}
     for node in graph.nodes:
         op, reader = node.op, alone.get(node.name)
         # What such a concat reads was left apart when its ReLU was there to see: the next run leaves it, too.
         activated = reader is not None and isinstance(reader.op, ActivatedConcat)
         if isinstance(op, Conv2d) and op.groups == 1 and node.name in once and not activated:
             activation = _activation(reader)
-            key = node.inputs[0], replace(op, out_channels=1), activation.op if activation else None
-            siblings.setdefault(key, []).append(node)
+            alike = replace(op, out_channels=1), activation.op if activation else None, node.is_frozen
+            siblings.setdefault((node.inputs[0], *alike), []).append(node)
     merger = _Merger(graph, alone)
     for members in siblings.values():
         if len(members) > 1:

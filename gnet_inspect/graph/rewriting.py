@@ -94,7 +94,7 @@ class _Rebuilder:
             # The first call of its layer is gone, or this one does something else now: it has a layer of its own.
             module = node.name
         self._layers[module] = node.op
-        self.maker.call(node.name, node.op, inputs, module=module, sources=node.sources)
+        self.maker.call(node.name, node.op, inputs, module=module, sources=node.sources, is_frozen=node.is_frozen)
 
     def _read(self, name: str) -> str:
         """What is read instead of a name: itself, or what the removed node of that name stood for."""

@@ -28,6 +28,8 @@ class LayerNorm2d(Norm, frozen=True):
     """torchvision's LayerNorm2d: a LayerNorm over the channels of (N, C, H, W); normalized_shape is inferred."""
 
     module: ClassVar[str] = "gnet_inspect.runtime.layers.LayerNorm2d"
+    # Its channels come out last in memory.
+    reorders: ClassVar[bool] = True
 
     eps: Annotated[float, Number(0, above=True)] = 1e-5
     elementwise_affine: Annotated[bool, Flag()] = True
