@@ -79,6 +79,8 @@ class Expander:
         self.recalled: dict[tuple[int, int], Call | Parallel] = {}
         self.named: list[str] = []
         self.hidden: set[str] = set()
+        # The paths of the layers whose `when` is false.
+        self.left_out: set[str] = set()
         # The path of the block in which one is: names are looked up there.
         self.home = ""
         # Whether one is in what is called again: its paths are there already.
@@ -147,6 +149,7 @@ class Expander:
         for name, layer in body.entries:
             assert name is not None
             if not self.binder.is_there(layer, environment):
+                self.left_out.add(name)
                 continue
             if isinstance(layer, Nested) and name in self.continued:
                 if name in self.head_sources:
@@ -170,11 +173,12 @@ class Expander:
         if body.entries and body.entries[0][0] is None:
             return self._members(body, scope, value, environment, 0)[0]
         for name, layer in body.entries:
+            path = f"{scope}.{name}" if scope else str(name)
             if self.binder.is_there(layer, environment):
-                path = f"{scope}.{name}" if scope else str(name)
                 value = self._named(layer, path, scope, value, environment)
             else:
                 self._step(layer)
+                self.left_out.add(path)
         return value
 
     def _members(
@@ -388,7 +392,9 @@ class Expander:
         name, _, _ = source.text.partition(":")
         path = f"{self.home}.{name}" if self.home else name
         hint = nearest(name, self._visible() if known is None else known)
-        if path in self.hidden or (not self.home and path.partition(".")[0] in self.head_names):
+        if path in self.left_out:
+            hint = f"`{name}` is left out here, because its `when` is false"
+        elif path in self.hidden or (not self.home and path.partition(".")[0] in self.head_names):
             hint = "branches run side by side, and heads beside the network: nothing reads from inside another one"
         elif self.home in self.head_names:
             hint = "a head sees its own layers alone, and starts from what `from` names"
