@@ -406,10 +406,10 @@ def notes_below(summary: Summary) -> tuple[str, ...]:
 def _peak_line(totals: Totals, mode: str) -> str:
     """Both peaks, and what each of them means."""
     peak, least = byte_count(totals.peak_activation_bytes), byte_count(totals.least_peak_activation_bytes)
-    known = "" if totals.peak_activation_status == EXACT else "as far as layers are known "
+    bound = "" if totals.peak_activation_status == EXACT else "at least "
     forward = "torch's forward pass" + (" with what autograd keeps" if mode == "train" else "")
     return (
-        f"peak         {peak} held at once {known}in {forward}, at {totals.peak_node}; "
+        f"peak         {bound}{peak} held at once in {forward}, at {totals.peak_node}; "
         f"{least} if each tensor were freed after its last reader"
     )
 

@@ -91,7 +91,7 @@ def field_lines(totals: "Totals", of_output: bool) -> list[str]:
     """What stands below a summary of the network's field; nothing where it has none."""
     status, size, clipped = totals.receptive_field_status, totals.receptive_field, totals.receptive_field_clipped
     if status == "unknown":
-        return ["field        unknown: a layer that nobody knows lies before the output"]
+        return ["field        unknown: a layer before the output does not say what of its input it sees"]
     if not size or not clipped:
         return []
     field = field_text(size, None if status == "all" else status)

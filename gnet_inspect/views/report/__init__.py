@@ -169,7 +169,7 @@ def _model(model: ReportedModel) -> dict[str, Any]:
 
 def _peak_words(totals: Totals) -> str:
     """Where the peak is, and the other one beside it."""
-    bound = "" if totals.peak_activation_status == EXACT else ", as far as layers are known"
+    bound = "" if totals.peak_activation_status == EXACT else ", a lower bound"
     return f"at {totals.peak_node}{bound}; least {byte_count(totals.least_peak_activation_bytes)}"
 
 
