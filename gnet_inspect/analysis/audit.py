@@ -56,7 +56,7 @@ def audited_sources(spec: Spec) -> tuple[AuditSource, ...]:
             dict(item.units),
             item.note,
             item.macs_are,
-            _edits(item),
+            edit_texts(item.overrides),
         )
         for item in spec.published
         if (item.rows or item.totals or item.claims or item.note)
