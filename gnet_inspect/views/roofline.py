@@ -31,8 +31,8 @@ from gnet_inspect.views.text import coverage_line, headline
 
 DEPTHS = ("stage", "block", "layer")
 CONVENTION = (
-    "FLOPs: 2 for each MAC of convolutions and linear layers, computed directly; moved: weights, inputs and output of "
-    "each layer, once"
+    "FLOPs: 2 for each MAC of convolutions, linear layers and matrix products, computed directly; moved: weights, "
+    "inputs and output of each layer, once"
 )
 COLUMNS = {
     column.exact: column

@@ -31,7 +31,10 @@ from gnet_inspect.units import (
 from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.text import at_least, coverage_line, field_lines, field_text, headline
 
-CONVENTION = "MACs: multiply-accumulates of convolutions and linear layers, biases not counted; 1 MAC = 2 FLOPs"
+CONVENTION = (
+    "MACs: multiply-accumulates of convolutions, linear layers and matrix products, biases not counted; "
+    "1 MAC = 2 FLOPs"
+)
 DEPTHS = ("stage", "block", "layer")
 
 COLUMNS = {
