@@ -29,11 +29,10 @@ from gnet_inspect.units import (
     percent,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import at_least, coverage_line, field_lines, field_text, headline
+from gnet_inspect.views.text import at_least, coverage_line, field_lines, field_text, headline, inputs_text
 
 CONVENTION = (
-    "MACs: multiply-accumulates of convolutions, linear layers and matrix products, biases not counted; "
-    "1 MAC = 2 FLOPs"
+    "MACs: multiply-accumulates of convolutions, linear layers and matrix products, biases not counted; 1 MAC = 2 FLOPs"
 )
 DEPTHS = ("stage", "block", "layer")
 
@@ -381,7 +380,8 @@ def notes_above(summary: Summary) -> tuple[str, ...]:
     """What a summary is of, and by which convention."""
     return (
         headline(summary.title, summary.model, summary.overrides),
-        f"input {dimensions(summary.input)} (batch {summary.input[0]}), {summary.dtype}, {summary.mode} mode",
+        f"{inputs_text(summary.inputs or {'': summary.input})} (batch {summary.input[0]}), {summary.dtype}, "
+        f"{summary.mode} mode",
         CONVENTION,
     )
 

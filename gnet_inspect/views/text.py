@@ -1,9 +1,10 @@
 """Text from strangers, made safe for where it is drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gnet_inspect.errors import printable, some_of
+from gnet_inspect.units import dimensions
 
 if TYPE_CHECKING:
     from gnet_inspect.analysis.summary import Coverage, Totals
@@ -53,6 +54,17 @@ def headline(title: str, model: str, overrides: Sequence[str]) -> str:
     """
     name = " ".join([model, *overrides])
     return name if title == model else f"{title} - {name}"
+
+
+def inputs_text(inputs: Mapping[str, tuple[int, ...]]) -> str:
+    """What goes in, as it stands above a table: by name where there are several.
+
+    >>> inputs_text({"input": (1, 3, 224, 224)}), inputs_text({"image": (2, 3, 64, 64), "words": (2, 12)})
+    ('input 1x3x224x224', 'inputs image 2x3x64x64, words 2x12')
+    """
+    if len(inputs) == 1:
+        return f"input {dimensions(next(iter(inputs.values())))}"
+    return "inputs " + ", ".join(f"{name} {dimensions(shape)}" for name, shape in inputs.items())
 
 
 def coverage_line(coverage: "Coverage") -> str:

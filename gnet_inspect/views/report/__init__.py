@@ -25,7 +25,7 @@ from gnet_inspect.views.report.charts import (
     size_chart,
 )
 from gnet_inspect.views.report.figure import class_colors, legend, page_figure
-from gnet_inspect.views.text import clip, coverage_line, field_text, headline
+from gnet_inspect.views.text import clip, coverage_line, field_text, headline, inputs_text
 from gnet_inspect.views.verification import verification_grid
 
 # A browser takes seconds to lay out more rows.
@@ -146,7 +146,7 @@ def _model(model: ReportedModel) -> dict[str, Any]:
     return {
         "label": _line(model.label),
         "headline": _line(headline(summary.title, summary.model, summary.overrides)),
-        "about": f"input {dimensions(summary.input)}, {summary.dtype}, {summary.mode} mode",
+        "about": f"{inputs_text(summary.inputs or {'': summary.input})}, {summary.dtype}, {summary.mode} mode",
         "facts": [
             ("parameters", count(totals.params), f"{totals.params:,}, {byte_count(totals.param_bytes)}"),
             ("MACs", count(totals.macs), f"{totals.macs:,}"),
