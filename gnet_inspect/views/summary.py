@@ -378,10 +378,10 @@ def _written(value: Any, name: str) -> object:
 
 def notes_above(summary: Summary) -> tuple[str, ...]:
     """What a summary is of, and by which convention."""
+    given = inputs_text(summary.inputs or {"": summary.input})
     return (
         headline(summary.title, summary.model, summary.overrides),
-        f"{inputs_text(summary.inputs or {'': summary.input})} (batch {summary.input[0]}), {summary.dtype}, "
-        f"{summary.mode} mode",
+        f"{given} (batch {summary.input[0]}), {summary.dtype}, {summary.mode} mode",
         CONVENTION,
     )
 
