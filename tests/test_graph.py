@@ -230,3 +230,31 @@ def test_an_edit_that_a_layer_reads_in_this_network_is_none() -> None:
     default = IDLE.replace("b: {out: 3, act: $on}", "b: {act: $on}")
     assert shape(edited("width=9", text=default), "a.c")[1] == 9
     assert shape(edited("a.out=9", text=IDLE), "a.c")[1] == 9
+
+
+# --- what is shown as a whole ---
+
+
+def units(name: str, stage: str) -> list[str]:
+    """The blocks and layers that a stage is shown as, by their names."""
+    graph = build_graph(load_spec(name))
+    (part,) = [part for part in graph.parts if part.name == stage]
+    return [graph.nodes[unit].name if isinstance(unit, int) else unit.name for unit in graph.units(part)]
+
+
+def test_a_block_that_is_most_of_a_large_network_is_shown_as_what_it_holds() -> None:
+    """Down to blocks that are not; one of less than half of the layers is a whole, and in a small network any."""
+    assert units("densenet121", "features")[4:7] == [
+        "features.denseblock1",
+        "features.transition1",
+        "features.denseblock2",
+    ]
+    assert units("vit_b_16", "encoder") == [
+        *("encoder.pos_embedding", "encoder.placed", "encoder.dropout"),
+        *(f"encoder.layers.encoder_layer_{index}" for index in range(12)),
+        "encoder.ln",
+    ]
+    assert units("regnet_y_400mf", "body") == [f"trunk_output.block{index}" for index in range(1, 5)]
+    assert units("mobilenet_v2", "bottleneck7") == ["features.17"]
+    small = graph_of("blocks: {a: {layers: [ReLU]}, b: {layers: [a, a]}}\nstages: {s: {whole: b}}")
+    assert [unit.name for unit in small.units(small.parts[0]) if not isinstance(unit, int)] == ["whole"]

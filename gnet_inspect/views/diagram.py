@@ -232,7 +232,7 @@ class _Maker:
             if isinstance(child, int):
                 if self.hosts[child] == child:
                     found.append(self._layer_box(child, scope))
-            elif child.role != "block":
+            elif child.role != "block" or (self.depth == "block" and child.opened(self.graph.most)):
                 found.extend(self._members(child, scope))
             elif self.depth == "block":
                 found.append(self._group_box(child, _run_name(run, scope), run))

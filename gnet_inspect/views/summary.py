@@ -167,7 +167,7 @@ class _RowMaker:
     """Rows of one summary; the graph gives the tree and the layers' arguments."""
 
     def __init__(self, summary: Summary, graph: Graph) -> None:
-        self.layers, self.nodes, self.stages = summary.layers, graph.nodes, graph.stages
+        self.graph, self.layers, self.nodes, self.stages = graph, summary.layers, graph.nodes, graph.stages
         self.summary = summary
 
     @cached_property
@@ -180,7 +180,7 @@ class _RowMaker:
         for stage in self.stages:
             rows.append(self._group(stage, 0, stage.name))
             if depth == "block":
-                rows.extend(self._item(item, 1) for item in stage.units())
+                rows.extend(self._item(item, 1) for item in self.graph.units(stage))
             elif depth == "layer":
                 self._add_children(rows, stage, 1)
         return rows
@@ -200,7 +200,7 @@ class _RowMaker:
             if selection.depth == "stage":
                 items.append(stage)
             else:
-                items.extend(stage.units() if selection.depth == "block" else stage.nodes())
+                items.extend(self.graph.units(stage) if selection.depth == "block" else stage.nodes())
         rows = [self._item(item, 0) for item in items]
         chosen = [row for row in rows if _matches(row, selection.pattern)]
         if selection.sort:
