@@ -8,7 +8,7 @@ from msgspec import Struct
 from gnet_inspect import __version__
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, ReportedModel
-from gnet_inspect.analysis.summary import LayerSummary, Totals
+from gnet_inspect.analysis.summary import LayerSummary, Summary, Totals
 from gnet_inspect.errors import UsageError, printable, some_of
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.comparison import comparison_grids
@@ -140,7 +140,6 @@ def _model(model: ReportedModel) -> dict[str, Any]:
     summary, totals = model.summary, model.summary.totals
     status = totals.receptive_field_status
     field = field_text(totals.receptive_field, None if status == "all" else status) or "none"
-    then = "; the output sees the whole image" if status == "all" else ""
     levels = _levels(model)
     drawn = [level.depth for level in levels if not level.note]
     return {
@@ -153,7 +152,7 @@ def _model(model: ReportedModel) -> dict[str, Any]:
             ("activations", byte_count(totals.activation_bytes), f"{totals.activation_bytes:,} bytes, all outputs"),
             ("peak of activations", byte_count(totals.peak_activation_bytes), _peak_words(totals)),
             ("depth", str(totals.depth), "convolutions and linear layers on the longest path"),
-            ("receptive field", field, f"of the last map before the spatial axes vanish{then}"),
+            ("receptive field", field, _field_words(summary)),
         ],
         "coverage": coverage_line(summary.coverage),
         "levels": levels,
@@ -165,6 +164,17 @@ def _model(model: ReportedModel) -> dict[str, Any]:
         "audit": draw_html(verification_grid(model.audit, model.graph)) if model.audit.published else "",
         "measurements": [_measurement(found, model) for found in model.measurements],
     }
+
+
+def _field_words(summary: Summary) -> str:
+    """Of what the field is: of the output where that is a map, else of the last one."""
+    status = summary.totals.receptive_field_status
+    if status == "unknown":
+        return "a layer before the output does not say what of its input it sees"
+    if len(summary.layers[-1].output_shape) == 4:
+        return "of the output"
+    then = "; the output sees the whole image" if status == "all" else ""
+    return f"of the last map before the spatial axes vanish{then}"
 
 
 def _peak_words(totals: Totals) -> str:
