@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from gnet_inspect.analysis.comparison import Comparison, compare_models
-from gnet_inspect.analysis.listing import PublishedAccuracy, best_accuracy
+from gnet_inspect.analysis.listing import PublishedAccuracy, best_accuracy, list_catalogue
 from gnet_inspect.errors import UsageError
 from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.ops import Opaque
@@ -216,6 +216,20 @@ def test_the_errors_shown_are_of_one_model_on_one_crop() -> None:
     assert best_accuracy([accuracy(20, 2, dataset="a part"), whole]) == whole
     assert best_accuracy([*never, accuracy(40, None)]) == accuracy(40, None)
     assert best_accuracy(never) is None
+
+
+def test_the_errors_shown_are_of_the_listed_network() -> None:
+    """Not of a wider one or of a larger input, which JSON names: MACs and parameters stand beside them."""
+    wider = PublishedAccuracy("s", "ImageNet", 1, 1, 1, 1, ("width=1.4",))
+    larger = PublishedAccuracy("s", "ImageNet", 1, 1, 1, 1, (), (1, 3, 384, 384))
+    assert best_accuracy([wider, larger]) is None
+    listed = {model.model: model for model in list_catalogue().models}
+    shown = {name: best_accuracy(model.published) for name, model in listed.items()}
+    assert "MNASNet1_0" in shown["mnasnet1_0"].source
+    assert shown["mobilenet_v2"].source.endswith("README.md, mobilenet_v2_1.0_224")
+    others = [item for item in listed["vit_b_16"].published if item.overrides]
+    assert [(item.overrides, item.input) for item in others] == [(("tokens=577",), (1, 3, 384, 384))]
+    assert all(not item.input for item in listed["googlenet"].published)
 
 
 def test_errors_of_other_images_are_marked(run: Run) -> None:

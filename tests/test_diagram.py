@@ -206,10 +206,18 @@ def test_a_layers_colour_is_its_classes() -> None:
     }
     assert found["Conv2d"] == "convolution"
     assert found["Linear"] == "linear"
-    assert found["concat"] == found["add"] == "concat or add"
+    assert found["concat"] == found["add"] == "concat, add, mul"
 
 
 # --- the DOT text and the pictures ---
+
+
+def test_what_skips_lead_to_stands_one_below_the_other() -> None:
+    """A U-Net's decoders each read what enters their stage, but only branches that read nothing else stand abreast."""
+    _, drawing = drawn("unet")
+    assert "rank=same" not in draw_dot(drawing, Style())
+    _, drawing = drawn("googlenet", depth="layer")
+    assert draw_dot(drawing, Style()).count("rank=same") == 9
 
 
 def test_the_same_spec_gives_the_same_bytes() -> None:

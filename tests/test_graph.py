@@ -243,3 +243,29 @@ def test_indices_and_numbers_are_not_taken_for_each_other() -> None:
     for first, second in ((moved, embedding), (embedding, "{Linear: {out_features: 2}}")):
         with pytest.raises(SpecError, match="Embedding expects indices, got numbers"):
             build_graph(parse_spec(text.format(dtype="float", first=first, second=second)))
+# --- what is shown as a whole ---
+
+
+def units(name: str, stage: str) -> list[str]:
+    """The blocks and layers that a stage is shown as, by their names."""
+    graph = build_graph(load_spec(name))
+    (part,) = [part for part in graph.parts if part.name == stage]
+    return [graph.nodes[unit].name if isinstance(unit, int) else unit.name for unit in graph.units(part)]
+
+
+def test_a_block_that_is_most_of_a_large_network_is_shown_as_what_it_holds() -> None:
+    """Down to blocks that are not; one of less than half of the layers is a whole, and in a small network any."""
+    assert units("densenet121", "features")[4:7] == [
+        "features.denseblock1",
+        "features.transition1",
+        "features.denseblock2",
+    ]
+    assert units("vit_b_16", "encoder") == [
+        *("encoder.pos_embedding", "encoder.placed", "encoder.dropout"),
+        *(f"encoder.layers.encoder_layer_{index}" for index in range(12)),
+        "encoder.ln",
+    ]
+    assert units("regnet_y_400mf", "body") == [f"trunk_output.block{index}" for index in range(1, 5)]
+    assert units("mobilenet_v2", "bottleneck7") == ["features.17"]
+    small = graph_of("blocks: {a: {layers: [ReLU]}, b: {layers: [a, a]}}\nstages: {s: {whole: b}}")
+    assert [unit.name for unit in small.units(small.parts[0]) if not isinstance(unit, int)] == ["whole"]

@@ -151,6 +151,19 @@ def test_the_overview_has_the_figures(three: str) -> None:
     ] in (alone.rows)
 
 
+def test_the_field_is_told_to_be_of_what_it_is(run: Run, tmp_path: Path) -> None:
+    """Of a map that comes out, of the last one before numbers do, and of nothing that is known."""
+    path = tmp_path / "page.html"
+    assert run("report", "unet", "vgg11", "swin_t", "-o", str(path)).code == 0
+    page = path.read_text(encoding="utf-8")
+    for words in (
+        "of the output<",
+        "of the last map before the spatial axes vanish; the output sees the whole image<",
+        "a layer before the output does not say what of its input it sees<",
+    ):
+        assert page.count(words) == 1
+
+
 @pytest.mark.parametrize("model", catalogue())
 def test_every_layer_has_its_row_and_its_boxes(model: str) -> None:
     """The table has the layers in their order with their exact figures; the boxes of each depth share them out."""

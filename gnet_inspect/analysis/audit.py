@@ -17,7 +17,7 @@ from gnet_inspect.graph import Graph, Node
 from gnet_inspect.language import Spec, catalogue, load_spec
 from gnet_inspect.language.model import Claim, Figure, Published, Row, Said
 from gnet_inspect.records.verification import AuditRow, AuditSource, Check, Verification
-from gnet_inspect.sources.spec import build_graph, show_value
+from gnet_inspect.sources.spec import build_graph, edit_texts
 from gnet_inspect.sources.spec.expand import MAX_NODES
 from gnet_inspect.sources.spec.overrides import LABEL, OverrideError
 from gnet_inspect.units import dimensions
@@ -56,7 +56,7 @@ def audited_sources(spec: Spec) -> tuple[AuditSource, ...]:
             dict(item.units),
             item.note,
             item.macs_are,
-            _edits(item),
+            edit_texts(item.overrides),
         )
         for item in spec.published
         if (item.rows or item.totals or item.claims or item.note)
@@ -164,11 +164,6 @@ class _Networks:
 
 def _plain(published: Published) -> dict[str, Any]:
     return {path: value.plain() for path, value in published.overrides.items()}
-
-
-def _edits(published: Published) -> tuple[str, ...]:
-    """The edits of an entry as --set takes them."""
-    return tuple(f"{path}={show_value(value)}" for path, value in _plain(published).items())
 
 
 class _Auditor:
@@ -349,7 +344,7 @@ def _row(
         deviation,
         verdict,
         note,
-        _edits(published),
+        edit_texts(published.overrides),
         published.mode,
         (1, *published.input) if published.input else (),
     )

@@ -117,7 +117,7 @@ def content_of(nodes: tuple[Node, ...], scope: str, ops: OpNumbers) -> Hashable:
 
 
 def _parts(graph: Graph) -> list[_Part]:
-    return [_part(graph, stage.name, unit) for stage in graph.stages for unit in stage.units()]
+    return [_part(graph, stage.name, unit) for stage in graph.stages for unit in graph.units(stage)]
 
 
 def _part(graph: Graph, stage: str, unit: Group | int) -> _Part:

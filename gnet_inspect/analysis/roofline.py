@@ -1,7 +1,7 @@
 """Graph + Device -> Roofline: the least time that a device's arithmetic and its memory allow, by layer and in all.
 
 The model is that of Williams, Waterman and Patterson, "Roofline: an insightful visual performance model" (CACM 52(4),
-2009). FLOPs are 2 x MACs of convolutions and linear layers computed directly: algorithms that multiply less (Winograd,
+2009). FLOPs are 2 x MACs, computed directly: algorithms that multiply less (Winograd,
 FFT) can go below the bound of arithmetic. The fields are the JSON contract.
 """
 

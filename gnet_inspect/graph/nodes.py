@@ -19,6 +19,8 @@ INDEX_BYTES = 8
 # Of a list among a block's arguments so many elements are said, and of all its arguments so many characters.
 SHOWN_ELEMENTS = 32
 LONGEST_BLOCK = 1_000
+# A block of no more layers is shown as a whole, however small the network is.
+LARGE = 100
 
 # Where a graph comes from: what can be done with it follows from that.
 ORIGINS = ("spec", "module", "exported", "onnx", "file")
@@ -152,13 +154,18 @@ class Group(Struct, frozen=True):
         """A block with its arguments: "inception 64, 96-128, 16-32, 32"."""
         return self.text or self.kind
 
-    def units(self) -> Iterator["Group | int"]:
-        """The outermost blocks below and the nodes outside them, in order."""
+    def units(self, most: int) -> Iterator["Group | int"]:
+        """The outermost blocks below and the nodes outside them, in order; what is in a block that is `opened`."""
         for child in self.children:
-            if isinstance(child, Group) and child.role != "block":
-                yield from child.units()
-            else:
+            if isinstance(child, int) or (child.role == "block" and not child.opened(most)):
                 yield child
+            else:
+                yield from child.units(most)
+
+    def opened(self, most: int) -> bool:
+        """Whether a block of more than `most` layers holds blocks itself: nobody learns much from it as a whole."""
+        large = len(self.nodes()) > most
+        return large and any(part.role == "block" for part in self.groups() if part is not self)
 
     def groups(self) -> Iterator["Group"]:
         """This part and all parts below, in order."""
@@ -246,6 +253,15 @@ class Graph(Struct, frozen=True):
     def stages(self) -> tuple[Group, ...]:
         """Its parts, under their earlier name."""
         return self.parts
+
+    @property
+    def most(self) -> int:
+        """How many layers a block may have to be shown as a whole: half of a large network's."""
+        return max(LARGE, len(self.nodes) // 2)
+
+    def units(self, stage: Group) -> Iterator[Group | int]:
+        """What a stage is made of at the depth of blocks: blocks, and the layers outside them."""
+        return stage.units(self.most)
 
     def shapes(self) -> dict[str, Shape]:
         """The shape of every value, by its name."""

@@ -307,7 +307,7 @@ class StochasticDepth(Op, frozen=True):
     """torchvision.ops.StochasticDepth (Huang et al. 2016): in training a whole row (or the whole batch) is zeroed with
     the probability `p` and the others divided by 1 - p; the identity at inference."""
 
-    family: ClassVar[Family] = Family("dropout", "drop")
+    family: ClassVar[Family] = Family("dropout", "StochasticDepth")
     module: ClassVar[str] = "gnet_inspect.runtime.layers.StochasticDepth"
     keeps_output: ClassVar[bool] = False
     may_copy: ClassVar[bool] = False

@@ -15,7 +15,7 @@ from gnet_inspect.analysis.summary import LayerSummary, Summary
 from gnet_inspect.errors import UsageError, nearest, printable
 from gnet_inspect.graph import Graph, Group, Output, node_of
 from gnet_inspect.units import byte_count, count, dimensions
-from gnet_inspect.views.text import at_least, headline
+from gnet_inspect.views.text import at_least, headline, inputs_text
 
 DEPTHS = ("stage", "block", "layer")
 # What Graphviz lays out in some seconds; twice as many take it four times as long. Wires are what it works on most.
@@ -119,9 +119,10 @@ def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
     size = f"{count(totals.params)} params, {at_least(summary.coverage)}{count(totals.macs)} MACs"
     if shown is not None:
         size = f"{_name_of(shown)} alone: {_figures(maker.layers(shown.nodes()))} of {size}"
+    given = inputs_text({value.name: value.shape for value in graph.inputs})
     heading = (
         printable(headline(graph.title, graph.model, graph.overrides)),
-        f"input {dimensions(graph.input_shape)}, {graph.mode} mode: {size}; in boxes: parameters, MACs",
+        f"{given}, {graph.mode} mode: {size}; in boxes: parameters, MACs",
     )
     return Drawing(heading, members, wires)
 
@@ -231,7 +232,7 @@ class _Maker:
             if isinstance(child, int):
                 if self.hosts[child] == child:
                     found.append(self._layer_box(child, scope))
-            elif child.role != "block":
+            elif child.role != "block" or (self.depth == "block" and child.opened(self.graph.most)):
                 found.extend(self._members(child, scope))
             elif self.depth == "block":
                 found.append(self._group_box(child, _run_name(run, scope), run))

@@ -22,10 +22,10 @@ INK, FAINT = "#1b1f24", "#7d8a99"
 
 # What a box is by colour, and the families of the layers that are it; every fill has a contrast of at least 7:1 to the
 # ink.
-MERGE = "concat or add"
+MERGE = "concat, add, mul"
 CLASSES = {
     "convolution": ("#cfe3f7", ("convolution",)),
-    "linear": ("#e4d7f5", ("linear", "embedding", "learned tensor")),
+    "linear": ("#e4d7f5", ("linear", "embedding")),
     "attention": ("#f6d3e6", ("attention", "matrix product", "recurrent")),
     "pooling": ("#d6efcf", ("pooling", "resampling")),
     "normalisation": ("#fbe6c5", ("normalisation",)),
@@ -124,8 +124,10 @@ class _Painter:
         self.boxes = drawing.boxes()
         self.edges = heat_edges(max((self._value(box) for box in self.boxes), default=0))
         self.heads: dict[str, list[str]] = {}
+        self.tails: dict[str, list[str]] = {}
         for wire in drawing.wires:
             self.heads.setdefault(wire.tail, []).append(wire.head)
+            self.tails.setdefault(wire.head, []).append(wire.tail)
 
     def line(self, text: str, most: int) -> str:
         """Free text as one line that is safe to draw."""
@@ -169,10 +171,10 @@ class _Painter:
             self._level(frame, member)
 
     def _level(self, dot: graphviz.Digraph, frame: Frame) -> None:
-        """The first boxes of a frame's branches side by side."""
+        """The first boxes of a frame's branches side by side: those that read nothing but what enters the frame."""
         boxes = [member for member in frame.members if isinstance(member, Box)]
         own = {box.key for box in boxes if class_of(box) != MERGE}
-        firsts = [head for head in self.heads.get(frame.key, ()) if head in own]
+        firsts = [head for head in self.heads.get(frame.key, ()) if head in own and self.tails[head] == [frame.key]]
         if len(firsts) > 1:
             with dot.subgraph() as level:
                 level.attr(rank="same")

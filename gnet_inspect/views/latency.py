@@ -364,7 +364,7 @@ def _parts(graph: Graph, depth: str) -> list[tuple[str, str, list[str], str]]:
         rows.append((stage.name, "", inside, "bold"))
         if depth == "stage":
             continue
-        for unit in stage.units():
+        for unit in graph.units(stage):
             if isinstance(unit, int):
                 rows.append((f"  {names[unit]}", graph.nodes[unit].op.describe(), [names[unit]], ""))
                 continue

@@ -53,7 +53,10 @@ ERRORS = (
     "ImageNet, where there are such; of these the lowest. `--format json` has all."
 )
 NOTES = (
-    "MACs of convolutions and linear layers at each model's own input; depth: those layers on the longest path.",
+    (
+        "MACs of convolutions, linear layers and matrix products at each model's own input; depth: convolutions and "
+        "linear layers on the longest path."
+    ),
     ERRORS,
 )
 ELSEWHERE = "*"

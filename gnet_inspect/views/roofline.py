@@ -31,8 +31,8 @@ from gnet_inspect.views.text import coverage_line, headline
 
 DEPTHS = ("stage", "block", "layer")
 CONVENTION = (
-    "FLOPs: 2 for each MAC of convolutions and linear layers, computed directly; moved: weights, inputs and output of "
-    "each layer, once"
+    "FLOPs: 2 for each MAC of convolutions, linear layers and matrix products, computed directly; moved: weights, "
+    "inputs and output of each layer, once"
 )
 COLUMNS = {
     column.exact: column
@@ -175,7 +175,7 @@ class _RowMaker:
     """Rows of one result; the graph gives the tree and the layers' arguments."""
 
     def __init__(self, found: Roofline, graph: Graph) -> None:
-        self.layers, self.nodes, self.stages = found.layers, graph.nodes, graph.stages
+        self.graph, self.layers, self.nodes, self.stages = graph, found.layers, graph.nodes, graph.stages
 
     def tree(self, depth: str) -> list[Row]:
         rows: list[Row] = []
@@ -184,7 +184,7 @@ class _RowMaker:
             head.style = "bold"
             rows.append(head)
             if depth == "block":
-                rows.extend(self._below(item, 1) for item in stage.units())
+                rows.extend(self._below(item, 1) for item in self.graph.units(stage))
             elif depth == "layer":
                 self._add_children(rows, stage, 1)
         return rows
@@ -201,7 +201,7 @@ class _RowMaker:
             if selection.depth == "stage":
                 items.append(stage)
             else:
-                items.extend(stage.units() if selection.depth == "block" else stage.nodes())
+                items.extend(self.graph.units(stage) if selection.depth == "block" else stage.nodes())
         rows = [self._item(item) for item in items]
         if selection.sort:
             column = COLUMNS[selection.sort]

@@ -29,9 +29,11 @@ from gnet_inspect.units import (
     percent,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import at_least, coverage_line, field_lines, field_text, headline
+from gnet_inspect.views.text import at_least, coverage_line, field_lines, field_text, headline, inputs_text
 
-CONVENTION = "MACs: multiply-accumulates of convolutions and linear layers, biases not counted; 1 MAC = 2 FLOPs"
+CONVENTION = (
+    "MACs: multiply-accumulates of convolutions, linear layers and matrix products, biases not counted; 1 MAC = 2 FLOPs"
+)
 DEPTHS = ("stage", "block", "layer")
 
 COLUMNS = {
@@ -165,7 +167,7 @@ class _RowMaker:
     """Rows of one summary; the graph gives the tree and the layers' arguments."""
 
     def __init__(self, summary: Summary, graph: Graph) -> None:
-        self.layers, self.nodes, self.stages = summary.layers, graph.nodes, graph.stages
+        self.graph, self.layers, self.nodes, self.stages = graph, summary.layers, graph.nodes, graph.stages
         self.summary = summary
 
     @cached_property
@@ -178,7 +180,7 @@ class _RowMaker:
         for stage in self.stages:
             rows.append(self._group(stage, 0, stage.name))
             if depth == "block":
-                rows.extend(self._item(item, 1) for item in stage.units())
+                rows.extend(self._item(item, 1) for item in self.graph.units(stage))
             elif depth == "layer":
                 self._add_children(rows, stage, 1)
         return rows
@@ -198,7 +200,7 @@ class _RowMaker:
             if selection.depth == "stage":
                 items.append(stage)
             else:
-                items.extend(stage.units() if selection.depth == "block" else stage.nodes())
+                items.extend(self.graph.units(stage) if selection.depth == "block" else stage.nodes())
         rows = [self._item(item, 0) for item in items]
         chosen = [row for row in rows if _matches(row, selection.pattern)]
         if selection.sort:
@@ -376,9 +378,10 @@ def _written(value: Any, name: str) -> object:
 
 def notes_above(summary: Summary) -> tuple[str, ...]:
     """What a summary is of, and by which convention."""
+    given = inputs_text(summary.inputs or {"": summary.input})
     return (
         headline(summary.title, summary.model, summary.overrides),
-        f"input {dimensions(summary.input)} (batch {summary.input[0]}), {summary.dtype}, {summary.mode} mode",
+        f"{given} (batch {summary.input[0]}), {summary.dtype}, {summary.mode} mode",
         CONVENTION,
     )
 
@@ -406,10 +409,10 @@ def notes_below(summary: Summary) -> tuple[str, ...]:
 def _peak_line(totals: Totals, mode: str) -> str:
     """Both peaks, and what each of them means."""
     peak, least = byte_count(totals.peak_activation_bytes), byte_count(totals.least_peak_activation_bytes)
-    known = "" if totals.peak_activation_status == EXACT else "as far as layers are known "
+    bound = "" if totals.peak_activation_status == EXACT else "at least "
     forward = "torch's forward pass" + (" with what autograd keeps" if mode == "train" else "")
     return (
-        f"peak         {peak} held at once {known}in {forward}, at {totals.peak_node}; "
+        f"peak         {bound}{peak} held at once in {forward}, at {totals.peak_node}; "
         f"{least} if each tensor were freed after its last reader"
     )
 

@@ -5,7 +5,7 @@ from gnet_inspect.graph import Graph
 from gnet_inspect.records.verification import AuditRow, Check, Verification
 from gnet_inspect.units import dimensions
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import headline
+from gnet_inspect.views.text import headline, inputs_text
 
 COLUMNS = (
     Column("what", "what", widest=100),
@@ -30,7 +30,7 @@ def verification_grid(result: Verification, graph: Graph) -> Grid:
     lines += [_audit_line(row) for row in result.published]
     above = (
         headline(graph.title, graph.model, graph.overrides),
-        f"input {dimensions(graph.input_shape)}, {graph.mode} mode",
+        f"{inputs_text({value.name: value.shape for value in graph.inputs})}, {graph.mode} mode",
         "published figures are those of the unedited model at its own input, unless a row names another network",
     )
     return Grid(COLUMNS, tuple(lines), above, (*_readings(result), *_explanations(result), _conclusion(result)))

@@ -155,8 +155,13 @@ def _with_overrides(graph: Graph, values: Mapping[str, Written]) -> Graph:
         return graph
     from msgspec.structs import replace
 
-    edits = tuple(f"{path}={show_value(value.plain())}" for path, value in values.items())
+    edits = edit_texts(values)
     return replace(graph, overrides=edits)
+
+
+def edit_texts(values: Mapping[str, Value]) -> tuple[str, ...]:
+    """Edits by path as --set takes them."""
+    return tuple(f"{path}={show_value(value.plain())}" for path, value in values.items())
 
 
 def show_value(value: object) -> str:

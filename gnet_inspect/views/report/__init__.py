@@ -8,7 +8,7 @@ from msgspec import Struct
 from gnet_inspect import __version__
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, ReportedModel
-from gnet_inspect.analysis.summary import LayerSummary, Totals
+from gnet_inspect.analysis.summary import LayerSummary, Summary, Totals
 from gnet_inspect.errors import UsageError, printable, some_of
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.comparison import comparison_grids
@@ -25,7 +25,7 @@ from gnet_inspect.views.report.charts import (
     size_chart,
 )
 from gnet_inspect.views.report.figure import class_colors, legend, page_figure
-from gnet_inspect.views.text import clip, coverage_line, field_text, headline
+from gnet_inspect.views.text import clip, coverage_line, field_text, headline, inputs_text
 from gnet_inspect.views.verification import verification_grid
 
 # A browser takes seconds to lay out more rows.
@@ -140,20 +140,19 @@ def _model(model: ReportedModel) -> dict[str, Any]:
     summary, totals = model.summary, model.summary.totals
     status = totals.receptive_field_status
     field = field_text(totals.receptive_field, None if status == "all" else status) or "none"
-    then = "; the output sees the whole image" if status == "all" else ""
     levels = _levels(model)
     drawn = [level.depth for level in levels if not level.note]
     return {
         "label": _line(model.label),
         "headline": _line(headline(summary.title, summary.model, summary.overrides)),
-        "about": f"input {dimensions(summary.input)}, {summary.dtype}, {summary.mode} mode",
+        "about": f"{inputs_text(summary.inputs or {'': summary.input})}, {summary.dtype}, {summary.mode} mode",
         "facts": [
             ("parameters", count(totals.params), f"{totals.params:,}, {byte_count(totals.param_bytes)}"),
             ("MACs", count(totals.macs), f"{totals.macs:,}"),
             ("activations", byte_count(totals.activation_bytes), f"{totals.activation_bytes:,} bytes, all outputs"),
             ("peak of activations", byte_count(totals.peak_activation_bytes), _peak_words(totals)),
             ("depth", str(totals.depth), "convolutions and linear layers on the longest path"),
-            ("receptive field", field, f"of the last map before the spatial axes vanish{then}"),
+            ("receptive field", field, _field_words(summary)),
         ],
         "coverage": coverage_line(summary.coverage),
         "levels": levels,
@@ -167,9 +166,20 @@ def _model(model: ReportedModel) -> dict[str, Any]:
     }
 
 
+def _field_words(summary: Summary) -> str:
+    """Of what the field is: of the output where that is a map, else of the last one."""
+    status = summary.totals.receptive_field_status
+    if status == "unknown":
+        return "a layer before the output does not say what of its input it sees"
+    if len(summary.layers[-1].output_shape) == 4:
+        return "of the output"
+    then = "; the output sees the whole image" if status == "all" else ""
+    return f"of the last map before the spatial axes vanish{then}"
+
+
 def _peak_words(totals: Totals) -> str:
     """Where the peak is, and the other one beside it."""
-    bound = "" if totals.peak_activation_status == EXACT else ", as far as layers are known"
+    bound = "" if totals.peak_activation_status == EXACT else ", a lower bound"
     return f"at {totals.peak_node}{bound}; least {byte_count(totals.least_peak_activation_bytes)}"
 
 
