@@ -105,8 +105,8 @@ _HOMES = {
 }
 
 # What shows the values that a notebook's cell ends with: rooms above theirs.
-_FORMATTERS["Summary"] = f"{__name__}.views.notebook:summary_html"
-_FORMATTERS["Graph"] = f"{__name__}.views.notebook:graph_svg"
+_FORMATTERS["Summary"] = f"{__name__}.views.pages.notebook:summary_html"
+_FORMATTERS["Graph"] = f"{__name__}.views.pages.notebook:graph_svg"
 
 __all__ = [*_HOMES]  # noqa: PLE0604  # the table above is the one list of public names
 

@@ -18,9 +18,9 @@ from gnet_inspect.errors import UsageError
 from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.ops import Opaque
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.comparison import bar, comparison_grids, comparison_rows
-from gnet_inspect.views.difference import difference_grid
 from gnet_inspect.views.grid import draw_text
+from gnet_inspect.views.tables.comparison import bar, comparison_grids, comparison_rows
+from gnet_inspect.views.tables.difference import difference_grid
 from tests.conftest import Run
 from tests.specs import HEADER
 

@@ -13,7 +13,7 @@ from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import SpecError
 from gnet_inspect.language import load_spec, parse_spec
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.diagram import Options, drawing_of
+from gnet_inspect.views.drawing.diagram import Options, drawing_of
 from tests.conftest import Run
 from tests.readme import quoted, refreshed
 from tests.test_goldens import NARROW, OUTPUTS

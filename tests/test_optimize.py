@@ -35,10 +35,10 @@ from gnet_inspect.runtime.module import Block, build_module
 from gnet_inspect.runtime.optimize import optimized_module
 from gnet_inspect.runtime.verify import run_checks
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.diagram import Options, drawing_of
-from gnet_inspect.views.dot import Style, draw_dot
+from gnet_inspect.views.drawing.diagram import Options, drawing_of
+from gnet_inspect.views.drawing.dot import Style, draw_dot
 from gnet_inspect.views.grid import draw_text
-from gnet_inspect.views.summary import DEPTHS, Selection, summary_grid
+from gnet_inspect.views.tables.summary import DEPTHS, Selection, summary_grid
 from tests.specs import graph_of, names
 from tests.strategies import Document, Draw, specs, to_yaml
 from tests.test_properties import built, examples, same_padding_unsaid
