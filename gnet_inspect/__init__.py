@@ -10,8 +10,10 @@ Importing the package imports neither torch nor the command line; `build_module`
 `optimized_module` import torch when they are first used.
 """
 
-# Nothing is imported before it is needed, not even `typing`: until the command line has put its handlers in place, a
-# signal is answered with a traceback.
+from gnet_inspect.display import FORMATTERS as _FORMATTERS
+
+# Nothing else is imported before it is needed, not even `typing`: until the command line has put its handlers in place,
+# a signal is answered with a traceback.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -101,6 +103,10 @@ _HOMES = {
     "Temporaries": "ops",
     "Term": "ops",
 }
+
+# What shows the values that a notebook's cell ends with: rooms above theirs.
+_FORMATTERS["Summary"] = f"{__name__}.views.pages.notebook:summary_html"
+_FORMATTERS["Graph"] = f"{__name__}.views.pages.notebook:graph_svg"
 
 __all__ = [*_HOMES]  # noqa: PLE0604  # the table above is the one list of public names
 

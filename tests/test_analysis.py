@@ -15,7 +15,7 @@ from gnet_inspect.language import load_spec
 from gnet_inspect.ops import VOCABULARY, Op, Opaque
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.units import LARGEST_EXACT
-from gnet_inspect.views.summary import notes_below
+from gnet_inspect.views.tables.summary import notes_below
 from tests.specs import graph_of
 
 IMAGE = 3 * 32 * 32
@@ -363,7 +363,7 @@ def test_a_field_beyond_exact_numbers_is_refused() -> None:
 def test_a_table_shows_what_nobody_can_count_as_unknown() -> None:
     """A question mark, and its name under the table; never a zero."""
     from gnet_inspect.views.grid import draw_text
-    from gnet_inspect.views.summary import Selection, summary_grid
+    from gnet_inspect.views.tables.summary import Selection, summary_grid
 
     graph = graph_of("stages: {s: {a: {Conv2d: {out_channels: 3, kernel_size: 1}}, b: ReLU}}")
     opaque = replace(graph.nodes[1], op=Opaque("Strange", graph.nodes[1].output_shape), macs=None)

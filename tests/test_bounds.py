@@ -31,11 +31,11 @@ from gnet_inspect.records.timing import MAX_RECORD_BYTES, read_record
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.sources.spec.expand import MAX_CHARACTERS, MAX_NODES, MAX_PLACES, MAX_STEPS, Expander
 from gnet_inspect.sources.spec.overrides import Edits
-from gnet_inspect.views.diagram import Options, drawing_of
-from gnet_inspect.views.dot import Style, draw_dot
+from gnet_inspect.views.drawing.diagram import Options, drawing_of
+from gnet_inspect.views.drawing.dot import Style, draw_dot
 from gnet_inspect.views.grid import draw_text
 from gnet_inspect.views.json import draw_json
-from gnet_inspect.views.summary import Selection, summary_grid
+from gnet_inspect.views.tables.summary import Selection, summary_grid
 from tests.conftest import Run
 from tests.hostile import FAMILIES, REFUSED
 

@@ -13,7 +13,7 @@ from gnet_inspect.records.timing import (
     Measurement,
     TimingRecord,
 )
-from gnet_inspect.views.latency import latency_grids
+from gnet_inspect.views.tables.latency import latency_grids
 from tests.conftest import Run
 
 torch = pytest.importorskip("torch")

@@ -21,9 +21,9 @@ from gnet_inspect.errors import SpecError, UsageError
 from gnet_inspect.graph import Graph
 from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.diagram import DEPTHS, Box, Drawing, Frame, Options, drawing_of, too_large
-from gnet_inspect.views.dot import CLASSES, COLORS, FONT_SIZE, INK, ROBOTO, STEPS, Style, class_of, draw_dot
-from gnet_inspect.views.picture import FONTS, PICTURES, draw_picture
+from gnet_inspect.views.drawing.diagram import DEPTHS, Box, Drawing, Frame, Options, drawing_of, too_large
+from gnet_inspect.views.drawing.dot import CLASSES, COLORS, FONT_SIZE, INK, ROBOTO, STEPS, Style, class_of, draw_dot
+from gnet_inspect.views.drawing.picture import FONTS, PICTURES, draw_picture
 from tests.conftest import Run
 from tests.drawing import HOSTILE, contrast
 from tests.specs import HEADER
@@ -368,7 +368,7 @@ def test_a_container_without_fonts_draws_the_same_letters(tmp_path: Path) -> Non
     """The picture of a text is the same file where the system has no font at all."""
     pytest.importorskip("pygraphviz")
     code = (
-        "import sys; from gnet_inspect.views import picture;"
+        "import sys; from gnet_inspect.views.drawing import picture;"
         "picture.FONTS = sys.argv[1];"
         "text = 'digraph { a [fontname=Roboto label=\"The quick brown fox 0123 x\"] }';"
         "sys.stdout.buffer.write(picture.draw_picture(text, 'png'))"
@@ -451,7 +451,7 @@ def test_without_graphviz_the_dot_still_comes_out(run: Run, monkeypatch: pytest.
     def find_spec(name: str, *rest: Any) -> Any:
         return None if name == "pygraphviz" else real(name, *rest)
 
-    monkeypatch.setattr("gnet_inspect.views.picture.find_spec", find_spec)
+    monkeypatch.setattr("gnet_inspect.views.drawing.picture.find_spec", find_spec)
     monkeypatch.setattr(shutil, "which", lambda _: None)
     assert run("diagram", "lenet5").code == 0
     result = run("diagram", "lenet5", "--format", "svg")
@@ -461,7 +461,9 @@ def test_without_graphviz_the_dot_still_comes_out(run: Run, monkeypatch: pytest.
 
 def test_the_programs_own_dot_stands_in_for_pygraphviz(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It gets the text and the arguments; this one writes them back."""
-    monkeypatch.setattr("gnet_inspect.views.picture.find_spec", lambda name: None if name == "pygraphviz" else _SPEC)
+    monkeypatch.setattr(
+        "gnet_inspect.views.drawing.picture.find_spec", lambda name: None if name == "pygraphviz" else _SPEC
+    )
     program = tmp_path / "dot"
     program.write_text('#!/bin/sh\nprintf "%s " "$@"; cat\n')
     program.chmod(0o755)
@@ -499,9 +501,9 @@ def test_a_picture_of_many_wires_is_refused(monkeypatch: pytest.MonkeyPatch) -> 
     branches = ", ".join(f"{{a{index}: {{MaxPool2d: {{kernel_size: 1}}}}}}" for index in range(5))
     graph = build_graph(parse_spec(HEADER + f"stages: {{s: {{c: {{concat: [{branches}]}}}}}}"))
     drawing = drawing_of(graph, summarize(graph), Options("layer"))
-    monkeypatch.setattr("gnet_inspect.views.diagram.MOST_WIRES", 12)
+    monkeypatch.setattr("gnet_inspect.views.drawing.diagram.MOST_WIRES", 12)
     assert too_large(drawing) == ""
-    monkeypatch.setattr("gnet_inspect.views.diagram.MOST_WIRES", 11)
+    monkeypatch.setattr("gnet_inspect.views.drawing.diagram.MOST_WIRES", 11)
     assert too_large(drawing) == "at most 11 wires, got 12"
 
 

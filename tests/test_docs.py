@@ -17,7 +17,7 @@ from gnet_inspect.errors import SpecError
 from gnet_inspect.language import catalogue, load_spec, parse_spec, spec_text
 from gnet_inspect.ops import VOCABULARY
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.diagram import Options, drawing_of
+from gnet_inspect.views.drawing.diagram import Options, drawing_of
 from tests.conftest import TWINS, Run
 from tests.readme import quoted, refreshed
 from tests.specs import HEADER

@@ -16,8 +16,8 @@ from gnet_inspect.graph import Graph
 from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.ops import TOOLS, VOCABULARY, Opaque
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.flops import flops_grid, flops_rows
 from gnet_inspect.views.grid import draw_csv, draw_text
+from gnet_inspect.views.tables.flops import flops_grid, flops_rows
 from tests.conftest import GOLDEN, TWINS, Run, twin
 from tests.specs import HEADER, graph_of
 

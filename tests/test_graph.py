@@ -243,6 +243,8 @@ def test_indices_and_numbers_are_not_taken_for_each_other() -> None:
     for first, second in ((moved, embedding), (embedding, "{Linear: {out_features: 2}}")):
         with pytest.raises(SpecError, match="Embedding expects indices, got numbers"):
             build_graph(parse_spec(text.format(dtype="float", first=first, second=second)))
+
+
 # --- what is shown as a whole ---
 
 

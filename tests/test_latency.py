@@ -23,7 +23,7 @@ from gnet_inspect.records.timing import (
     ratio_of,
 )
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.latency import LAYER_COLUMNS, latency_grids, layers_grid, seconds_text
+from gnet_inspect.views.tables.latency import LAYER_COLUMNS, latency_grids, layers_grid, seconds_text
 from tests.conftest import Run
 from tests.specs import HEADER, graph_of
 

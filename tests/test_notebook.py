@@ -35,7 +35,8 @@ def test_a_graph_shows_its_diagram() -> None:
 
 def test_a_graph_without_graphviz_shows_nothing_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """None, upon which a notebook shows its text."""
-    monkeypatch.setattr("gnet_inspect.views.picture.find_spec", lambda _: None)
+    monkeypatch.setattr("gnet_inspect.views.drawing.picture.find_spec", lambda _: None)
+    monkeypatch.setattr("gnet_inspect.views.drawing.picture.shutil.which", lambda _: None)
     assert build_graph(load_spec("lenet5"))._repr_svg_() is None
 
 

@@ -35,10 +35,10 @@ from gnet_inspect.runtime.module import Block, build_module
 from gnet_inspect.runtime.optimize import optimized_module
 from gnet_inspect.runtime.verify import run_checks
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.diagram import Options, drawing_of
-from gnet_inspect.views.dot import Style, draw_dot
+from gnet_inspect.views.drawing.diagram import Options, drawing_of
+from gnet_inspect.views.drawing.dot import Style, draw_dot
 from gnet_inspect.views.grid import draw_text
-from gnet_inspect.views.summary import DEPTHS, Selection, summary_grid
+from gnet_inspect.views.tables.summary import DEPTHS, Selection, summary_grid
 from tests.specs import graph_of, names
 from tests.strategies import Document, Draw, specs, to_yaml
 from tests.test_properties import built, examples, same_padding_unsaid
@@ -331,7 +331,7 @@ def test_googlenet_has_57_batch_norms_and_nine_blocks() -> None:
     merged = merge_parallel_convolutions(folded)
     blocks = {node.block: node for node in merged.nodes if node.name.endswith(".merged_conv")}
     arguments = {
-        group.name: group.arguments for stage in graph.stages for group in graph.units(stage) if isinstance(group, Group)
+        group.name: group.arguments for part in graph.parts for group in graph.units(part) if isinstance(group, Group)
     }
     assert len(blocks) == 9
     for block, node in blocks.items():

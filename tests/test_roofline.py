@@ -21,11 +21,11 @@ from gnet_inspect.language import catalogue, load_spec
 from gnet_inspect.ops import Opaque
 from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord
 from gnet_inspect.sources.spec import build_graph
+from gnet_inspect.views.charts.placing import Box, Point, place_labels
+from gnet_inspect.views.charts.roofline import HEIGHT, WIDTH, _dots, _points, _scales, roofline_chart
 from gnet_inspect.views.grid import draw_text
 from gnet_inspect.views.json import draw_json
-from gnet_inspect.views.placing import Box, Point, place_labels
-from gnet_inspect.views.roofline import DEPTHS, Selection, roofline_grid
-from gnet_inspect.views.roofline_chart import HEIGHT, WIDTH, _dots, _points, _scales, roofline_chart
+from gnet_inspect.views.tables.roofline import DEPTHS, Selection, roofline_grid
 from tests.conftest import Run
 from tests.drawing import HOSTILE
 from tests.specs import graph_of

@@ -15,7 +15,7 @@ from gnet_inspect.records.timing import (
     TimingRecord,
     measurement_times,
 )
-from gnet_inspect.views.latency import latency_grids
+from gnet_inspect.views.tables.latency import latency_grids
 
 torch = pytest.importorskip("torch")
 

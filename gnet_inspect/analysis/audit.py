@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import Any
 
 from gnet_inspect.analysis.quantities import Counted, exact_count, smallest_input
-from gnet_inspect.analysis.summary import SCHEMA_VERSION
 from gnet_inspect.errors import SpecError, nearest
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.language import Spec, catalogue, load_spec
 from gnet_inspect.language.model import Claim, Figure, Published, Row, Said
+from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.records.verification import AuditRow, AuditSource, Check, Verification
 from gnet_inspect.sources.spec import build_graph, edit_texts
 from gnet_inspect.sources.spec.expand import MAX_NODES

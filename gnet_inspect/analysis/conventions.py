@@ -13,10 +13,11 @@ from math import prod
 from msgspec import Struct
 
 from gnet_inspect.analysis.memory import may_lie_otherwise
-from gnet_inspect.analysis.summary import SCHEMA_VERSION, Coverage, coverage_of
+from gnet_inspect.analysis.summary import Coverage, coverage_of
 from gnet_inspect.errors import expect
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.ops import TOOLS, Shape, Shapes, Term, Terms
+from gnet_inspect.records import SCHEMA_VERSION
 
 
 class KindFlops(Struct, frozen=True):

@@ -13,10 +13,11 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Totals, summarize
+from gnet_inspect.analysis.summary import StageSummary, Totals, summarize
 from gnet_inspect.language import Spec, catalogue, parse_spec
 from gnet_inspect.language.catalogue import built_in_text, specs_folder
 from gnet_inspect.language.model import Published
+from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.sources.spec import build_graph, edit_texts
 
 # The kept totals lie beside the specs.

@@ -11,10 +11,11 @@ from msgspec import Struct
 
 from gnet_inspect.analysis.devices import ELEMENT_BYTES, Device
 from gnet_inspect.analysis.memory import activation_peak, storages
-from gnet_inspect.analysis.summary import SCHEMA_VERSION, Coverage, coverage_of
+from gnet_inspect.analysis.summary import Coverage, coverage_of
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.ops import Shape
+from gnet_inspect.records import SCHEMA_VERSION
 
 COMPUTE, MEMORY, NOTHING, UNKNOWN = "compute", "memory", "none", "unknown"
 

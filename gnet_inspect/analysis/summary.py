@@ -8,12 +8,13 @@ from msgspec import Struct
 from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.memory import activation_peak, least_peak_activation_bytes
 from gnet_inspect.analysis.receptive import Field, Status, model_field, receptive_fields
+from gnet_inspect.display import shown
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph, Unreached
 from gnet_inspect.ops import Shape, Shapes
+from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.units import DTYPE_BYTES
 
-SCHEMA_VERSION = 2
 Size = tuple[int | float, ...]
 
 
@@ -140,9 +141,8 @@ class Summary(Struct, frozen=True, omit_defaults=True):
 
     def _repr_html_(self) -> str:
         """The table, as the last line of a notebook's cell shows it."""
-        from gnet_inspect.notebook import summary_html
-
-        return summary_html(self)
+        table: str = shown(self)
+        return table
 
 
 def summarize(graph: Graph, dtype: str = "fp32", *, optimizer: str | None = None) -> Summary:

@@ -61,8 +61,8 @@ def compare(
     from gnet_inspect.analysis.comparison import compare_models
     from gnet_inspect.cli.output import emit_result
     from gnet_inspect.units import DTYPE_BYTES
-    from gnet_inspect.views.comparison import comparison_grids, comparison_rows
-    from gnet_inspect.views.difference import DEPTHS, difference_grid, difference_rows
+    from gnet_inspect.views.tables.comparison import comparison_grids, comparison_rows
+    from gnet_inspect.views.tables.difference import DEPTHS, difference_grid, difference_rows
 
     options.table_format(style, output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))

@@ -61,9 +61,9 @@ def diagram(
     """
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import emit
-    from gnet_inspect.views.diagram import DEPTHS, Options, drawing_of, too_large
-    from gnet_inspect.views.dot import COLORS, DIRECTIONS, Style, draw_dot
-    from gnet_inspect.views.picture import draw_picture
+    from gnet_inspect.views.drawing.diagram import DEPTHS, Options, drawing_of, too_large
+    from gnet_inspect.views.drawing.dot import COLORS, DIRECTIONS, Style, draw_dot
+    from gnet_inspect.views.drawing.picture import draw_picture
 
     form = _format(style, output)
     options.refuse_terminal(output, "diagram googlenet -o googlenet.svg")
@@ -84,7 +84,7 @@ def diagram(
 
 def _format(style: str | None, output: Path | None) -> str:
     """The format that was asked for, or that the file's ending names."""
-    from gnet_inspect.views.picture import FORMATS
+    from gnet_inspect.views.drawing.picture import FORMATS
 
     if style is not None:
         return options.fitting_format(style, output, FORMATS)

@@ -22,7 +22,7 @@ def flops(
     """
     from gnet_inspect.analysis.conventions import count_flops
     from gnet_inspect.cli.output import emit_result
-    from gnet_inspect.views.flops import flops_grid, flops_rows
+    from gnet_inspect.views.tables.flops import flops_grid, flops_rows
 
     options.table_format(style, output)
     _, graph = options.read_graph(model, inputs, batch, mode, edits, resize)

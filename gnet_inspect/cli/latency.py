@@ -101,7 +101,7 @@ def latency(
     from gnet_inspect.cli.output import emit, emit_result, say
     from gnet_inspect.records.timing import Stopped, read_record
     from gnet_inspect.views.json import draw_json
-    from gnet_inspect.views.latency import latency_grids, latency_rows
+    from gnet_inspect.views.tables.latency import latency_grids, latency_rows
 
     options.table_format(style, output)
     options.one_of("--depth", depth, LAYER_DEPTHS)
@@ -157,7 +157,7 @@ def latency(
 def _check_device(setting: "Setting", kept: "TimingRecord", file: str, any_device: bool) -> None:
     from gnet_inspect.records.timing import TimingRecord
     from gnet_inspect.runtime.latency.device import describe_device
-    from gnet_inspect.views.latency import check_devices
+    from gnet_inspect.views.tables.latency import check_devices
 
     here = TimingRecord((), device=describe_device(setting.device, setting.threads))
     check_devices(here, kept, file, any_device)

@@ -49,7 +49,7 @@ def report(
     from gnet_inspect.cli.output import emit
     from gnet_inspect.records.timing import read_measured
     from gnet_inspect.units import DTYPE_BYTES
-    from gnet_inspect.views.report import draw_report
+    from gnet_inspect.views.pages.report import draw_report
 
     _check_output(output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))

@@ -24,7 +24,7 @@ def _print_devices(wanted: bool) -> None:
     if wanted:
         from gnet_inspect.analysis.devices import known_devices, load_device
         from gnet_inspect.cli.output import emit_result
-        from gnet_inspect.views.roofline import devices_grid
+        from gnet_inspect.views.tables.roofline import devices_grid
 
         emit_result(None, "table", None, lambda: devices_grid([load_device(name) for name in known_devices()]))
         raise typer.Exit
@@ -98,7 +98,7 @@ def roofline(
     from gnet_inspect.analysis.devices import ELEMENT_BYTES
     from gnet_inspect.analysis.roofline import roofline as bounds_of
     from gnet_inspect.cli.output import emit, emit_result
-    from gnet_inspect.views.roofline import DEPTHS, Selection, check_sort, roofline_grid, roofline_rows
+    from gnet_inspect.views.tables.roofline import DEPTHS, Selection, check_sort, roofline_grid, roofline_rows
 
     form = _format(style, output)
     options.one_of("--dtype", dtype, tuple(ELEMENT_BYTES))
@@ -111,7 +111,7 @@ def roofline(
     _, graph = options.read_graph(model, inputs, batch, mode, edits, resize)
     result = bounds_of(graph, on, dtype)
     if form in PLOTS:
-        from gnet_inspect.views.roofline_plot import draw_plot
+        from gnet_inspect.views.pages.roofline import draw_plot
 
         measured = _measured(latency, graph, dtype) if latency else {}
         emit(draw_plot(result, graph, form, measured), output)

@@ -37,7 +37,7 @@ def verify(
     """
     from gnet_inspect.analysis.audit import audit, verification_of
     from gnet_inspect.cli.output import emit_result, say
-    from gnet_inspect.views.verification import verification_grid, verification_rows
+    from gnet_inspect.views.tables.verification import verification_grid, verification_rows
 
     options.table_format(style, output)
     spec, graph = options.read_graph(model, inputs, batch, mode, edits, resize)

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from gnet_inspect.display import shown
 from gnet_inspect.ops import Op, Shape, Shapes
 
 # The name under which `inputs` lists the network's own input, where it has one that nobody named.
@@ -216,9 +217,8 @@ class Graph(Struct, frozen=True):
 
     def _repr_svg_(self) -> str | None:
         """The diagram, as the last line of a notebook's cell shows it; None where Graphviz is missing."""
-        from gnet_inspect.notebook import graph_svg
-
-        return graph_svg(self)
+        diagram: str | None = shown(self)
+        return diagram
 
     @property
     def variant(self) -> str:

@@ -9,10 +9,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, structs
 
-from gnet_inspect.analysis.summary import SCHEMA_VERSION
 from gnet_inspect.errors import UsageError, quoted, some_of
 from gnet_inspect.graph import Graph
 from gnet_inspect.reading import TooLargeError, read_bounded
+from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.units import LARGEST_EXACT
 
 # What a file may say: no time is negative, and none is longer than a year.

@@ -13,9 +13,9 @@ from gnet_inspect.errors import UsageError, printable
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.ops.spatial import sized
 from gnet_inspect.units import byte_count, count, dimensions, duration, percent
-from gnet_inspect.views.placing import Box, Label, Point, line_boxes, place_labels, text_width
-from gnet_inspect.views.roofline import operations, rate, source_line
-from gnet_inspect.views.summary import layer_words
+from gnet_inspect.views.charts.placing import Box, Label, Point, line_boxes, place_labels, text_width
+from gnet_inspect.views.tables.roofline import operations, rate, source_line
+from gnet_inspect.views.tables.summary import layer_words
 from gnet_inspect.views.text import clip, headline
 
 Chart = dict[str, Any]

@@ -7,9 +7,9 @@ import colorsys
 from collections.abc import Iterator
 from xml.etree import ElementTree
 
-from gnet_inspect.views.diagram import Box, Drawing, Frame
-from gnet_inspect.views.dot import CLASSES, Style, class_of, draw_dot
-from gnet_inspect.views.picture import draw_picture
+from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
+from gnet_inspect.views.drawing.dot import CLASSES, Style, class_of, draw_dot
+from gnet_inspect.views.drawing.picture import draw_picture
 
 SVG = "{http://www.w3.org/2000/svg}"
 # What Graphviz writes on every shape, and the page's style sheet says instead.

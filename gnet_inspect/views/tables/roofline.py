@@ -26,7 +26,7 @@ from gnet_inspect.units import (
     picoseconds,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.summary import group_words, layer_words, row_label, shown_children
+from gnet_inspect.views.tables.summary import group_words, layer_words, row_label, shown_children
 from gnet_inspect.views.text import coverage_line, headline
 
 DEPTHS = ("stage", "block", "layer")

@@ -5,7 +5,7 @@ from math import sqrt
 from operator import itemgetter
 from typing import NamedTuple
 
-from gnet_inspect.views.placing import Box, Point
+from gnet_inspect.views.charts.placing import Box, Point
 
 # The areas of the smallest and the largest bubble, in square pixels.
 AREAS = (60, 900)

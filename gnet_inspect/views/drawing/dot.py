@@ -8,8 +8,8 @@ from msgspec import Struct
 
 from gnet_inspect.errors import printable
 from gnet_inspect.units import BYTE_UNITS, count, duration
-from gnet_inspect.views.diagram import Box, Drawing, Frame
-from gnet_inspect.views.heat import heat_edges, heat_step
+from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
+from gnet_inspect.views.drawing.heat import heat_edges, heat_step
 from gnet_inspect.views.text import clip
 
 DIRECTIONS = ("TB", "LR")

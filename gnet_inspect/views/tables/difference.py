@@ -10,7 +10,7 @@ from gnet_inspect.analysis.difference import Change
 from gnet_inspect.errors import some_of
 from gnet_inspect.units import Unit, column_unit, dimensions, in_unit
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.summary import CONVENTION
+from gnet_inspect.views.tables.summary import CONVENTION
 from gnet_inspect.views.text import unknown_names
 
 DEPTHS = ("block", "layer")

@@ -9,14 +9,9 @@ from gnet_inspect import __version__
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, ReportedModel
 from gnet_inspect.analysis.summary import LayerSummary, Summary, Totals
-from gnet_inspect.errors import UsageError, printable, some_of
+from gnet_inspect.errors import UsageError, missing_report_package, printable, some_of
 from gnet_inspect.units import byte_count, count, dimensions
-from gnet_inspect.views.comparison import comparison_grids
-from gnet_inspect.views.diagram import DEPTHS, Drawing, Options, drawing_of, too_large
-from gnet_inspect.views.html import draw_html
-from gnet_inspect.views.page import json_text, missing_package, policy_of, script_text, vega_library
-from gnet_inspect.views.picture import roboto_folder
-from gnet_inspect.views.report.charts import (
+from gnet_inspect.views.charts.report import (
     MEASURES,
     icicle_chart,
     layer_times_chart,
@@ -24,9 +19,15 @@ from gnet_inspect.views.report.charts import (
     not_drawn,
     size_chart,
 )
-from gnet_inspect.views.report.figure import class_colors, legend, page_figure
+from gnet_inspect.views.charts.vega import vega_library
+from gnet_inspect.views.drawing.diagram import DEPTHS, Drawing, Options, drawing_of, too_large
+from gnet_inspect.views.fonts import roboto_folder
+from gnet_inspect.views.pages.figure import class_colors, legend, page_figure
+from gnet_inspect.views.pages.html import draw_html
+from gnet_inspect.views.pages.page import json_text, policy_of, script_text
+from gnet_inspect.views.tables.comparison import comparison_grids
+from gnet_inspect.views.tables.verification import verification_grid
 from gnet_inspect.views.text import clip, coverage_line, field_text, headline, inputs_text
-from gnet_inspect.views.verification import verification_grid
 
 # A browser takes seconds to lay out more rows.
 MOST_LAYERS = 10_000
@@ -47,12 +48,12 @@ def draw_report(report: Report) -> str:
     try:
         import jinja2
     except ImportError as error:
-        raise missing_package("a report", error) from None
+        raise missing_report_package("a report", error.name) from None
     layers = sum(len(model.graph.nodes) for model in report.models)
     if layers > MOST_LAYERS:
         raise UsageError(f"expected models of at most {MOST_LAYERS:,} layers together for one page, got {layers:,}")
     library = vega_library("a report")
-    templates = jinja2.PackageLoader("gnet_inspect.views.report", "templates")
+    templates = jinja2.PackageLoader("gnet_inspect.views.pages", "templates")
     environment = jinja2.Environment(
         loader=templates,
         autoescape=True,

@@ -13,8 +13,8 @@ from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, Reporte
 from gnet_inspect.errors import printable
 from gnet_inspect.graph import Group
 from gnet_inspect.units import byte_count, count, dimensions
-from gnet_inspect.views.report.labels import AREAS, Bubble, label_places
-from gnet_inspect.views.summary import shown_children
+from gnet_inspect.views.charts.labels import AREAS, Bubble, label_places
+from gnet_inspect.views.tables.summary import shown_children
 from gnet_inspect.views.text import clip
 
 Chart = dict[str, Any]

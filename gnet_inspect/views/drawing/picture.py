@@ -14,12 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from gnet_inspect.errors import MissingError
+from gnet_inspect.errors import INSTALL_GRAPHVIZ, MissingError
+from gnet_inspect.views.fonts import roboto_folder
 from gnet_inspect.views.native import call_native, run_native, wants_child
 
 PICTURES = ("svg", "png", "pdf")
 FORMATS = (*PICTURES, "dot")
-INSTALL_GRAPHVIZ = "pip install pygraphviz font-roboto"
 # Twice what a screen has, so that a printed picture is sharp.
 PNG_DPI = "150"
 
@@ -43,14 +43,6 @@ def draw_picture(dot: str, style: str) -> bytes:
             drawn = draw_here(dot, style)
     # A picture of the same text is the same file: no PDF says when it was made.
     return _DATE.sub(rb"\g<1>19700101000000", drawn)
-
-
-def roboto_folder(what: str = "a picture") -> Path:
-    """Where the font's files are. Raises MissingError where it is not installed."""
-    font = find_spec("font_roboto")
-    if font is None or not font.submodule_search_locations:
-        raise MissingError(f"{what} needs the font Roboto, which is not installed. Install it with: {INSTALL_GRAPHVIZ}")
-    return Path(font.submodule_search_locations[0]) / "files"
 
 
 def draw_here(dot: str, style: str) -> bytes:

@@ -1,18 +1,16 @@
 """A roofline's plot as svg, png or an HTML page."""
 
-import json
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
 from gnet_inspect.analysis.roofline import Roofline
 from gnet_inspect.graph import Graph
-from gnet_inspect.views.html import draw_html
-from gnet_inspect.views.native import call_native
-from gnet_inspect.views.page import VEGA, json_text, need_vl_convert, policy_of, script_text, vega_library
-from gnet_inspect.views.picture import roboto_folder
-from gnet_inspect.views.roofline import Selection, roofline_grid
-from gnet_inspect.views.roofline_chart import plot_title, roofline_chart
+from gnet_inspect.views.charts.roofline import plot_title, roofline_chart
+from gnet_inspect.views.charts.vega import draw_chart, vega_library
+from gnet_inspect.views.pages.html import draw_html
+from gnet_inspect.views.pages.page import json_text, policy_of, script_text
+from gnet_inspect.views.tables.roofline import Selection, roofline_grid
 
 _SCRIPT = """"use strict";
 const chart = JSON.parse(document.getElementById("chart-data").textContent);
@@ -37,20 +35,7 @@ def draw_plot(found: Roofline, graph: Graph, form: str, measured: Mapping[str, f
     chart = roofline_chart(found, graph, measured)
     if form == "html":
         return _page(found, graph, chart)
-    need_vl_convert("a plot")
-    spec = json.dumps(chart)
-    drawn = call_native(f"{__name__}:{draw_here.__name__}", spec, form, what="a plot", library=VEGA)
-    return drawn.decode() if form == "svg" else drawn
-
-
-def draw_here(spec: str, form: str) -> bytes:
-    """The plot of a Vega-Lite specification in this process. Public because a child process calls it by its name."""
-    import vl_convert
-
-    vl_convert.register_font_directory(str(roboto_folder(form)))
-    if form == "svg":
-        return vl_convert.vegalite_to_svg(spec).encode()
-    return vl_convert.vegalite_to_png(spec, scale=2)
+    return draw_chart(chart, form, "a plot")
 
 
 def _page(found: Roofline, graph: Graph, chart: dict[str, Any]) -> str:

@@ -7,8 +7,8 @@ from gnet_inspect.analysis.listing import best_accuracy
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.units import byte_count, count, dimensions, percent
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.listing import dataset_notes, error_texts
-from gnet_inspect.views.summary import CONVENTION
+from gnet_inspect.views.tables.listing import dataset_notes, error_texts
+from gnet_inspect.views.tables.summary import CONVENTION
 from gnet_inspect.views.text import field_text, unknown_names
 
 COLUMNS = (

@@ -7,9 +7,12 @@ from gnet_inspect.analysis.summary import LayerSummary, Summary, summarize
 from gnet_inspect.errors import MissingError
 from gnet_inspect.graph import Graph
 from gnet_inspect.units import BYTE_UNITS, column_unit, dimensions, in_unit, percent
+from gnet_inspect.views.drawing.diagram import Options, drawing_of
+from gnet_inspect.views.drawing.dot import Style, draw_dot
+from gnet_inspect.views.drawing.picture import draw_picture
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.html import draw_html
-from gnet_inspect.views.summary import notes_above, notes_below
+from gnet_inspect.views.pages.html import draw_html
+from gnet_inspect.views.tables.summary import notes_above, notes_below
 
 
 def summary_html(summary: Summary) -> str:
@@ -60,10 +63,6 @@ def summary_html(summary: Summary) -> str:
 
 def graph_svg(graph: Graph) -> str | None:
     """The diagram of a graph at block depth; None where nothing here can draw, and the notebook shows text."""
-    from gnet_inspect.views.diagram import Options, drawing_of
-    from gnet_inspect.views.dot import Style, draw_dot
-    from gnet_inspect.views.picture import draw_picture
-
     try:
         return draw_picture(draw_dot(drawing_of(graph, summarize(graph), Options()), Style()), "svg").decode()
     except MissingError:
