@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import cache
+from math import prod
 from typing import Any
 
 import yaml
@@ -28,6 +29,14 @@ INPUT = "input"
 
 class Refused(Exception):  # noqa: N818  # an answer, not an accident
     """What the document says cannot be built."""
+
+
+class TooLarge(Exception):  # noqa: N818  # an answer, too
+    """A layer that would take tests long: a chain of upsampling layers grows without end."""
+
+
+# Of one layer of a drawn network.
+MOST_ELEMENTS, MOST_MACS = 2**14, 2**21
 
 
 @dataclass(frozen=True)
@@ -51,8 +60,8 @@ class Layer:
 class Reference:
     """Expands a document by substituting parameters where they are used."""
 
-    def __init__(self, document: Document, mode: str = "eval") -> None:
-        self.document = document
+    def __init__(self, document: Document, mode: str = "eval", bounded: bool = False) -> None:
+        self.document, self.bounded = document, bounded
         self.blocks: dict[str, Any] = document.get("blocks") or {}
         nothing = Environment({})
         params = document.get("params") or {}
@@ -181,13 +190,21 @@ class Reference:
         return self._place(path, MERGES[name](**said), ends)
 
     def _place(self, path: str, op: Op, inputs: tuple[str, ...]) -> str:
+        shapes = tuple(self.shapes[name] for name in inputs)
         try:
-            shape = op.output_shape(tuple(self.shapes[name] for name in inputs))
+            shape = op.output_shape(shapes)
         except ShapeError as error:
             raise Refused(str(error)) from None
+        if self.bounded:
+            self._check_size(op, shapes, shape)
         self.shapes[path] = shape
         self.layers.append(Layer(path, op, inputs, shape))
         return path
+
+    def _check_size(self, op: Op, inputs: tuple[Shape, ...], output: Shape) -> None:
+        held = sum(weight.elements for weight in op.weights(inputs))
+        if max(prod(output), held) > MOST_ELEMENTS or (op.macs(inputs, (output,)) or 0) > MOST_MACS:
+            raise TooLarge
 
     def _claim(self, path: str) -> None:
         if path in self.taken:
@@ -701,7 +718,11 @@ class Writer:
         for attempt in range(4):
             before = dict(scope.params), dict(self.params), dict(self.document["params"])
             layer = self.layer(scope, shape, depth, listed, keep)
-            after = self.after(layer, scope, shape, listed)
+            try:
+                after = self.after(layer, scope, shape, listed)
+            except TooLarge:
+                scope.params, self.params, self.document["params"] = before
+                continue
             if after is not None and kept(shape, after, keep):
                 return layer, after
             if self.faulty and after is None and attempt == 0 and self.chance(70):
@@ -711,8 +732,8 @@ class Writer:
         return "Identity", shape
 
     def after(self, layer: Any, scope: Scope, shape: Shape, listed: bool) -> Shape | None:
-        """The shape a layer gives, None where it refuses."""
-        trial = Reference({**self.document, "input": shape[1:], "stages": {}})
+        """The shape a layer gives, None where it refuses. Raises TooLarge."""
+        trial = Reference({**self.document, "input": shape[1:], "stages": {}}, bounded=True)
         trial.shapes[INPUT] = shape
         env = scope.environment(trial.model)
         try:
@@ -845,10 +866,11 @@ class Writer:
             style = "list" if number == 0 and depth == 0 and self.chance(20) else "mapping"
             body, end = self.sequence(scope, shape, count, depth + 1, style, "" if ends else keep)
             closing = list(ends)
-            if keep == "shape" and end[1] != target[1]:
+            if keep == "shape" and min(len(end), len(target)) > 1 and end[1] != target[1]:
+                axes = len(end) - 2
                 closing.append(
-                    {"Conv2d": {"out_channels": target[1], "kernel_size": 1}}
-                    if len(end) == 4
+                    {f"Conv{axes}d": {"out_channels": target[1], "kernel_size": 1}}
+                    if axes in (1, 2, 3)
                     else {"Linear": {"out_features": target[1]}}
                 )
             for layer in closing:
