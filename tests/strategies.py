@@ -35,8 +35,8 @@ class TooLarge(Exception):  # noqa: N818  # an answer, too
     """A layer that would take tests long: a chain of upsampling layers grows without end."""
 
 
-# Of one layer of a drawn network.
-MOST_ELEMENTS, MOST_MACS = 2**14, 2**21
+# Of one layer of a drawn network; steps are those of recurrent layers, each of which torch runs in Python on meta.
+MOST_ELEMENTS, MOST_MACS, MOST_STEPS = 2**14, 2**21, 100
 
 
 @dataclass(frozen=True)
@@ -204,6 +204,8 @@ class Reference:
     def _check_size(self, op: Op, inputs: tuple[Shape, ...], output: Shape) -> None:
         held = sum(weight.elements for weight in op.weights(inputs))
         if max(prod(output), held) > MOST_ELEMENTS or (op.macs(inputs, (output,)) or 0) > MOST_MACS:
+            raise TooLarge
+        if op.kind in ("LSTM", "GRU") and inputs[0][1] * op.num_layers * op.directions > MOST_STEPS:  # type: ignore[attr-defined]
             raise TooLarge
 
     def _claim(self, path: str) -> None:
