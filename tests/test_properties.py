@@ -134,8 +134,14 @@ def test_any_spec_expands_as_a_naive_interpreter_expands_it(document: Document, 
         assert expected is None
         assert graph is None
         return
-    assert [Layer(node.name, node.op, node.inputs, node.output_shape) for node in graph.nodes] == expected.layers
-    assert graph.output == expected.output
+    assert [
+        Layer(node.name, node.op, node.inputs, node.output_shapes, node.params, node.buffers) for node in graph.nodes
+    ] == expected.layers
+    assert {value.name: (value.shape, value.dtype) for value in graph.inputs} == expected.inputs
+    assert [(output.name, output.value) for output in graph.outputs if output.weight is None] == [
+        *expected.outputs.items()
+    ]
+    assert graph.names_outputs == ("outputs" in document)
     # Heads come in the document's order, whatever order they run in.
     heads = document.get("heads", {}) if mode == "train" else {}
     assert [(head.name, head.value, head.weight) for head in graph.heads] == [
