@@ -7,7 +7,7 @@ tests compare with torch.
 """
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -82,7 +82,7 @@ class Reference:
         self.layers: list[Layer] = []
         self.taken: set[str] = set()
         self.counts: dict[str, int] = {}
-        # By path: the value that stands there, what was written there, and the weights of its first call.
+        # By path: the value that stands there, what was written there, and what its first call was made for.
         self.values: dict[str, str] = {name: name for name in self.inputs}
         self.made: dict[str, tuple[Any, Environment]] = {}
         self.weights: dict[str, Any] = {}
@@ -295,9 +295,10 @@ class Reference:
         if self.bounded:
             self._check_size(op, shapes, outputs[0])
         weights = op.weights(shapes)
-        first = self.weights.setdefault(path, weights)
-        if first != weights:
-            raise Refused("weights of another shape")
+        # A layer without weights may be made for the size of its input all the same.
+        made_for = weights, op.torch_arguments(shapes)
+        if self.weights.setdefault(path, made_for) != made_for:
+            raise Refused("a layer made for another shape")
         number = self.times.get(path, 0)
         self.times[path] = number + 1
         name = f"{path}@{number}" if number else path
@@ -717,7 +718,7 @@ class Scope:
     values: dict[str, Shape] = field(default_factory=dict)
     # The inputs that hold tokens: only an Embedding reads them.
     tokens: dict[str, Shape] = field(default_factory=dict)
-    # What may be called again, and the weights by path.
+    # What may be called again, and what the layer at each path is made for.
     made: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, Any] = field(default_factory=dict)
     # In how many lists one is: names inside them are their own.
@@ -998,9 +999,11 @@ class Writer:
 
         again = {layer.name.partition("@")[0] for layer in trial.layers if "@" in layer.name}
         for tried, value in trial.values.items():
-            if tried.startswith("$") or tried in scope.values or tried in trial.inputs or _is_below(tried, again):
+            if tried.startswith("$") or tried in scope.values or tried in scope.tokens or _is_below(tried, again):
                 continue
             scope.values[path(tried)] = trial.shapes[value]
+            if f"{value}:1" in trial.shapes:
+                scope.values[f"{path(tried)}:1"] = trial.shapes[f"{value}:1"]
         scope.weights |= {path(tried): weights for tried, weights in trial.weights.items()}
         if isinstance(layer, str | dict) and "trial" in trial.values:
             kind = layer if isinstance(layer, str) else next(key for key in layer if key not in ("when", "from"))
@@ -1518,32 +1521,53 @@ def features(document: Document) -> set[str]:
     """The layer classes and the parts of the grammar that a document uses."""
     found: set[str] = set()
     blocks = document.get("blocks") or {}
+    written = dict(_layers_of(document.get("stages")))
 
-    def walk(value: Any, inside: str) -> None:
+    def text(value: str, place: str) -> None:
+        if value in VOCABULARY:
+            found.add(value)
+        if _REFERENCE.fullmatch(value):
+            found.add("element" if "." in value else "parameter")
+        elif "$" in value:
+            found.add("arithmetic")
+        if place == "padding" and not value.startswith("$"):
+            found.add(f"padding {value}")
+
+    def key_of(key: str, item: Any, inside: str) -> None:
+        if key in VOCABULARY:
+            found.add(key)
+            found.update(f"{key}.{name}" for name in item or {})
+        if key in _WORDS:
+            found.add(key)
+        if key in blocks:
+            found.add("block")
+            if inside == "layers":
+                found.add("block in a block")
+            if values_used(key, blocks):
+                found.add("value given to a block")
+        if key in MERGES:
+            branches = item["branches"] if isinstance(item, dict) else item
+            found.update("identity branch" for branch in branches if not branch)
+            found.update("listed branch" for branch in branches if isinstance(branch, list) and branch)
+            found.update("held branch" for branch in branches if isinstance(branch, str) and branch.startswith("$"))
+            found.update("named branch" for branch in branches if isinstance(branch, str) and branch[0] != "$")
+        if key == "from" and isinstance(item, list) and len(item) > 1:
+            found.add("from several")
+        if key == "share" and isinstance(written.get(item), dict) and not blocks.keys().isdisjoint(written[item]):
+            found.add("shared block")
+        if key == "padding" and isinstance(item, list) and len(item) == 4:
+            found.add("padding beside")
+
+    def walk(value: Any, inside: str, place: str = "") -> None:
         if isinstance(value, str):
-            if value in VOCABULARY:
-                found.add(value)
-            if value.startswith("$"):
-                found.add("element" if "." in value else "parameter")
+            text(value, place)
         elif isinstance(value, list):
             for item in value:
-                walk(item, inside)
+                walk(item, inside, place)
         elif isinstance(value, dict):
             for key, item in value.items():
-                if key in VOCABULARY:
-                    found.add(key)
-                    found.update(f"{key}.{name}" for name in item or {})
-                if key in ("concat", "add", "mul", "dim", "repeat", "when", "scale", "defaults", "heads", "published"):
-                    found.add(str(key))
-                if key in blocks and inside == "layers":
-                    found.add("block in a block")
-                if key in ("concat", "add", "mul"):
-                    branches = item["branches"] if isinstance(item, dict) else item
-                    found.update("identity branch" for branch in branches if not branch)
-                    found.update("listed branch" for branch in branches if isinstance(branch, list) and branch)
-                if key == "padding" and isinstance(item, str) and not item.startswith("$"):
-                    found.add(f"padding {item}")
-                walk(item, "layers" if key == "layers" else inside)
+                key_of(key, item, inside)
+                walk(item, "layers" if key == "layers" else inside, key)
 
     walk(document, "")
     stages = document["stages"].values()
@@ -1551,6 +1575,18 @@ def features(document: Document) -> set[str]:
     names = [name for stage in stages if isinstance(stage, dict) for name in stage]
     if len(names) > len(set(names)):
         found.add("continued list")
-    if blocks:
-        found.add("block")
     return found
+
+
+# The grammar's words, where they stand as keys.
+_WORDS = {"concat", "add", "mul", "matmul", "dim", "repeat", "when", "scale", "defaults", "heads", "published"}
+_WORDS |= {"from", "share", "inputs", "dtype", "outputs", "round", "like"}
+
+
+def _layers_of(written: Any) -> Iterator[tuple[str, Any]]:
+    """What stands under a key, wherever that is."""
+    for key, item in written.items() if isinstance(written, dict) else ():
+        yield key, item
+        yield from _layers_of(item)
+    for item in written if isinstance(written, list) else ():
+        yield from _layers_of(item)
