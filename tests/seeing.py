@@ -1,8 +1,9 @@
 """What each output of a network sees, found out with torch's own layers: the truth that receptive fields are held to.
 
 Along one axis, on one channel: a picture for each pixel, in which that pixel alone is lit, goes through every layer of
-the graph, all weights 1, and after each layer whatever is not 0 is 1. An output sees the pixels that light it. Layers
-are built with their arguments along the other axes taken off, which the pixels there do not change.
+the graph, all weights 1, and after each layer whatever is not 0 is 1. An output sees the pixels that light it. Windows
+are built with their arguments along the other axes taken off, which the pixels there do not change. Any other layer
+runs as it is, on what is no number at one position at a time.
 """
 
 from math import prod
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 
 from gnet_inspect.graph import Graph, Node
-from gnet_inspect.ops import Add, Concat, Mul, Op
+from gnet_inspect.ops import Op
 from gnet_inspect.runtime.layers import build_layer
 
 # What leaves an axis as it is, by the argument's name.
@@ -31,9 +32,12 @@ NEUTRAL = {
 ELEMENTWISE = {"ReLU", "ReLU6", "LeakyReLU", "PReLU", "ELU", "Sigmoid", "Tanh", "SiLU", "GELU", "Hardswish"}
 ELEMENTWISE |= {"Hardsigmoid", "Mish", "Softplus", "Dropout", "StochasticDepth", "Identity", "ChannelAffine"}
 # And these look along the channels alone.
-ELEMENTWISE |= {"LocalResponseNorm", "LayerNorm2d", "ChannelShuffle"}
+CHANNELWISE = {"LocalResponseNorm", "LayerNorm2d", "ChannelShuffle"}
+# The same elements in other places or another shape.
+MOVING = {"Permute", "Unsqueeze", "Reshape", "Flatten", "Unflatten"}
 WINDOWS = ("Conv", "MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool", "Upsample")
 Span = tuple[int, int]
+Shape = tuple[int, ...]
 
 
 class Lit(NamedTuple):
@@ -77,70 +81,68 @@ def _behind(node: Node, sources: list[Followed], axis: int) -> Followed:
     if LOST in sources:
         return LOST
     op = node.op
-    rank = len(node.output_shapes[0])
-    if isinstance(op, Add | Mul | Concat):
-        return _merged(node, sources)
-    if len(sources) > 1:
+    if len(sources) == 1 and isinstance(sources[0], Lit):
+        (reached, place), shape = sources[0], node.input_shapes[0]
+        if op.kind in ELEMENTWISE or (op.kind in CHANNELWISE and place != 1):
+            return sources[0]
+        if op.kind.startswith(WINDOWS) and place >= 2:
+            if getattr(op, "like", False):
+                height, width = node.output_shapes[0][2:]
+                op = replace(op, size=(height, width), like=False)  # type: ignore[call-arg]
+            return Lit(_through_window(op, reached, place - 2), place)
+        if op.kind in MOVING:
+            moved = _place_behind(op, place, shape, node.output_shapes[0])
+            return LOST if moved is None else Lit(reached, moved)
+    if op.kind == "ShiftedWindowAttention":
         return LOST
-    (source,) = sources
-    assert isinstance(source, Lit)
-    reached, place = source
-    if op.kind in ELEMENTWISE:
-        return source
-    if op.kind.startswith(WINDOWS) and place == 2 + axis:
-        if getattr(op, "like", False):
-            height, width = node.output_shapes[0][2:]
-            op = replace(op, size=(height, width), like=False)  # type: ignore[call-arg]
-        return Lit(_through_window(op, reached, axis), place)
+    return _tried(node, sources)
+
+
+def _place_behind(op: Any, place: int, shape: Shape, made: Shape) -> int | None:
+    """Where an axis went that is there as it was; None where it is no axis of its own any more."""
     if op.kind == "Permute":
-        return Lit(reached, [dim % rank for dim in op.dims].index(place))  # type: ignore[attr-defined]
-    if op.kind == "ZeroPad2d" and place == 2 + axis:
-        # Left, right, top, bottom; one number for all.
-        padding = op.padding * (4 // len(op.padding))  # type: ignore[attr-defined]
-        return Lit(nn.functional.pad(reached, padding[2:] if axis == 0 else padding[:2]), place)
-    if op.kind == "Slice":
-        kept = slice(op.start, op.stop, op.step) if op.dim % rank == place else slice(None)  # type: ignore[attr-defined]
-        return Lit(reached[:, kept], place)
-    mixing = _mixes(op, place, node.input_shapes[0])
-    if mixing is None:
-        return LOST
-    return Lit(reached.amax(1, keepdim=True).expand_as(reached).clone(), place) if mixing else source
-
-
-def _mixes(op: Op, place: int, shape: tuple[int, ...]) -> bool | None:
-    """By definition: what divides by a sum over the axis, takes off the mean over it, or weighs all along it; None of
-    classes of which nothing is said here."""
-    kind = op.kind
-    if kind.startswith("BatchNorm"):
-        return not op.track_running_stats  # type: ignore[attr-defined]
-    if kind.startswith("InstanceNorm"):
-        return not op.track_running_stats and place >= 2  # type: ignore[attr-defined]
-    if kind == "GroupNorm":
-        return True
-    if kind in ("LayerNorm", "RMSNorm"):
-        return place >= len(shape) - op.axes  # type: ignore[attr-defined]
-    if kind == "Softmax":
-        return bool(op.dim % len(shape) == place)  # type: ignore[attr-defined]
-    if kind == "Linear":
-        return place == len(shape) - 1
+        return [dim % len(shape) for dim in op.dims].index(place)
+    if op.kind == "Unsqueeze":
+        return place + (op.dim % len(made) <= place)
+    # Elements stay in their order: an axis is there where as many of its size follow each other at the same distance.
+    for index, size in enumerate(made):
+        if size == shape[place] and prod(made[index + 1 :]) == prod(shape[place + 1 :]):
+            return index
     return None
 
 
-def _merged(node: Node, sources: list[Followed]) -> Followed:
-    """What any of the values lets through: from the right axis to axis, one position for all where there is one."""
+def _tried(node: Node, sources: list[Followed]) -> Followed:
+    """Through torch's own layer: what is no number at one position of a source makes none of whatever is computed from
+    it. The output's axes are those of the sources, counted from the last one."""
     output = node.output_shapes[0]
-    rank = len(output)
-    by_place = [
-        (source.reached, source.place + rank - len(shape))
-        for source, shape in zip(sources, node.input_shapes, strict=True)
+    places = {
+        source.place + len(output) - len(shape)
+        for source, shape in zip(sources, node.input_shapes, strict=False)
         if isinstance(source, Lit)
-    ]
-    places = {place for _, place in by_place}
-    if len(places) > 1 or (isinstance(node.op, Concat) and node.op.dim % rank in places):
+    }
+    if len(places) > 1:
         return LOST
     (place,) = places
-    reached = [of.expand(-1, output[place]) for of, _ in by_place]
-    return Lit(torch.stack(reached).amax(0), place)
+    layer = build_layer(node.op, node.input_shapes, False)
+    assert isinstance(layer, nn.Module)
+    # In double precision torch multiplies plainly: its faster ways mix neighbours that they need not.
+    layer = layer.to(torch.float64).eval()
+    given = [torch.rand(shape, dtype=torch.float64) for shape in node.input_shapes]
+    others = [other for other in range(len(output)) if other != place]
+    found = []
+    for index, source in enumerate(sources):
+        if not isinstance(source, Lit):
+            continue
+        lets_through = []
+        for position in range(source.reached.shape[1]):
+            one = given[index].clone()
+            one.select(source.place, position).fill_(torch.nan)
+            with torch.no_grad():
+                made = layer(*given[:index], one, *given[index + 1 :])
+            first = made[0] if isinstance(made, tuple) else made
+            lets_through.append(first.isnan().amax(others) if others else first.isnan())
+        found.append(source.reached @ torch.stack(lets_through).to(torch.float64))
+    return Lit((torch.stack(found).sum(0) > 0).to(torch.float64), place)
 
 
 def _through_window(op: Op, reached: Tensor, axis: int) -> Tensor:

@@ -31,13 +31,14 @@ from gnet_inspect.analysis.memory import activation_peak, live_activation_bytes
 from gnet_inspect.analysis.receptive import receptive_fields
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import GnetError, ShapeError, SpecError, printable
-from gnet_inspect.graph import INPUT, Graph
+from gnet_inspect.graph import Graph
 from gnet_inspect.language import parse_spec
 from gnet_inspect.ops import VOCABULARY, Op
-from gnet_inspect.ops.activation import Dropout
+from gnet_inspect.ops.activation import Dropout, StochasticDepth
 from gnet_inspect.ops.pooling import AdaptiveAvgPool2d
 from gnet_inspect.ops.resampling import TAPS
 from gnet_inspect.runtime.module import Outputs, build_module
+from gnet_inspect.runtime.verify import example_inputs
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.units import DTYPE_BYTES
 from tests.strategies import (
@@ -110,9 +111,11 @@ def quiet_eval(module: nn.Module) -> None:
 
 @contextmanager
 def same_padding_unsaid() -> Iterator[None]:
-    """torch says of an even kernel with the padding "same" that it copies the input: no fault of the network."""
+    """torch says of an even kernel with the padding "same" that it copies the input, and of a recurrent layer alone that
+    it drops nothing: no faults of the network."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Using padding='same'", UserWarning)
+        warnings.filterwarnings("ignore", "dropout option adds dropout", UserWarning)
         yield
 
 
@@ -132,8 +135,14 @@ def test_any_spec_expands_as_a_naive_interpreter_expands_it(document: Document, 
         assert expected is None
         assert graph is None
         return
-    assert [Layer(node.name, node.op, node.inputs, node.output_shape) for node in graph.nodes] == expected.layers
-    assert graph.output == expected.output
+    assert [
+        Layer(node.name, node.op, node.inputs, node.output_shapes, node.params, node.buffers) for node in graph.nodes
+    ] == expected.layers
+    assert {value.name: (value.shape, value.dtype) for value in graph.inputs} == expected.inputs
+    assert [(output.name, output.value) for output in graph.outputs if output.weight is None] == [
+        *expected.outputs.items()
+    ]
+    assert graph.names_outputs == ("outputs" in document)
     # Heads come in the document's order, whatever order they run in.
     heads = document.get("heads", {}) if mode == "train" else {}
     assert [(head.name, head.value, head.weight) for head in graph.heads] == [
@@ -146,54 +155,75 @@ def test_any_spec_expands_as_a_naive_interpreter_expands_it(document: Document, 
 # --- torch ---
 
 
-Trace = list[tuple[str, tuple[Shape, ...], Shape]]
+Trace = list[tuple[str, tuple[Shape, ...], tuple[Shape, ...]]]
 
 
-def trace(module: nn.Module, names: list[str], x: Tensor) -> tuple[Trace, Any]:
-    """(each named layer with the shapes it took and made, in the order they ran; the result)."""
+def trace(module: nn.Module, paths: set[str], given: list[Tensor]) -> tuple[Trace, Any]:
+    """(each call of a layer with the shapes it took and made, in the order they ran; the result). Calls are named as in
+    a graph: the second one of a layer has "@1" behind its path."""
     seen: Trace = []
+    calls: Counter[str] = Counter()
 
-    def hook(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def hook(path: str) -> Callable[[nn.Module, tuple[Tensor, ...], Any], None]:
         def remember(_: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
-            first = output[0] if isinstance(output, tuple) else output
-            seen.append((name, tuple(tuple(item.shape) for item in inputs), tuple(first.shape)))
+            name = f"{path}@{calls[path]}" if calls[path] else path
+            calls[path] += 1
+            made = output if isinstance(output, tuple) else (output,)
+            seen.append((name, tuple(tuple(item.shape) for item in inputs), tuple(tuple(item.shape) for item in made)))
 
         return remember
 
-    handles = [module.get_submodule(name).register_forward_hook(hook(name)) for name in names]
+    handles = [module.get_submodule(path).register_forward_hook(hook(path)) for path in sorted(paths)]
     with torch.no_grad():
-        result = module(x)
+        result = module(*given)
     for handle in handles:
         handle.remove()
     return seen, result
+
+
+def returned(graph: Graph, result: Any) -> dict[str, Tensor]:
+    """What a network returned beside its heads, by name."""
+    if graph.names_outputs:
+        assert isinstance(result, dict)
+        return result
+    assert isinstance(result, Tensor)
+    return {graph.outputs[0].name: result}
 
 
 def check_against_torch(graph: Graph, device: str) -> None:
     """The module's layers take and make the graph's shapes in the graph's order, and weigh what it says."""
     with torch.device(device):
         module = build_module(graph, device=device)
-        x = torch.rand(graph.input_shape)
+        given = example_inputs(graph, device)
     for node in graph.nodes:
-        layer = module.get_submodule(node.name)
+        if node.is_repeated:
+            assert (node.params, node.buffers) == (0, 0)
+            continue
+        held = [module.get_parameter(node.name)] if node.op.hands_out_weight else []
+        layer = nn.ParameterList(held) if held else module.get_submodule(node.name)
         assert sum(item.numel() for item in layer.parameters()) == node.params, node.name
         assert sum(item.numel() for item in layer.buffers()) == node.buffers, node.name
     named = sum(node.params for node in graph.nodes)
     assert sum(item.numel() for item in module.parameters()) == named
     heads = tuple(f"{head.name}." for head in graph.heads)
+    # A learned tensor is no module, and nothing runs.
+    nodes = [node for node in graph.nodes if not node.op.hands_out_weight]
+    shapes = graph.shapes()
     for training in (False, True):
         module.train(training)
         quiet_eval(module)
-        run = [node for node in graph.nodes if training or not heads or not node.name.startswith(heads)]
-        seen, result = trace(module, [node.name for node in graph.nodes], x)
-        assert seen == [(node.name, node.input_shapes, node.output_shape) for node in run]
-        shapes = {node.name: node.output_shape for node in graph.nodes}
+        run = [node for node in nodes if training or not heads or not node.name.startswith(heads)]
+        seen, result = trace(module, {node.module for node in nodes}, given)
+        assert seen == [(node.name, node.input_shapes, node.output_shapes) for node in run]
         if training and graph.heads:
             assert isinstance(result, Outputs)
             assert {name: tuple(item.shape) for name, item in result.heads.items()} == {
                 head.name: shapes[head.value] for head in graph.heads
             }
             result = result.logits
-        assert tuple(result.shape) == shapes[graph.output]
+        assert {name: tuple(item.shape) for name, item in returned(graph, result).items()} == {
+            output.name: shapes[output.value] for output in graph.outputs if output.weight is None
+        }
 
 
 @examples(NETWORKS)
@@ -205,7 +235,8 @@ def test_any_spec_gives_torch_shapes_or_a_clean_error(document: Document, mode: 
         return
     if batch > 1:
         try:
-            graph = build_graph(parse_spec(to_yaml(document), "drawn.yaml"), (batch, *graph.input_shape[1:]), mode=mode)
+            shapes = [(batch, *value.shape[1:]) for value in graph.inputs]
+            graph = build_graph(parse_spec(to_yaml(document), "drawn.yaml"), shapes, mode=mode)
         except GnetError as error:
             # What folds the batch into another axis may fit one image alone.
             check_clean(error, broken=False)
@@ -392,12 +423,19 @@ def _calls_of(value: Any, block: str) -> Iterator[dict[str, Any]]:
             yield from _calls_of(item, block)
 
 
-def outputs(module: nn.Module, x: Tensor) -> list[Tensor]:
+def outputs(module: nn.Module, given: list[Tensor]) -> list[Tensor]:
     """What a module gives, as a list; the same numbers are dropped in every call."""
     torch.manual_seed(0)
     with torch.no_grad():
-        result = module(x)
-    return [result.logits, *result.heads.values()] if isinstance(result, Outputs) else [result]
+        result = module(*given)
+    first, heads = (result.logits, [*result.heads.values()]) if isinstance(result, Outputs) else (result, [])
+    return [*(first.values() if isinstance(first, dict) else [first]), *heads]
+
+
+def random_inputs(graph: Graph) -> list[Tensor]:
+    """Numbers around 0, or indices that any table has."""
+    given = example_inputs(graph, "cpu")
+    return [torch.rand(x.shape) - 0.5 if x.is_floating_point() else x + torch.arange(x.numel()) % 3 for x in given]
 
 
 def check_equal(one: list[Tensor], other: list[Tensor]) -> None:
@@ -417,8 +455,8 @@ def test_a_network_runs_on_real_tensors_as_its_graph_says(document: Document, mo
     with same_padding_unsaid():
         check_against_torch(graph, "cpu")
         module = build_module(graph).eval()
-        x = torch.rand(graph.input_shape)
-        check_equal(outputs(module, x), outputs(module, x))
+        given = random_inputs(graph)
+        check_equal(outputs(module, given), outputs(module, given))
 
 
 @examples(RUNS)
@@ -435,15 +473,15 @@ def test_inplace_changes_no_number(document: Document, mode: str) -> None:
         modules.append(build_module(graph))
     assert [node.name for node in graphs[0].nodes] == [node.name for node in graphs[1].nodes]
     modules[1].load_state_dict(modules[0].state_dict())
-    x = torch.rand(graphs[0].input_shape) - 0.5
-    before = x.clone()
+    given = random_inputs(graphs[0])
+    before = [x.clone() for x in given]
     with same_padding_unsaid():
         for training in (False, True):
             for module in modules:
                 module.train(training)
                 quiet_eval(module)
-            check_equal(outputs(modules[0], x), outputs(modules[1], x))
-            assert torch.equal(x, before)
+            check_equal(outputs(modules[0], given), outputs(modules[1], given))
+            check_equal(given, before)
 
 
 # --- broken specs ---
@@ -467,22 +505,28 @@ VIEWS = ("Flatten", "Identity", "Permute", "Reshape", "Slice", "Unflatten", "Uns
 
 def brute_force_least_peak(graph: Graph, width: int) -> int:
     """At each node, the sum of every tensor that exists already and is still read, counted one by one."""
-    owner = {INPUT: INPUT}
+    owner = {value.name: value.name for value in graph.inputs}
     for node in graph.nodes:
         shares = node.op.kind in VIEWS
-        if isinstance(node.op, Dropout):
+        if isinstance(node.op, Dropout | StochasticDepth):
             shares = graph.mode == "eval" or node.op.p == 0
         for value in node.values():
             owner[value] = owner[node.inputs[0]] if shares else value
-    sizes = {name: prod(shape) for name, shape in graph.shapes().items()}
-    made = {INPUT: -1, **{value: index for index, node in enumerate(graph.nodes) for value in node.values()}}
-    kept = {owner[name] for name in (graph.output, *(head.value for head in graph.heads))}
-    peak = sizes[INPUT]
+    sizes = {name: width * prod(shape) for name, shape in graph.shapes().items()}
+    # Tokens are int64, and a learned tensor is a weight.
+    sizes |= {value.name: 8 * prod(value.shape) for value in graph.inputs if value.dtype == "int64"}
+    sizes |= {node.name: 0 for node in graph.nodes if node.op.hands_out_weight}
+    inputs = [value.name for value in graph.inputs]
+    made = {value: index for index, node in enumerate(graph.nodes) for value in node.values()} | dict.fromkeys(inputs, -1)
+    # An input that nothing reads is never let go of.
+    read = {owner[name] for node in graph.nodes for name in node.inputs}
+    kept = {owner[output.value] for output in graph.outputs} | (set(inputs) - read)
+    peak = sum(sizes[name] for name in inputs)
     for now, current in enumerate(graph.nodes):
         needed = {owner[name] for node in graph.nodes[now:] for name in node.inputs}
         alive = {name for name in needed | kept if made[name] <= now} | {owner[name] for name in current.values()}
         peak = max(peak, sum(sizes[name] for name in alive))
-    return peak * width
+    return peak
 
 
 @examples(SUMS)
@@ -512,7 +556,7 @@ def test_totals_are_sums_and_the_least_peak_is_the_brute_force_one(document: Doc
     assert status == "bound" or None not in inside
     names = [node.name for node in graph.nodes]
     assert [layer.name for layer in summary.layers] == names
-    assert where in {INPUT, *names}
+    assert where in {graph.inputs[0].name, *names}
 
 
 _SIZE = st.integers(1, 4)
@@ -767,7 +811,9 @@ def test_the_generator_covers_the_language_and_mostly_builds() -> None:
     wanted = {
         *("concat", "add", "mul", "dim", "scale", "identity branch", "listed branch", "repeat", "when", "parameter"),
         *("block", "block in a block", "defaults", "listed stage", "continued list", "heads", "published", "element"),
-        *("padding same", "padding valid"),
+        *("padding same", "padding valid", "padding same_tf", "padding beside"),
+        *("from", "from several", "share", "shared block", "matmul", "named branch", "held branch", "inputs", "dtype"),
+        *("value given to a block", "outputs", "arithmetic", "round", "like", *UNDRAWN),
     }
     assert not wanted - set(covered)
     assert results[True] > 0.6 * sum(results.values())

@@ -27,8 +27,11 @@ from tests.seeing import Span, seen
 from tests.strategies import Document, Draw, specs, to_yaml
 from tests.test_properties import examples
 
-# torch copies the input where "same" pads one side more.
-pytestmark = pytest.mark.filterwarnings("ignore:Using padding='same'")
+# torch copies the input where "same" pads one side more, and a recurrent layer alone drops nothing.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Using padding='same'"),
+    pytest.mark.filterwarnings("ignore:dropout option adds dropout"),
+]
 
 Layer = dict[str, Any]
 
@@ -55,7 +58,7 @@ def check_fields(graph: Graph) -> Checked:
         if field is None or field.axes is None:
             # What pixels reach, place by place, is not passed over in silence.
             others[field.status if field else "none"] += 1
-            assert field is not None or not any(spans) or all(len(of or ()) == 1 for of in spans), node.name
+            assert field is not None or not all(spans) or all(len(of or ()) == 1 for of in spans), node.name
             continue
         assert field.status == ("exact" if all(axis.exact for axis in field.axes) else "bound")
         assert len(field.axes) == axes

@@ -147,13 +147,13 @@ class Axis(Struct, frozen=True):
 
     @property
     def clipped(self) -> int:
-        """How much of the input the output sees that sees most of it."""
+        """How much of the input the output sees that sees most of it; where all lie in padding, nothing."""
         return max(
-            (
+            0,
+            *(
                 min(self.high.at(index), self.last) + min(self.low.at(-index), -self.first) + 1
                 for index in self._turning()
             ),
-            default=0,
         )
 
     def _turning(self) -> Iterator[int]:
@@ -266,7 +266,9 @@ class _Tracker:
         if found is None:
             sights = node.op.sights(node.input_shapes)
             sight = sights[0] if len(sights) == 1 else None
-            alone = sight is not None and all(look == ((axis,), POINT) for axis, look in enumerate(sight))
+            # What pads looks at each element by itself too, but has more of them.
+            alone = sight is not None and node.output_shapes[0] == node.input_shapes[0]
+            alone = alone and all(look == ((axis,), POINT) for axis, look in enumerate(sight or ()))
             found = self._looks[key] = sights[: node.op.sources], alone
         sights, alone = found
         sources = [self._value(name) for name in node.inputs[: node.op.sources]]
@@ -341,18 +343,21 @@ def _passed(source: _Seen, looks: tuple[Look, ...], shape: Shape, output: Shape)
             mixed.add((made, complete and len(places[axis]) == 1))
     if source.field is None or source.field.axes is None:
         return _Seen(mixed=frozenset(mixed)) if mixed else _NOTHING
-    kept = [places[spot][0] for spot in source.spots if _is_kept(spot, places, looks, shift)]
-    if len(kept) == len(source.spots):
+    kept = [places[spot][0] for spot in source.spots if _is_kept(spot, places, looks, shift, shape)]
+    if len(set(kept)) == len(source.spots):
         axes = _through(source.field.axes, source.spots, kept, looks, shape, output)
         same = all(axis is other for axis, other in zip(axes, source.field.axes, strict=True))
         return _Seen(source.field if same else _of(axes), tuple(kept), frozenset(mixed))
     return _scattered(source, places, shape, mixed)
 
 
-def _is_kept(spot: int, places: dict[int, list[int]], looks: tuple[Look, ...], shift: int) -> bool:
-    """Whether the positions along an axis are those along one axis of the output."""
+def _is_kept(spot: int, places: dict[int, list[int]], looks: tuple[Look, ...], shift: int, shape: Shape) -> bool:
+    """Whether the positions along an axis are those along one axis of the output: alone, or merged with axes of one
+    position each."""
     made = places.get(spot, [])
-    return len(made) == 1 and looks[made[0]].of == (spot + shift,)
+    if len(made) != 1:
+        return False
+    return all(axis == spot + shift or shape[axis - shift] == 1 for axis in looks[made[0]].of)
 
 
 def _scattered(source: _Seen, places: dict[int, list[int]], shape: Shape, mixed: set[tuple[int, bool]]) -> _Seen:

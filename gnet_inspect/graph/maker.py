@@ -61,7 +61,7 @@ class GraphMaker:
         self._children: list[Group | int] = []
         self._open: list[_Part] = []
         self._calls: dict[str, int] = {}
-        # By the path of a layer with weights, the shapes of its first call's inputs.
+        # By the path of a layer, the shapes of its first call's inputs.
         self._first: dict[str, Shapes] = {}
         self._totals = [0, 0, 0]
         # By the id of an op, which stays alive in `_ops`, and the shapes of its inputs.
@@ -97,7 +97,7 @@ class GraphMaker:
             # A later call of a layer: its weights were counted with the first.
             self._check_weights(home, op, shapes)
             params = buffers = 0
-        elif home and (params or buffers):
+        elif home:
             self._first[home] = shapes
         self._count(params + buffers, facts, name)
         node = Node(
@@ -142,12 +142,19 @@ class GraphMaker:
         return False
 
     def _check_weights(self, home: str, op: Op, shapes: Shapes) -> None:
-        """Raise ShapeError where a layer that is called again would need other weights."""
+        """Raise ShapeError where a layer that is called again would need other weights, or another module of torch:
+        a LayerNorm without weights has the size of its first input all the same."""
         first = self._first.get(home)
-        if first is not None and first != shapes and op.weights(first) != op.weights(shapes):
+        if first is None or first == shapes:
+            return
+        what = "its weights are those of" if op.weights(first) != op.weights(shapes) else ""
+        if not what and op.torch_arguments(first) != op.torch_arguments(shapes):
+            what = "it is made for"
+        if what:
             raise ShapeError(
-                f"its weights are those of the first call, whose input is {', '.join(map(dimensions, first))}, "
-                f"and another is expected to fit them, got {', '.join(map(dimensions, shapes))}"
+                f"{what} the first call, whose input is {', '.join(map(dimensions, first))}, "
+                f"and another is expected to fit {'them' if what.startswith('its') else 'it'}, "
+                f"got {', '.join(map(dimensions, shapes))}"
             )
 
     def name_of_call(self, path: str) -> str:
