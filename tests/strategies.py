@@ -1191,7 +1191,9 @@ class Writer:
             texts = [text for text, held in known.items() if len(held) == 4]
             if texts:
                 arguments = {"like": self.pick(texts)}
-                return {"Upsample": arguments | ({"mode": self.pick(("bilinear", "nearest"))} if self.chance(50) else {})}
+                return {
+                    "Upsample": arguments | ({"mode": self.pick(("bilinear", "nearest"))} if self.chance(50) else {})
+                }
         if what == "attention" and len(shape) == 3:
             texts = [text for text, held in known.items() if held == shape]
             if texts:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import SpecError, UsageError
-from gnet_inspect.graph import Graph
+from gnet_inspect.graph import Graph, node_of
 from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.drawing.diagram import DEPTHS, Box, Drawing, Frame, Options, drawing_of, too_large
@@ -71,13 +71,13 @@ def test_every_layer_is_in_one_box(model: str, depth: str) -> None:
 def check_wires(graph: Graph, drawing: Drawing) -> None:
     """Every tensor between two boxes has a way of wires from the one to the other, through headers only."""
     box_of = {name: box.key for box in drawing.boxes() for name in box.layers}
-    headers = {frame.key for frame in drawing.frames()}
+    headers, given = {frame.key for frame in drawing.frames()}, {value.name for value in graph.inputs}
     after: dict[str, set[str]] = {}
     for wire in drawing.wires:
         after.setdefault(wire.tail, set()).add(wire.head)
     for node in graph.nodes:
         for name in node.inputs:
-            tail, head = box_of.get(name, "input"), box_of[node.name]
+            tail, head = box_of.get(node_of(name), name if name in given else "input"), box_of[node.name]
             if tail == head:
                 continue
             reached, reach = set(), {tail}
@@ -85,7 +85,8 @@ def check_wires(graph: Graph, drawing: Drawing) -> None:
                 reached |= reach
                 reach = {end for key in reach for end in after.get(key, ()) if end in headers or end == head} - reached
             assert head in reached, (name, node.name)
-    assert any(wire.head == "output" for wire in drawing.wires)
+    outputs = {"output"} if not graph.names_outputs else {f"output {output.name}" for output in graph.outputs}
+    assert outputs <= {wire.head for wire in drawing.wires}
 
 
 @settings(max_examples=80, deadline=None)

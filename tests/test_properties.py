@@ -517,7 +517,9 @@ def brute_force_least_peak(graph: Graph, width: int) -> int:
     sizes |= {value.name: 8 * prod(value.shape) for value in graph.inputs if value.dtype == "int64"}
     sizes |= {node.name: 0 for node in graph.nodes if node.op.hands_out_weight}
     inputs = [value.name for value in graph.inputs]
-    made = {value: index for index, node in enumerate(graph.nodes) for value in node.values()} | dict.fromkeys(inputs, -1)
+    made = {value: index for index, node in enumerate(graph.nodes) for value in node.values()} | dict.fromkeys(
+        inputs, -1
+    )
     # An input that nothing reads is never let go of.
     read = {owner[name] for node in graph.nodes for name in node.inputs}
     kept = {owner[output.value] for output in graph.outputs} | (set(inputs) - read)

@@ -310,18 +310,22 @@ class _Maker:
     def wires(self, members: tuple[Frame | Box, ...]) -> tuple[Wire, ...]:
         """One wire for each pair of boxes that a tensor joins.
 
-        A tensor enters a frame by its header, once, and parts there; its shape is written where it sets out. What comes
-        from or goes to the outside of the diagram has a pill.
+        The first tensor that a frame reads enters by its header, once, and parts there; others go straight to their
+        boxes, because behind a header nobody could tell them apart. A shape is written where a tensor sets out. What
+        comes from or goes to the outside of the diagram has a pill.
         """
         inside = dict(_list_framed(members))
         found: dict[tuple[str, str], Wire] = {}
         led: set[tuple[str, str]] = set()
+        # By the key of each frame, the box whose tensor its header hands on.
+        entering: dict[str, str] = {}
         for reading in self._readings():
             left, entered = inside.get(reading.tail, ()), inside.get(reading.head, ())
             common = next(
                 (level for level, ends in enumerate(zip(left, entered, strict=False)) if ends[0] != ends[1]), len(left)
             )
-            hops = [reading.tail, *entered[common:], reading.head]
+            headers = [frame for frame in entered[common:] if entering.setdefault(frame, reading.tail) == reading.tail]
+            hops = [reading.tail, *headers, reading.head]
             if len(hops) > 2 and (reading.tail, hops[-2]) in led:
                 # The way to its frame was drawn for a box beside it.
                 hops = hops[-2:]
