@@ -212,14 +212,17 @@ class GraphMaker:
         unreached: tuple[Unreached, ...] = (),
     ) -> Graph:
         """What was gathered. Without parts the whole is one stage of the model's name."""
-        found = tuple(parts) or (Group("stage", model, tuple(self._children)),)
+        found, nodes = tuple(parts), tuple(self.nodes)
+        if not found:
+            found = (Group("stage", model, tuple(self._children)),)
+            nodes = tuple(replace(node, stage=model) for node in nodes)
         return Graph(
             model=model,
             title=title,
             mode=mode,
             inputs=self.inputs,
             outputs=tuple(outputs),
-            nodes=tuple(self.nodes),
+            nodes=nodes,
             parts=found,
             origin=origin,
             names_outputs=names_outputs,
