@@ -19,6 +19,7 @@ from gnet_inspect.analysis.argument_changes import (
     explains,
 )
 from gnet_inspect.graph import INPUT, Graph, Group, Node
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.ops import Op, Shape
 from gnet_inspect.units import dimensions
 
@@ -117,13 +118,8 @@ def content_of(nodes: tuple[Node, ...], scope: str, ops: OpNumbers) -> Hashable:
 
 
 def _parts(graph: Graph) -> list[_Part]:
-    return [_part(graph, stage.name, unit) for stage in graph.stages for unit in stage.units()]
-
-
-def _part(graph: Graph, stage: str, unit: Group | int) -> _Part:
-    if isinstance(unit, int):
-        return _Part(stage, graph.nodes[unit].name, (graph.nodes[unit],))
-    return _Part(stage, unit.name, tuple(graph.nodes[index] for index in unit.nodes()), unit)
+    entries = Outline(graph).at("block")
+    return [_Part(entry.stage, entry.name, tuple(entry.of(graph.nodes)), entry.part) for entry in entries]
 
 
 class _Pair(NamedTuple):

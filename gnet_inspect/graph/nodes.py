@@ -4,7 +4,7 @@ Node is a msgspec.Struct because a network may have 100,000 of them and a Struct
 microsecond.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -88,6 +88,10 @@ class Node(Struct, frozen=True):
         """Whether an earlier call ran the same layer."""
         return bool(self.module) and self.module != self.name
 
+    def describe(self) -> str:
+        """The layer with its arguments; a concat with what it joins."""
+        return self.op.describe_call(self.input_shapes, self.output_shapes)
+
     def values(self) -> tuple[str, ...]:
         """The names of its outputs."""
         more = (f"{self.name}:{index}" for index in range(1, len(self.output_shapes)))
@@ -152,31 +156,6 @@ class Group(Struct, frozen=True):
     def describe(self) -> str:
         """A block with its arguments: "inception 64, 96-128, 16-32, 32"."""
         return self.text or self.kind
-
-    def units(self) -> Iterator["Group | int"]:
-        """The outermost blocks below and the nodes outside them, in order."""
-        for child in self.children:
-            if isinstance(child, Group) and child.role != "block":
-                yield from child.units()
-            else:
-                yield child
-
-    def groups(self) -> Iterator["Group"]:
-        """This part and all parts below, in order."""
-        yield self
-        for child in self.children:
-            if isinstance(child, Group):
-                yield from child.groups()
-
-    def nodes(self) -> list[int]:
-        """The indices of all nodes below, in order."""
-        found: list[int] = []
-        for child in self.children:
-            if isinstance(child, int):
-                found.append(child)
-            else:
-                found.extend(child.nodes())
-        return found
 
 
 class Unreached(Struct, frozen=True):
