@@ -24,6 +24,7 @@ from gnet_inspect.analysis.difference import difference as compared
 from gnet_inspect.analysis.summary import Summary, summarize
 from gnet_inspect.errors import SpecError, UsageError
 from gnet_inspect.graph import Graph, Group, Value
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.language import Spec, load_spec, parse_spec
 from gnet_inspect.language.document import MAX_BYTES
 from gnet_inspect.language.layers import MAX_DEMANDS
@@ -219,14 +220,7 @@ DOUBLING = (
 
 def blocks_of(graph: Graph) -> list[Group]:
     """All of them, outer ones first."""
-    found: list[Group] = []
-    waiting: list[Group | int] = list(graph.stages)
-    while waiting:
-        child = waiting.pop()
-        if isinstance(child, Group):
-            found += [child] if child.role == "block" else []
-            waiting += child.children
-    return found
+    return [entry.part for entry in Outline(graph).entries if entry.part and entry.role == "block"]
 
 
 @pytest.mark.parametrize("kind", ["record", "spec", "device"])

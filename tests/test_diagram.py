@@ -19,9 +19,10 @@ from hypothesis import strategies as st
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import SpecError, UsageError
 from gnet_inspect.graph import Graph, node_of
+from gnet_inspect.graph.outline import DEPTHS
 from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.drawing.diagram import DEPTHS, Box, Drawing, Frame, Options, drawing_of, too_large
+from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame, Options, drawing_of, too_large
 from gnet_inspect.views.drawing.dot import CLASSES, COLORS, FONT_SIZE, INK, ROBOTO, STEPS, Style, class_of, draw_dot
 from gnet_inspect.views.drawing.picture import FONTS, PICTURES, draw_picture
 from tests.conftest import Run

@@ -4,6 +4,7 @@ import pytest
 
 from gnet_inspect.errors import GnetError, SpecError, UsageError
 from gnet_inspect.graph import Graph
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.language import load_spec, parse_spec
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.sources.spec.overrides import parse_overrides
@@ -251,8 +252,7 @@ def test_indices_and_numbers_are_not_taken_for_each_other() -> None:
 def units(name: str, stage: str) -> list[str]:
     """The blocks and layers that a stage is shown as, by their names."""
     graph = build_graph(load_spec(name))
-    (part,) = [part for part in graph.parts if part.name == stage]
-    return [graph.nodes[unit].name if isinstance(unit, int) else unit.name for unit in graph.units(part)]
+    return [entry.name for entry in Outline(graph).at("block") if entry.stage == stage]
 
 
 def test_a_block_that_is_most_of_a_large_network_is_shown_as_what_it_holds() -> None:
@@ -270,4 +270,4 @@ def test_a_block_that_is_most_of_a_large_network_is_shown_as_what_it_holds() -> 
     assert units("regnet_y_400mf", "body") == [f"trunk_output.block{index}" for index in range(1, 5)]
     assert units("mobilenet_v2", "bottleneck7") == ["features.17"]
     small = graph_of("blocks: {a: {layers: [ReLU]}, b: {layers: [a, a]}}\nstages: {s: {whole: b}}")
-    assert [unit.name for unit in small.units(small.parts[0]) if not isinstance(unit, int)] == ["whole"]
+    assert [entry.name for entry in Outline(small).at("block")] == ["whole"]

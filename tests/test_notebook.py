@@ -11,10 +11,11 @@ from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.sources.spec import build_graph
 
 
+@pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("model", catalogue())
-def test_a_summary_shows_its_table(model: str) -> None:
+def test_a_summary_shows_its_table(model: str, mode: str) -> None:
     """Well-formed HTML, a row for each stage and block, whose shares of each stage add up."""
-    graph = build_graph(load_spec(model))
+    graph = build_graph(load_spec(model), mode=mode)
     html = summarize(graph)._repr_html_()
     tree = ElementTree.fromstring(f"<div>{html.replace('&nbsp;', ' ')}</div>")
     rows = [["".join(cell.itertext()) for cell in row] for row in tree.iter("tr")][1:]

@@ -26,6 +26,7 @@ from gnet_inspect.graph.optimize import (
     optimize,
     write_concat_in_place,
 )
+from gnet_inspect.graph.outline import DEPTHS, Outline
 from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.ops import ActivatedConcat, Channels, Concat
 from gnet_inspect.ops.activation import ReLU
@@ -38,7 +39,7 @@ from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.drawing.diagram import Options, drawing_of
 from gnet_inspect.views.drawing.dot import Style, draw_dot
 from gnet_inspect.views.grid import draw_text
-from gnet_inspect.views.tables.summary import DEPTHS, Selection, summary_grid
+from gnet_inspect.views.tables.summary import Selection, summary_grid
 from tests.specs import graph_of, names
 from tests.strategies import Document, Draw, specs, to_yaml
 from tests.test_properties import built, examples, same_padding_unsaid
@@ -141,18 +142,12 @@ def check_sound(graph: Graph) -> None:
         assert (node.params, node.params + node.buffers) == (trained, sum(weight.elements for weight in weights))
         shapes |= zip(node.values(), outputs, strict=True)
     assert graph.output in shapes
-    assert [index for stage in graph.stages for index in stage.nodes()] == [*range(len(graph.nodes))]
-    for stage in graph.stages:
-        assert {graph.nodes[index].stage for index in stage.nodes()} <= {stage.name}
-        check_filled(stage)
-
-
-def check_filled(group: Group) -> None:
-    """No group is empty."""
-    assert group.children
-    for child in group.children:
-        if isinstance(child, Group):
-            check_filled(child)
+    outline = Outline(graph)
+    for stage in outline.at("stage"):
+        assert {node.stage for node in stage.of(graph.nodes)} == {stage.name}
+    assert [index for stage in outline.at("stage") for index in stage.indices] == [*range(len(graph.nodes))]
+    # No part is empty.
+    assert all(entry.indices for entry in outline.entries)
 
 
 # --- the output ---
@@ -330,9 +325,7 @@ def test_googlenet_has_57_batch_norms_and_nine_blocks() -> None:
     assert sum(node.params for node in folded.nodes) == classifier + sum(n.params + n.output_shape[1] for n in convs)
     merged = merge_parallel_convolutions(folded)
     blocks = {node.block: node for node in merged.nodes if node.name.endswith(".merged_conv")}
-    arguments = {
-        group.name: group.arguments for part in graph.parts for group in graph.units(part) if isinstance(group, Group)
-    }
+    arguments = {entry.name: entry.part.arguments for entry in Outline(graph).at("block") if entry.part}
     assert len(blocks) == 9
     for block, node in blocks.items():
         c1, c2, c3, _ = (argument.value for argument in arguments[str(block)])
@@ -464,7 +457,7 @@ def test_a_graph_without_stages_is_optimized_too() -> None:
     optimized = optimize(flat)
     # A merged convolution stands before the first of its members, wherever parts begin.
     assert sorted(names(optimized)) == sorted(names(optimize(graph)))
-    assert [part.nodes() for part in optimized.parts] == [[*range(len(optimized.nodes))]]
+    assert [part.children for part in optimized.parts] == [tuple(range(len(optimized.nodes)))]
 
 
 # --- what the passes leave alone ---

@@ -32,6 +32,7 @@ from gnet_inspect.analysis.receptive import receptive_fields
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import GnetError, ShapeError, SpecError, printable
 from gnet_inspect.graph import Graph
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.language import parse_spec
 from gnet_inspect.ops import VOCABULARY, Op
 from gnet_inspect.ops.activation import Dropout, StochasticDepth
@@ -148,7 +149,7 @@ def test_any_spec_expands_as_a_naive_interpreter_expands_it(document: Document, 
     assert [(head.name, head.value, head.weight) for head in graph.heads] == [
         (name, expected.head_outputs[name], head.get("weight", 1.0)) for name, head in heads.items()
     ]
-    children = [index for stage in graph.stages for index in stage.nodes()]
+    children = [index for stage in Outline(graph).at("stage") for index in stage.indices]
     assert sorted(children) == list(range(len(graph.nodes)))
 
 

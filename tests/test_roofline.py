@@ -17,6 +17,7 @@ from gnet_inspect.analysis.roofline import LayerBound, Roofline, roofline
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import SpecError, UsageError
 from gnet_inspect.graph import Graph
+from gnet_inspect.graph.outline import DEPTHS
 from gnet_inspect.language import catalogue, load_spec
 from gnet_inspect.ops import Opaque
 from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord
@@ -25,7 +26,7 @@ from gnet_inspect.views.charts.placing import Box, Point, place_labels
 from gnet_inspect.views.charts.roofline import HEIGHT, WIDTH, _dots, _points, _scales, roofline_chart
 from gnet_inspect.views.grid import draw_text
 from gnet_inspect.views.json import draw_json
-from gnet_inspect.views.tables.roofline import DEPTHS, Selection, roofline_grid
+from gnet_inspect.views.tables.roofline import Selection, roofline_grid
 from tests.conftest import Run
 from tests.drawing import HOSTILE
 from tests.specs import graph_of

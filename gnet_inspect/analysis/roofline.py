@@ -5,6 +5,7 @@ The model is that of Williams, Waterman and Patterson, "Roofline: an insightful 
 FFT) can go below the bound of arithmetic. The fields are the JSON contract.
 """
 
+from collections.abc import Sequence
 from math import prod
 
 from msgspec import Struct
@@ -14,6 +15,7 @@ from gnet_inspect.analysis.memory import activation_peak, storages
 from gnet_inspect.analysis.summary import Coverage, coverage_of
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph, Node
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.ops import Shape
 from gnet_inspect.records import SCHEMA_VERSION
 
@@ -127,7 +129,7 @@ def roofline(graph: Graph, device: Device, dtype: str = "fp32") -> Roofline:
         device=device,
         totals=_totals(graph, layers, width, peak, device),
         coverage=coverage_of(graph),
-        stages=_stages(layers),
+        stages=tuple(_stage(stage.name, stage.of(layers)) for stage in Outline(graph).at("stage")),
         layers=layers,
         overrides=graph.overrides,
     )
@@ -234,15 +236,7 @@ def _totals(graph: Graph, layers: tuple[LayerBound, ...], width: int, peak: floa
     )
 
 
-def _stages(layers: tuple[LayerBound, ...]) -> tuple[StageBound, ...]:
-    """In execution order of their first node; a head inside a stage comes after it."""
-    members: dict[str, list[LayerBound]] = {}
-    for layer in layers:
-        members.setdefault(layer.stage, []).append(layer)
-    return tuple(_stage(name, tuple(found)) for name, found in members.items())
-
-
-def _stage(name: str, layers: tuple[LayerBound, ...]) -> StageBound:
+def _stage(name: str, layers: Sequence[LayerBound]) -> StageBound:
     return StageBound(
         name,
         sum(layer.flops for layer in layers),

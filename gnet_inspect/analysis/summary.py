@@ -11,6 +11,7 @@ from gnet_inspect.analysis.receptive import Field, Status, model_field, receptiv
 from gnet_inspect.display import shown
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph, Unreached
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.ops import Shape, Shapes
 from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.units import DTYPE_BYTES
@@ -170,7 +171,7 @@ def summarize(graph: Graph, dtype: str = "fp32", *, optimizer: str | None = None
         inputs={value.name: value.shape for value in graph.inputs} if len(graph.inputs) > 1 else {},
         totals=_totals(graph, layers, width, model_field(graph, fields)),
         coverage=coverage_of(graph),
-        stages=_stages(layers),
+        stages=_stages(graph, layers),
         layers=layers,
         overrides=graph.overrides,
         unreached=graph.unreached,
@@ -256,11 +257,9 @@ def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: F
     )
 
 
-def _stages(layers: tuple[LayerSummary, ...]) -> tuple[StageSummary, ...]:
+def _stages(graph: Graph, layers: tuple[LayerSummary, ...]) -> tuple[StageSummary, ...]:
     """In execution order of their first node; a head inside a stage comes after it."""
-    members: dict[str, list[LayerSummary]] = {}
-    for layer in layers:
-        members.setdefault(layer.stage, []).append(layer)
+    stages = [(stage.name, stage.of(layers)) for stage in Outline(graph).at("stage")]
     return tuple(
         StageSummary(
             name,
@@ -269,5 +268,5 @@ def _stages(layers: tuple[LayerSummary, ...]) -> tuple[StageSummary, ...]:
             sum(layer.macs or 0 for layer in found),
             sum(layer.activation_bytes for layer in found),
         )
-        for name, found in members.items()
+        for name, found in stages
     )

@@ -61,7 +61,8 @@ def diagram(
     """
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import emit
-    from gnet_inspect.views.drawing.diagram import DEPTHS, Options, drawing_of, too_large
+    from gnet_inspect.graph.outline import DEPTHS
+    from gnet_inspect.views.drawing.diagram import Options, drawing_of, too_large
     from gnet_inspect.views.drawing.dot import COLORS, DIRECTIONS, Style, draw_dot
     from gnet_inspect.views.drawing.picture import draw_picture
 

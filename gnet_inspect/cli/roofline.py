@@ -98,7 +98,8 @@ def roofline(
     from gnet_inspect.analysis.devices import ELEMENT_BYTES
     from gnet_inspect.analysis.roofline import roofline as bounds_of
     from gnet_inspect.cli.output import emit, emit_result
-    from gnet_inspect.views.tables.roofline import DEPTHS, Selection, check_sort, roofline_grid, roofline_rows
+    from gnet_inspect.graph.outline import DEPTHS
+    from gnet_inspect.views.tables.roofline import Selection, check_sort, roofline_grid, roofline_rows
 
     form = _format(style, output)
     options.one_of("--dtype", dtype, tuple(ELEMENT_BYTES))

@@ -61,8 +61,9 @@ def summary(
     """
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import emit_result, say
+    from gnet_inspect.graph.outline import DEPTHS
     from gnet_inspect.units import DTYPE_BYTES
-    from gnet_inspect.views.tables.summary import DEPTHS, Selection, check_columns, matches, summary_grid, summary_rows
+    from gnet_inspect.views.tables.summary import Selection, check_columns, matches, summary_grid, summary_rows
 
     options.table_format(style, output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))

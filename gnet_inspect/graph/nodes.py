@@ -4,7 +4,7 @@ Node is a msgspec.Struct because a network may have 100,000 of them and a Struct
 microsecond.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import prod
 from typing import Any
 
@@ -20,8 +20,6 @@ INDEX_BYTES = 8
 # Of a list among a block's arguments so many elements are said, and of all its arguments so many characters.
 SHOWN_ELEMENTS = 32
 LONGEST_BLOCK = 1_000
-# A block of no more layers is shown as a whole, however small the network is.
-LARGE = 100
 
 # Where a graph comes from: what can be done with it follows from that.
 ORIGINS = ("spec", "module", "exported", "onnx", "file")
@@ -90,6 +88,10 @@ class Node(Struct, frozen=True):
         """Whether an earlier call ran the same layer."""
         return bool(self.module) and self.module != self.name
 
+    def describe(self) -> str:
+        """The layer with its arguments; a concat with what it joins."""
+        return self.op.describe_call(self.input_shapes, self.output_shapes)
+
     def values(self) -> tuple[str, ...]:
         """The names of its outputs."""
         more = (f"{self.name}:{index}" for index in range(1, len(self.output_shapes)))
@@ -154,36 +156,6 @@ class Group(Struct, frozen=True):
     def describe(self) -> str:
         """A block with its arguments: "inception 64, 96-128, 16-32, 32"."""
         return self.text or self.kind
-
-    def units(self, most: int) -> Iterator["Group | int"]:
-        """The outermost blocks below and the nodes outside them, in order; what is in a block that is `opened`."""
-        for child in self.children:
-            if isinstance(child, int) or (child.role == "block" and not child.opened(most)):
-                yield child
-            else:
-                yield from child.units(most)
-
-    def opened(self, most: int) -> bool:
-        """Whether a block of more than `most` layers holds blocks itself: nobody learns much from it as a whole."""
-        large = len(self.nodes()) > most
-        return large and any(part.role == "block" for part in self.groups() if part is not self)
-
-    def groups(self) -> Iterator["Group"]:
-        """This part and all parts below, in order."""
-        yield self
-        for child in self.children:
-            if isinstance(child, Group):
-                yield from child.groups()
-
-    def nodes(self) -> list[int]:
-        """The indices of all nodes below, in order."""
-        found: list[int] = []
-        for child in self.children:
-            if isinstance(child, int):
-                found.append(child)
-            else:
-                found.extend(child.nodes())
-        return found
 
 
 class Unreached(Struct, frozen=True):
@@ -253,15 +225,6 @@ class Graph(Struct, frozen=True):
     def stages(self) -> tuple[Group, ...]:
         """Its parts, under their earlier name."""
         return self.parts
-
-    @property
-    def most(self) -> int:
-        """How many layers a block may have to be shown as a whole: half of a large network's."""
-        return max(LARGE, len(self.nodes) // 2)
-
-    def units(self, stage: Group) -> Iterator[Group | int]:
-        """What a stage is made of at the depth of blocks: blocks, and the layers outside them."""
-        return stage.units(self.most)
 
     def shapes(self) -> dict[str, Shape]:
         """The shape of every value, by its name."""

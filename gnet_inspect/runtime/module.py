@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.errors import MissingError, UsageError, expect
 from gnet_inspect.graph import Graph
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.graph.scopes import Scopes
 from gnet_inspect.runtime.layers import build_layer
 from gnet_inspect.runtime.plan import Plan, network_plan, scope_plan
@@ -179,9 +180,9 @@ def _add(network: nn.Module, path: str, child: nn.Module | nn.Parameter) -> None
 def _order_state_dicts(network: nn.Module, graph: Graph, scopes: set[str]) -> None:
     """Give the layers of blocks that say so another order than the one they run in: what is kept of a network in the
     order of its parameters, as an optimizer's state is, fits only then."""
-    for group in (group for part in graph.parts for group in part.groups()):
-        names = group.template.state_dict if group.template else ()
-        path = group.name.partition("@")[0]
+    for entry in Outline(graph).entries:
+        names = entry.part.template.state_dict if entry.part and entry.part.template else ()
+        path = entry.name.partition("@")[0]
         if not names or path not in scopes:
             continue
         block = network.get_submodule(path)

@@ -3,18 +3,18 @@
 The page's script puts the colours in and has Vega draw: every chart follows the theme and the width it has.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import log10
 from typing import Any
 
 from gnet_inspect.analysis.comparison import ComparedModel
 from gnet_inspect.analysis.listing import ListedModel, PublishedAccuracy, best_accuracy
 from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, ReportedModel
+from gnet_inspect.analysis.summary import LayerSummary
 from gnet_inspect.errors import printable
-from gnet_inspect.graph import Group
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.charts.labels import AREAS, Bubble, label_places
-from gnet_inspect.views.tables.summary import shown_children
 from gnet_inspect.views.text import clip
 
 Chart = dict[str, Any]
@@ -266,38 +266,30 @@ def icicle_chart(model: ReportedModel) -> Chart:
 FILLS = {"stage": "@stage", "head": "@stage", "block": "@block", "branch": "@branch", "list": "@branch"}
 
 
-def _tree(model: ReportedModel) -> Iterator[dict[str, Any]]:
+def _tree(model: ReportedModel) -> Iterator[Chart]:
     """The network, its stages, blocks, branches and layers, each with the sums over its layers."""
-    layers = model.summary.layers
-    made = 0
 
-    def row(parent: int | None, level: int, name: str, path: str, said: str, fill: str, inside: list[int]) -> Chart:
-        nonlocal made
-        made += 1
-        sums = {measure: sum(getattr(layers[index], measure) for index in inside) for measure in MEASURES}
-        place: Chart = {"id": made, "level": level} | ({} if parent is None else {"parent": parent})
+    def row(place: Chart, name: str, path: str, said: str, fill: str, layers: Sequence[LayerSummary]) -> Chart:
+        sums = {measure: sum(getattr(layer, measure) for layer in layers) for measure in MEASURES}
         return place | {"name": name, "path": path, "said": said, "fill": fill} | sums
 
-    def walk(child: Group | int, parent: int, level: int, scope: str, branch: bool = False) -> Iterator[Chart]:
-        if isinstance(child, int):
-            layer = layers[child]
-            said = f"{layer.kind}, output {dimensions(layer.output_shape)}"
-            found = row(parent, level, layer.name.removeprefix(scope), layer.name, said, "@layer", [child])
-            yield found | {"leaf": True}
-            return
-        named = child.role in ("block", "list")
-        name = _line(child.name)
-        said = child.describe() if child.role == "block" else child.role
-        fill = "@branch" if branch else FILLS[child.role]
-        found = row(parent, level, name.removeprefix(scope) if named else name, name, said, fill, child.nodes())
-        yield found
-        for inner, is_branch in shown_children(child):
-            yield from walk(inner, found["id"], level + 1, f"{child.name}." if named else scope, is_branch)
-
     label = _line(model.label)
-    yield row(None, 0, label, label, "the network", "@paper2", list(range(len(layers))))
-    for stage in model.graph.stages:
-        yield from walk(stage, 1, 1, "")
+    yield row({"id": 1, "level": 0}, label, label, "the network", "@paper2", model.summary.layers)
+    # By the place of an entry, what the paths below it begin with.
+    scopes: dict[int, str] = {}
+    for entry in Outline(model.graph).entries:
+        above, scope = (entry.parent.position + 2, scopes[entry.parent.position]) if entry.parent else (1, "")
+        scopes[entry.position] = f"{entry.name}." if entry.role in ("block", "list") else scope
+        place = {"id": entry.position + 2, "level": entry.depth + 1, "parent": above}
+        layers = entry.of(model.summary.layers)
+        if entry.part is None:
+            said = f"{layers[0].kind}, output {dimensions(layers[0].output_shape)}"
+            yield row(place, entry.name.removeprefix(scope), entry.name, said, "@layer", layers) | {"leaf": True}
+            continue
+        path = _line(entry.name)
+        name = path if entry.role == "branch" else path.removeprefix(scope)
+        said = entry.describe() if entry.role == "block" else entry.role
+        yield row(place, name, path, said, "@branch" if entry.is_branch else FILLS[entry.role], layers)
 
 
 def memory_chart(model: ReportedModel) -> Chart:

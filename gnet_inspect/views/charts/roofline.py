@@ -15,7 +15,6 @@ from gnet_inspect.ops.spatial import sized
 from gnet_inspect.units import byte_count, count, dimensions, duration, percent
 from gnet_inspect.views.charts.placing import Box, Label, Point, line_boxes, place_labels, text_width
 from gnet_inspect.views.tables.roofline import operations, rate, source_line
-from gnet_inspect.views.tables.summary import layer_words
 from gnet_inspect.views.text import clip, headline
 
 Chart = dict[str, Any]
@@ -291,7 +290,7 @@ def _values(dot: Dot) -> Chart:
         "seconds": dot.seconds,
         "kind": dot.kind,
         "layer": _line(layer.name),
-        "type": _line(layer_words(dot.node)),
+        "type": _line(dot.node.describe()),
         "flops": f"{layer.flops:,}",
         "moved": byte_count(layer.bytes),
         "intensity": f"{layer.intensity:,.2f}",

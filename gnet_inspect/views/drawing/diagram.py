@@ -13,11 +13,11 @@ from msgspec import Struct
 from gnet_inspect.analysis.difference import OpNumbers, content_of
 from gnet_inspect.analysis.summary import LayerSummary, Summary
 from gnet_inspect.errors import UsageError, nearest, printable
-from gnet_inspect.graph import Graph, Group, Output, node_of
+from gnet_inspect.graph import Graph, Output, node_of
+from gnet_inspect.graph.outline import Entry, Outline
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.text import at_least, headline, inputs_text
 
-DEPTHS = ("stage", "block", "layer")
 # What Graphviz lays out in some seconds; twice as many take it four times as long. Wires are what it works on most.
 MOST_BOXES = 1_000
 MOST_WIRES = 2_000
@@ -111,14 +111,15 @@ class Options(NamedTuple):
 
 def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
     """The diagram of a graph. Raises UsageError for an `only` that names no block, stage or head of it."""
-    shown = _find(graph, options.only) if options.only is not None else None
-    maker = _Maker(graph, summary, options, shown)
+    outline = Outline(graph)
+    shown = _find(outline, options.only) if options.only is not None else None
+    maker = _Maker(graph, outline, summary, options, shown)
     members = maker.members_of_graph()
     wires = maker.wires(members)
     totals = summary.totals
     size = f"{count(totals.params)} params, {at_least(summary.coverage)}{count(totals.macs)} MACs"
     if shown is not None:
-        size = f"{_name_of(shown)} alone: {_figures(maker.layers(shown.nodes()))} of {size}"
+        size = f"{_name_of(shown)} alone: {_figures(shown.of(summary.layers))} of {size}"
     given = inputs_text({value.name: value.shape for value in graph.inputs})
     heading = (
         printable(headline(graph.title, graph.model, graph.overrides)),
@@ -127,27 +128,19 @@ def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
     return Drawing(heading, members, wires)
 
 
-def _find(graph: Graph, name: str) -> Group:
-    groups: dict[str, Group] = {}
-
-    def collect(group: Group) -> None:
-        for child in group.children:
-            if isinstance(child, Group):
-                if child.role == "block":
-                    groups.setdefault(child.name, child)
-                collect(child)
-
-    for stage in graph.stages:
-        collect(stage)
-    for stage in graph.stages:
-        groups.setdefault(stage.name, stage)
-    if name not in groups:
-        raise UsageError(f"--only: expected a block, stage or head, got {name!r}. ({nearest(name, groups)})")
-    return groups[name]
+def _find(outline: Outline, name: str) -> Entry:
+    """The block of a name, else the stage or head of it."""
+    blocks = [entry for entry in outline.entries if entry.role == "block"]
+    found: dict[str, Entry] = {}
+    for entry in (*blocks, *outline.at("stage")):
+        found.setdefault(entry.name, entry)
+    if name not in found:
+        raise UsageError(f"--only: expected a block, stage or head, got {name!r}. ({nearest(name, found)})")
+    return found[name]
 
 
-def _name_of(group: Group) -> str:
-    return f"{group.name}: {group.describe()}" if group.role == "block" else printable(group.name)
+def _name_of(entry: Entry) -> str:
+    return f"{entry.name}: {entry.describe()}" if entry.role == "block" else printable(entry.name)
 
 
 def _figures(layers: Sequence[LayerSummary]) -> str:
@@ -166,8 +159,8 @@ def _macs(layers: Sequence[LayerSummary], write: Callable[[int], str]) -> str:
 class _Maker:
     """Makes the boxes of one graph, and knows afterwards in which box every node is."""
 
-    def __init__(self, graph: Graph, summary: Summary, options: Options, shown: Group | None) -> None:
-        self.graph, self.summary, self.options, self.shown = graph, summary, options, shown
+    def __init__(self, graph: Graph, outline: Outline, summary: Summary, options: Options, shown: Entry | None) -> None:
+        self.graph, self.outline, self.summary, self.options, self.shown = graph, outline, summary, options, shown
         self.depth = "layer" if shown is not None else options.depth
         self.ops = OpNumbers()
         self.box_of: dict[str, str] = {}
@@ -180,15 +173,11 @@ class _Maker:
                 self.folded.setdefault(host, []).append(index)
         self._made = 0
 
-    def layers(self, indices: Sequence[int]) -> list[LayerSummary]:
-        return [self.summary.layers[index] for index in indices]
-
     def members_of_graph(self) -> tuple[Frame | Box, ...]:
         if self.shown is not None:
-            return (self._frame(self.shown, ""),)
-        if self.depth == "stage":
-            return tuple(self._group_box(stage, printable(stage.name)) for stage in self.graph.stages)
-        return tuple(self._frame(stage, "") for stage in self.graph.stages)
+            return (self._frame([self.shown], ""),)
+        draw = self._whole_box if self.depth == "stage" else self._frame
+        return tuple(draw([stage], "") for stage in self.outline.at("stage"))
 
     # --- folding ---
 
@@ -210,80 +199,74 @@ class _Maker:
 
     # --- boxes and frames ---
 
-    def _frame(self, group: Group, scope: str, run: Sequence[Group] = ()) -> Frame:
-        layers = self.layers([index for copy in run or (group,) for index in copy.nodes()])
-        title = [_run_name(run or (group,), scope)]
-        if group.role == "block":
-            title.append(_run_of(run, group.describe()))
-        figures = _figures(layers)
-        key = self._key("f")
-        inside = group.name if group.role == "block" else ""
-        return Frame(
-            key,
-            group.role,
-            (": ".join(title), figures),
-            _tooltip(_name_of(group), layers),
-            self._members(group, inside),
-        )
+    # A `run` is an entry with the equal blocks right behind it, where they are drawn once; else the entry alone.
 
-    def _members(self, group: Group, scope: str) -> tuple[Frame | Box, ...]:
+    def _frame(self, run: Sequence[Entry], scope: str) -> Frame:
+        entry, layers = run[0], self._layers(run)
+        title = [_run_name(run, scope)]
+        if entry.role == "block":
+            title.append(_run_of(run))
+        key = self._key("f")
+        members = self._members(entry, entry.name if entry.role == "block" else "")
+        return Frame(key, entry.role, (": ".join(title), _figures(layers)), _tooltip(_name_of(entry), layers), members)
+
+    def _members(self, entry: Entry, scope: str) -> tuple[Frame | Box, ...]:
         found: list[Frame | Box] = []
-        for child, run in self._runs(group.children):
-            if isinstance(child, int):
-                if self.hosts[child] == child:
-                    found.append(self._layer_box(child, scope))
-            elif child.role != "block" or (self.depth == "block" and child.opened(self.graph.most)):
-                found.extend(self._members(child, scope))
+        for _, equal in groupby(self.outline.inside(entry, self.depth), self._likeness):
+            run = list(equal)
+            if run[0].role == "layer":
+                (index,) = run[0].indices
+                if self.hosts[index] == index:
+                    found.append(self._layer_box(index, scope))
             elif self.depth == "block":
-                found.append(self._group_box(child, _run_name(run, scope), run))
+                found.append(self._whole_box(run, scope))
             else:
-                found.append(self._opened(child, scope, run))
+                found.append(self._opened(run, scope))
         return tuple(found)
 
-    def _opened(self, group: Group, scope: str, run: Sequence[Group]) -> Frame | Box:
+    def _opened(self, run: Sequence[Entry], scope: str) -> Frame | Box:
         """A block opened: a frame around its boxes, or its one box; equal copies behind it are drawn by the first."""
-        boxes = {self.hosts[index] for index in group.nodes()}
+        entry = run[0]
+        boxes = {self.hosts[index] for index in entry.indices}
         drawn: Frame | Box
         if len(boxes) == 1 and len(run) == 1:
-            drawn = self._layer_box(boxes.pop(), scope, _short(group.name, scope))
+            drawn = self._layer_box(boxes.pop(), scope, _short(entry.name, scope))
         else:
-            drawn = self._frame(group, scope, run)
+            drawn = self._frame(run, scope)
+        names = [node.name for node in entry.of(self.graph.nodes)]
         for number, copy in enumerate(run[1:], 1):
-            for first, other in zip(group.nodes(), copy.nodes(), strict=True):
-                self.box_of[self.graph.nodes[other].name] = self.box_of[self.graph.nodes[first].name]
-                self.copy_of[self.graph.nodes[other].name] = (group.name, number)
-                self.copy_of.setdefault(self.graph.nodes[first].name, (group.name, 0))
+            for first, other in zip(names, copy.of(self.graph.nodes), strict=True):
+                self.box_of[other.name] = self.box_of[first]
+                self.copy_of[other.name] = (entry.name, number)
+                self.copy_of.setdefault(first, (entry.name, 0))
         return drawn
 
-    def _runs(self, children: "Sequence[Group | int]") -> "Iterator[tuple[Group | int, Sequence[Group]]]":
-        """Each child with the equal blocks right behind it, where they are to be drawn once; else with itself."""
-        for _, run in groupby(children, self._likeness):
-            first, *_ = blocks = list(run)
-            yield first, [block for block in blocks if isinstance(block, Group)]
-
-    def _likeness(self, child: "Group | int") -> object:
-        if isinstance(child, int) or child.role != "block" or not self.options.collapse:
-            return id(child) if isinstance(child, Group) else child
-        nodes = tuple(self.graph.nodes[index] for index in child.nodes())
+    def _likeness(self, entry: Entry) -> object:
+        """What entries side by side have in common that are drawn once: blocks of one list that are equal."""
+        if entry.role != "block" or entry.is_branch or not self.options.collapse:
+            return entry.position
+        nodes = tuple(entry.of(self.graph.nodes))
         shapes = tuple(shape for node in nodes for shape in (*node.input_shapes, node.output_shape))
-        return child.kind, content_of(nodes, child.name, self.ops), shapes
+        return id(entry.parent), entry.kind, content_of(nodes, entry.name, self.ops), shapes
+
+    def _layers(self, run: Sequence[Entry]) -> list[LayerSummary]:
+        return [layer for entry in run for layer in entry.of(self.summary.layers)]
 
     def _layer_box(self, index: int, scope: str, name: str | None = None) -> Box:
         node = self.graph.nodes[index]
         folded = self.folded.get(index, [])
-        layers = self.layers([index, *folded])
+        layers = [self.summary.layers[drawn] for drawn in (index, *folded)]
         parts = [node.op.describe_box(node.output_shapes)]
         parts += [self.graph.nodes[other].op.family.folds_as for other in folded]
         shown = name if name is not None else _short(node.name, scope)
         lines = (f"{shown}: {' + '.join(parts)}", _figures(layers))
         return self._box(lines, layers, node.name, "layer", node.op.family.name)
 
-    def _group_box(self, group: Group, name: str, run: Sequence[Group] = ()) -> Box:
-        indices = [index for copy in run or (group,) for index in copy.nodes()]
-        layers = self.layers(indices)
-        described = _run_of(run, group.describe()) if group.role == "block" else f"{len(indices)} layers"
-        lines = (name, described, _figures(layers))
-        return self._box(lines, layers, _name_of(group), group.role, group.kind)
+    def _whole_box(self, run: Sequence[Entry], scope: str) -> Box:
+        entry, layers = run[0], self._layers(run)
+        described = _run_of(run) if entry.role == "block" else f"{len(layers)} layers"
+        lines = (_run_name(run, scope), described, _figures(layers))
+        return self._box(lines, layers, _name_of(entry), entry.role, entry.kind)
 
     def _box(self, lines: tuple[str, ...], layers: Sequence[LayerSummary], name: str, role: str, kind: str) -> Box:
         key = self._key("b")
@@ -385,12 +368,13 @@ def _short(name: str, scope: str) -> str:
     return name.removeprefix(f"{scope}.") if scope else name
 
 
-def _run_name(run: Sequence[Group], scope: str) -> str:
+def _run_name(run: Sequence[Entry], scope: str) -> str:
     first = printable(_short(run[0].name, scope))
     return first if len(run) == 1 else f"{first} to {_short(run[-1].name, scope)}"
 
 
-def _run_of(run: Sequence[Group], described: str) -> str:
+def _run_of(run: Sequence[Entry]) -> str:
+    described = run[0].describe()
     return described if len(run) < 2 else f"{len(run)} x {described}"
 
 

@@ -51,8 +51,11 @@ def summary_html(summary: Summary) -> str:
         return Line(cells, style=style)
 
     lines = []
-    for stage, members in groupby(summary.layers, attrgetter("stage")):
-        inside = list(members)
+    stages: dict[str, list[LayerSummary]] = {}
+    for layer in summary.layers:
+        # A head may run in the middle of a stage.
+        stages.setdefault(layer.stage, []).append(layer)
+    for stage, inside in stages.items():
         lines.append(line(stage, "", inside, "bold"))
         for block, run in groupby(inside, lambda layer: layer.block or layer.name):
             layers = list(run)

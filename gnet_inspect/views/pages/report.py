@@ -10,6 +10,7 @@ from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, ReportedModel
 from gnet_inspect.analysis.summary import LayerSummary, Summary, Totals
 from gnet_inspect.errors import UsageError, missing_report_package, printable, some_of
+from gnet_inspect.graph.outline import DEPTHS
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.charts.report import (
     MEASURES,
@@ -20,7 +21,7 @@ from gnet_inspect.views.charts.report import (
     size_chart,
 )
 from gnet_inspect.views.charts.vega import vega_library
-from gnet_inspect.views.drawing.diagram import DEPTHS, Drawing, Options, drawing_of, too_large
+from gnet_inspect.views.drawing.diagram import Drawing, Options, drawing_of, too_large
 from gnet_inspect.views.fonts import roboto_folder
 from gnet_inspect.views.pages.figure import class_colors, legend, page_figure
 from gnet_inspect.views.pages.html import draw_html

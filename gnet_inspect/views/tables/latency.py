@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord, ratio_of
 from gnet_inspect.units import byte_count, percent
 from gnet_inspect.views.grid import Column, Grid, Line
@@ -352,36 +353,22 @@ def layers_grid(result: Measurement, graph: Graph, depth: str) -> Grid:
 
 def _parts(graph: Graph, depth: str) -> list[tuple[str, str, list[str], str]]:
     """(name, type, the layers in it, style) of each row."""
-    names = [node.name for node in graph.nodes]
     if depth == "kind":
         kinds: dict[str, list[str]] = {}
         for node in graph.nodes:
             kinds.setdefault(node.op.kind, []).append(node.name)
         return [(kind, _number(found), found, "") for kind, found in kinds.items()]
     rows = []
-    for stage in graph.stages:
-        inside = [names[index] for index in stage.nodes()]
-        rows.append((stage.name, "", inside, "bold"))
-        if depth == "stage":
-            continue
-        for unit in graph.units(stage):
-            if isinstance(unit, int):
-                rows.append((f"  {names[unit]}", graph.nodes[unit].op.describe(), [names[unit]], ""))
-                continue
-            members = unit.nodes()
-            rows.append((f"  {unit.name}", unit.describe(), [names[index] for index in members], ""))
-            if depth == "layer":
-                rows += [
-                    (
-                        f"    {names[index].removeprefix(f'{unit.name}.')}",
-                        graph.nodes[index].op.describe(),
-                        [names[index]],
-                        "",
-                    )
-                    for index in members
-                ]
-            elif depth == "branch":
-                rows += _branches(graph, unit.name, members)
+    for entry, level, name in Outline(graph).lines("stage" if depth == "stage" else "block"):
+        inside = entry.of(graph.nodes)
+        what = entry.part.describe() if entry.part else inside[0].op.describe()
+        words, style = (what, "") if level else ("", "bold")
+        rows.append((f"{'  ' * level}{name}", words, [node.name for node in inside], style))
+        if entry.role == "block" and depth == "layer":
+            shown = [(node.name.removeprefix(f"{name}."), node) for node in inside]
+            rows += [(f"    {short}", node.op.describe(), [node.name], "") for short, node in shown]
+        elif entry.role == "block" and depth == "branch":
+            rows += _branches(name, [node.name for node in inside])
     return rows
 
 
@@ -389,10 +376,9 @@ def _number(layers: Sequence[object]) -> str:
     return f"{len(layers)} layer{'s' * (len(layers) != 1)}"
 
 
-def _branches(graph: Graph, block: str, members: list[int]) -> list[tuple[str, str, list[str], str]]:
+def _branches(block: str, names: Sequence[str]) -> list[tuple[str, str, list[str], str]]:
     """The parts of a block by the name that comes first inside it."""
     parts: dict[str, list[str]] = {}
-    for index in members:
-        name = graph.nodes[index].name
+    for name in names:
         parts.setdefault(name.removeprefix(f"{block}.").partition(".")[0], []).append(name)
     return [(f"    {part}", _number(found), found, "") for part, found in parts.items()]

@@ -8,9 +8,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gnet_inspect.analysis.devices import Device
-from gnet_inspect.analysis.roofline import COMPUTE, MEMORY, NOTHING, UNKNOWN, Roofline, RooflineTotals
+from gnet_inspect.analysis.roofline import COMPUTE, MEMORY, NOTHING, UNKNOWN, LayerBound, Roofline, RooflineTotals
 from gnet_inspect.errors import UsageError, nearest, show
-from gnet_inspect.graph import Graph, Group
+from gnet_inspect.graph import Graph, Node
+from gnet_inspect.graph.outline import Entry, Outline
 from gnet_inspect.units import (
     BYTE_UNITS,
     COUNT_UNITS,
@@ -26,10 +27,8 @@ from gnet_inspect.units import (
     picoseconds,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.tables.summary import group_words, layer_words, row_label, shown_children
 from gnet_inspect.views.text import coverage_line, headline
 
-DEPTHS = ("stage", "block", "layer")
 CONVENTION = (
     "FLOPs: 2 for each MAC of convolutions, linear layers and matrix products, computed directly; moved: weights, "
     "inputs and output of each layer, once"
@@ -172,22 +171,16 @@ def _device_cells(device: Device, dtypes: Sequence[str]) -> tuple[str, ...]:
 
 
 class _RowMaker:
-    """Rows of one result; the graph gives the tree and the layers' arguments."""
+    """Rows of one result, along the outline of its graph."""
 
     def __init__(self, found: Roofline, graph: Graph) -> None:
-        self.graph, self.layers, self.nodes, self.stages = graph, found.layers, graph.nodes, graph.stages
+        self.rows, self.outline = list(map(_layer, graph.nodes, found.layers)), Outline(graph)
 
     def tree(self, depth: str) -> list[Row]:
-        rows: list[Row] = []
-        for stage in self.stages:
-            head = self._item(stage)
-            head.style = "bold"
-            rows.append(head)
-            if depth == "block":
-                rows.extend(self._below(item, 1) for item in self.graph.units(stage))
-            elif depth == "layer":
-                self._add_children(rows, stage, 1)
-        return rows
+        return [
+            replace(self._row(entry), name=name, level=level, style="" if level else "bold")
+            for entry, level, name in self.outline.lines(depth)
+        ]
 
     def flat(self, selection: Selection) -> list[Row]:
         """The selected rows, and the rest as one: they add up to the total, whatever was selected."""
@@ -196,13 +189,7 @@ class _RowMaker:
 
     def selected(self, selection: Selection) -> tuple[list[Row], list[Row]]:
         """(the rows that were asked for, in their order; the others)."""
-        items: list[Group | int] = []
-        for stage in self.stages:
-            if selection.depth == "stage":
-                items.append(stage)
-            else:
-                items.extend(self.graph.units(stage) if selection.depth == "block" else stage.nodes())
-        rows = [self._item(item) for item in items]
+        rows = list(map(self._row, self.outline.at(selection.depth)))
         if selection.sort:
             column = COLUMNS[selection.sort]
             key = attrgetter("roofline_s" if selection.sort == "share" else selection.sort)
@@ -211,44 +198,31 @@ class _RowMaker:
         return rows[:cut], rows[cut:]
 
     def total(self) -> Row:
-        return _sum([self._layer(index) for index in range(len(self.layers))], "total", style="bold", rule_above=True)
+        return _sum(self.rows, "total", style="bold", rule_above=True)
 
-    def _add_children(self, rows: list[Row], parent: Group, level: int) -> None:
-        for child, _ in shown_children(parent):
-            row = self._below(child, level)
-            row.name = row_label(row.name, parent)
-            rows.append(row)
-            if isinstance(child, Group):
-                self._add_children(rows, child, level + 1)
+    def _row(self, entry: Entry) -> Row:
+        rows = entry.of(self.rows)
+        if entry.part is None:
+            return rows[0]
+        block = entry.block if entry.role == "block" else None
+        return _sum(rows, entry.name, kind=entry.describe(), type_name=entry.kind, stage=entry.stage, block=block)
 
-    def _below(self, item: Group | int, level: int) -> Row:
-        row = self._item(item)
-        row.level = level
-        return row
 
-    def _item(self, item: Group | int) -> Row:
-        if isinstance(item, int):
-            return self._layer(item)
-        rows = [self._layer(index) for index in item.nodes()]
-        block = rows[0].block if item.role == "block" else None
-        return _sum(rows, item.name, kind=group_words(item), type_name=item.kind, stage=rows[0].stage, block=block)
-
-    def _layer(self, index: int) -> Row:
-        layer, node = self.layers[index], self.nodes[index]
-        return Row(
-            layer.name,
-            layer_words(node),
-            layer.kind,
-            layer.flops,
-            layer.bytes,
-            layer.compute_s,
-            layer.memory_s,
-            layer.roofline_s,
-            layer.roofline_s if layer.bound == MEMORY else 0.0,
-            layer.stage,
-            layer.block,
-            unknown=layer.bound == UNKNOWN,
-        )
+def _layer(node: Node, layer: LayerBound) -> Row:
+    return Row(
+        layer.name,
+        node.describe(),
+        layer.kind,
+        layer.flops,
+        layer.bytes,
+        layer.compute_s,
+        layer.memory_s,
+        layer.roofline_s,
+        layer.roofline_s if layer.bound == MEMORY else 0.0,
+        layer.stage,
+        layer.block,
+        unknown=layer.bound == UNKNOWN,
+    )
 
 
 def _sum(rows: Sequence[Row], name: str, kind: str = "", type_name: str = "", **rest: Any) -> Row:

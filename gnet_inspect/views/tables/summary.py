@@ -4,7 +4,7 @@ One invariant holds at every depth and for every selection: the rows of a level 
 column to its total.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from operator import attrgetter, itemgetter
@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import LayerSummary, Summary, Totals, TrainingMemory, bytes_moved
 from gnet_inspect.errors import UsageError, nearest, show, some_of
-from gnet_inspect.graph import Graph, Group, Node
+from gnet_inspect.graph import Graph
+from gnet_inspect.graph.outline import Entry, Outline
 from gnet_inspect.units import (
     BYTE_UNITS,
     COUNT_UNITS,
@@ -34,7 +35,6 @@ from gnet_inspect.views.text import at_least, coverage_line, field_lines, field_
 CONVENTION = (
     "MACs: multiply-accumulates of convolutions, linear layers and matrix products, biases not counted; 1 MAC = 2 FLOPs"
 )
-DEPTHS = ("stage", "block", "layer")
 
 COLUMNS = {
     column.exact: column
@@ -164,25 +164,27 @@ def check_columns(selection: Selection) -> None:
 
 
 class _RowMaker:
-    """Rows of one summary; the graph gives the tree and the layers' arguments."""
+    """Rows of one summary, along the outline of its graph."""
 
     def __init__(self, summary: Summary, graph: Graph) -> None:
-        self.graph, self.layers, self.nodes, self.stages = graph, summary.layers, graph.nodes, graph.stages
-        self.summary = summary
+        self.summary, self.outline = summary, Outline(graph)
 
     @cached_property
     def moved(self) -> list[int]:
         """The bytes that each layer moves: sums of groups in groups ask for them again and again."""
-        return [bytes_moved(layer, self.summary.dtype) for layer in self.layers]
+        return [bytes_moved(layer, self.summary.dtype) for layer in self.summary.layers]
 
     def tree(self, depth: str) -> list[Row]:
         rows: list[Row] = []
-        for stage in self.stages:
-            rows.append(self._group(stage, 0, stage.name))
-            if depth == "block":
-                rows.extend(self._item(item, 1) for item in self.graph.units(stage))
-            elif depth == "layer":
-                self._add_children(rows, stage, 1)
+        for entry, level, name in self.outline.lines(depth):
+            row = self._row(entry, level, name)
+            if entry.parent is None:
+                row.style = "bold"
+            elif entry.is_branch and depth == "layer":
+                # Here every entry has its row.
+                whole = rows[entry.parent.position].numbers.macs or 0
+                row.kind = f"{row.kind} ({percent(row.numbers.macs or 0, whole)} % of MACs)"
+            rows.append(row)
         return rows
 
     def flat(self, selection: Selection) -> list[Row]:
@@ -195,13 +197,7 @@ class _RowMaker:
 
     def selected(self, selection: Selection) -> tuple[list[Row], list[Row]]:
         """(the rows that were asked for, in their order; the others)."""
-        items: list[Group | int] = []
-        for stage in self.stages:
-            if selection.depth == "stage":
-                items.append(stage)
-            else:
-                items.extend(self.graph.units(stage) if selection.depth == "block" else stage.nodes())
-        rows = [self._item(item, 0) for item in items]
+        rows = [self._row(entry, 0, entry.name) for entry in self.outline.at(selection.depth)]
         chosen = [row for row in rows if _matches(row, selection.pattern)]
         if selection.sort:
             values = _values(selection.sort, chosen, self.summary)
@@ -215,70 +211,19 @@ class _RowMaker:
         kept = set(map(id, chosen))
         return chosen, [row for row in rows if id(row) not in kept]
 
-    def _add_children(self, rows: list[Row], parent: Group, level: int) -> None:
-        whole = sum(self.layers[index].macs or 0 for index in parent.nodes())
-        for child, is_branch in shown_children(parent):
-            if isinstance(child, int):
-                row = self._layer(child, level, row_label(self.layers[child].name, parent))
-            else:
-                row = self._group(child, level, row_label(child.name, parent))
-            if is_branch:
-                row.kind = f"{row.kind} ({percent(row.numbers.macs or 0, whole)} % of MACs)"
-            rows.append(row)
-            if isinstance(child, Group):
-                self._add_children(rows, child, level + 1)
-
-    def _item(self, item: Group | int, level: int) -> Row:
-        if isinstance(item, int):
-            return self._layer(item, level, self.layers[item].name)
-        row = self._group(item, level, item.name)
-        row.style = ""
-        return row
-
-    def _layer(self, index: int, level: int, name: str) -> Row:
-        layer, node = self.layers[index], self.nodes[index]
-        style = "dim" if level > 1 and not layer.params else ""
-        return Row(name, layer_words(node), layer, layer.kind, level, style, unknown=node.macs is None)
-
-    def _group(self, group: Group, level: int, name: str) -> Row:
-        indices = group.nodes()
-        layers = [self.layers[index] for index in indices]
+    def _row(self, entry: Entry, level: int, name: str) -> Row:
+        layers = entry.of(self.summary.layers)
         first, last = layers[0], layers[-1]
+        if entry.part is None:
+            style = "dim" if level > 1 and not last.params else ""
+            return Row(name, entry.describe(), last, entry.kind, level, style, unknown=last.macs is None)
         sums = _sums(layers)
-        sums.stage, sums.inputs, sums.input_shapes = first.stage, first.inputs, first.input_shapes
-        sums.block = first.block if group.role == "block" else None
+        sums.stage, sums.inputs, sums.input_shapes = entry.stage, first.inputs, first.input_shapes
+        sums.block = entry.block if entry.role == "block" else None
         sums.output_shape, sums.offset, sums.jump = last.output_shape, last.offset, last.jump
         sums.receptive_field, sums.receptive_field_status = last.receptive_field, last.receptive_field_status
-        sums.intensity = sums.flops / sum(self.moved[index] for index in indices)
-        return Row(name, group_words(group), sums, group.kind, level, "bold" if group.role in ("stage", "head") else "")
-
-
-def shown_children(parent: Group) -> Iterable[tuple[Group | int, bool]]:
-    """(child, whether it is a branch): a branch that is one block, list or layer is shown as that one."""
-    for child in parent.children:
-        if isinstance(child, Group) and child.role == "branch":
-            yield (child.children[0], True) if len(child.children) == 1 else (child, True)
-        else:
-            yield child, False
-
-
-def row_label(name: str, parent: Group) -> str:
-    """A name below its parent's: the last part of the path, the whole of it below a stage."""
-    return name if parent.role in ("stage", "head") else name.rpartition(".")[2]
-
-
-def layer_words(node: Node) -> str:
-    """A layer with its arguments, as a table's `type` has it; a concat with what it joins."""
-    return node.op.describe_call(node.input_shapes, node.output_shapes)
-
-
-def group_words(group: Group) -> str:
-    """A block with its arguments, or what else a group of layers is; nothing of a stage."""
-    if group.role == "block":
-        return group.describe()
-    if group.role == "list":
-        return f"{len(group.nodes())} layers"
-    return {"head": "auxiliary head", "branch": "branch"}.get(group.role, "")
+        sums.intensity = sums.flops / sum(entry.of(self.moved))
+        return Row(name, entry.describe(), sums, entry.kind, level)
 
 
 def _matches(row: Row, pattern: str | None) -> bool:
