@@ -242,8 +242,8 @@ def units(name: str, stage: str) -> list[str]:
     return [graph.nodes[unit].name if isinstance(unit, int) else unit.name for unit in graph.units(part)]
 
 
-def test_a_block_that_is_most_of_a_large_network_is_shown_as_what_it_holds() -> None:
-    """Down to blocks that are not; one of less than half of the layers is a whole, and in a small network any."""
+def test_a_block_that_is_most_of_a_network_is_shown_as_what_it_holds() -> None:
+    """Down to blocks that are not; one of less than half of the layers is a whole, and one that holds no blocks."""
     assert units("densenet121", "features")[4:7] == [
         "features.denseblock1",
         "features.transition1",
@@ -256,5 +256,6 @@ def test_a_block_that_is_most_of_a_large_network_is_shown_as_what_it_holds() -> 
     ]
     assert units("regnet_y_400mf", "body") == [f"trunk_output.block{index}" for index in range(1, 5)]
     assert units("mobilenet_v2", "bottleneck7") == ["features.17"]
-    small = graph_of("blocks: {a: {layers: [ReLU]}, b: {layers: [a, a]}}\nstages: {s: {whole: b}}")
-    assert [unit.name for unit in small.units(small.parts[0]) if not isinstance(unit, int)] == ["whole"]
+    whole = graph_of("blocks: {a: {layers: [ReLU, Tanh, ReLU]}}\nstages: {s: {first: ReLU, whole: a}}")
+    (part,) = whole.parts
+    assert [unit.name for unit in whole.units(part) if not isinstance(unit, int)] == ["whole"]

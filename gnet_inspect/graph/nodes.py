@@ -4,7 +4,7 @@ Node is a msgspec.Struct because a network may have 100,000 of them and a Struct
 microsecond.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -19,8 +19,6 @@ INDEX_BYTES = 8
 # Of a list among a block's arguments so many elements are said, and of all its arguments so many characters.
 SHOWN_ELEMENTS = 32
 LONGEST_BLOCK = 1_000
-# A block of no more layers is shown as a whole, however small the network is.
-LARGE = 100
 
 # Where a graph comes from: what can be done with it follows from that.
 ORIGINS = ("spec", "module", "exported", "onnx", "file")
@@ -154,18 +152,14 @@ class Group(Struct, frozen=True):
         """A block with its arguments: "inception 64, 96-128, 16-32, 32"."""
         return self.text or self.kind
 
-    def units(self, most: int) -> Iterator["Group | int"]:
-        """The outermost blocks below and the nodes outside them, in order; what is in a block that is `opened`."""
+    def units(self, opened: Collection[int] = ()) -> Iterator["Group | int"]:
+        """The outermost blocks below and the nodes outside them, in order; of `opened` blocks (their ids) what they
+        hold."""
         for child in self.children:
-            if isinstance(child, int) or (child.role == "block" and not child.opened(most)):
+            if isinstance(child, int) or (child.role == "block" and id(child) not in opened):
                 yield child
             else:
-                yield from child.units(most)
-
-    def opened(self, most: int) -> bool:
-        """Whether a block of more than `most` layers holds blocks itself: nobody learns much from it as a whole."""
-        large = len(self.nodes()) > most
-        return large and any(part.role == "block" for part in self.groups() if part is not self)
+                yield from child.units(opened)
 
     def groups(self) -> Iterator["Group"]:
         """This part and all parts below, in order."""
@@ -190,6 +184,21 @@ class Unreached(Struct, frozen=True):
 
     name: str
     params: int
+
+
+def _find_opened(group: Group, most: int, found: set[int]) -> tuple[int, bool]:
+    """(how many layers a part has, whether blocks are in it), with the ids of the blocks of more than `most` layers that
+    hold blocks."""
+    size, blocks = 0, False
+    for child in group.children:
+        if isinstance(child, int):
+            size += 1
+            continue
+        inside, has_blocks = _find_opened(child, most, found)
+        size, blocks = size + inside, blocks or has_blocks or child.role == "block"
+    if group.role == "block" and blocks and size > most:
+        found.add(id(group))
+    return size, blocks
 
 
 class Graph(Struct, frozen=True):
@@ -254,14 +263,16 @@ class Graph(Struct, frozen=True):
         """Its parts, under their earlier name."""
         return self.parts
 
-    @property
-    def most(self) -> int:
-        """How many layers a block may have to be shown as a whole: half of a large network's."""
-        return max(LARGE, len(self.nodes) // 2)
-
     def units(self, stage: Group) -> Iterator[Group | int]:
         """What a stage is made of at the depth of blocks: blocks, and the layers outside them."""
-        return stage.units(self.most)
+        return stage.units(self.opened(stage))
+
+    def opened(self, stage: Group) -> set[int]:
+        """The ids of the blocks of a stage that hold blocks and more than half of the network's layers: nobody learns
+        much from one as a whole."""
+        found: set[int] = set()
+        _find_opened(stage, len(self.nodes) // 2, found)
+        return found
 
     def shapes(self) -> dict[str, Shape]:
         """The shape of every value, by its name."""

@@ -170,6 +170,7 @@ class _Maker:
         self.graph, self.summary, self.options, self.shown = graph, summary, options, shown
         self.depth = "layer" if shown is not None else options.depth
         self.ops = OpNumbers()
+        self.opened = {block for stage in graph.stages for block in graph.opened(stage)}
         self.box_of: dict[str, str] = {}
         # Which copy of a run of equal blocks a node lies in, where the run is drawn once.
         self.copy_of: dict[str, tuple[str, int]] = {}
@@ -232,7 +233,7 @@ class _Maker:
             if isinstance(child, int):
                 if self.hosts[child] == child:
                     found.append(self._layer_box(child, scope))
-            elif child.role != "block" or (self.depth == "block" and child.opened(self.graph.most)):
+            elif child.role != "block" or (self.depth == "block" and id(child) in self.opened):
                 found.extend(self._members(child, scope))
             elif self.depth == "block":
                 found.append(self._group_box(child, _run_name(run, scope), run))
