@@ -331,7 +331,10 @@ def test_googlenet_has_57_batch_norms_and_nine_blocks() -> None:
     merged = merge_parallel_convolutions(folded)
     blocks = {node.block: node for node in merged.nodes if node.name.endswith(".merged_conv")}
     arguments = {
-        group.name: group.arguments for stage in graph.stages for group in graph.units(stage) if isinstance(group, Group)
+        group.name: group.arguments
+        for stage in graph.stages
+        for group in graph.units(stage)
+        if isinstance(group, Group)
     }
     assert len(blocks) == 9
     for block, node in blocks.items():

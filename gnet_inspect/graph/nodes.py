@@ -187,8 +187,8 @@ class Unreached(Struct, frozen=True):
 
 
 def _find_opened(group: Group, most: int, found: set[int]) -> tuple[int, bool]:
-    """(how many layers a part has, whether blocks are in it), with the ids of the blocks of more than `most` layers that
-    hold blocks."""
+    """(how many layers a part has, whether blocks are in it); into `found` go the ids of the blocks that hold blocks
+    and more than `most` layers."""
     size, blocks = 0, False
     for child in group.children:
         if isinstance(child, int):

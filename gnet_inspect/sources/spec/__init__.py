@@ -159,7 +159,7 @@ def _with_overrides(graph: Graph, values: Mapping[str, Written]) -> Graph:
     return replace(graph, overrides=edits)
 
 
-def edit_texts(values: Mapping[str, Value]) -> tuple[str, ...]:
+def edit_texts(values: Mapping[str, Written]) -> tuple[str, ...]:
     """Edits by path as --set takes them."""
     return tuple(f"{path}={show_value(value.plain())}" for path, value in values.items())
 
