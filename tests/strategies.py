@@ -39,7 +39,7 @@ class TooLarge(Exception):  # noqa: N818  # an answer, too
 
 
 # Of one layer of a drawn network; steps are those of recurrent layers, each of which torch runs in Python on meta.
-MOST_ELEMENTS, MOST_MACS, MOST_STEPS = 2**14, 2**21, 100
+MOST_ELEMENTS, MOST_MACS, MOST_STEPS = 2**14, 2**21, 24
 
 
 @dataclass(frozen=True)
@@ -1191,7 +1191,9 @@ class Writer:
             texts = [text for text, held in known.items() if len(held) == 4]
             if texts:
                 arguments = {"like": self.pick(texts)}
-                return {"Upsample": arguments | ({"mode": self.pick(("bilinear", "nearest"))} if self.chance(50) else {})}
+                return {
+                    "Upsample": arguments | ({"mode": self.pick(("bilinear", "nearest"))} if self.chance(50) else {})
+                }
         if what == "attention" and len(shape) == 3:
             texts = [text for text, held in known.items() if held == shape]
             if texts:
