@@ -85,6 +85,8 @@ def _behind(node: Node, sources: list[Followed], axis: int) -> Followed:
         (reached, place), shape = sources[0], node.input_shapes[0]
         if op.kind in ELEMENTWISE or (op.kind in CHANNELWISE and place != 1):
             return sources[0]
+        if op.kind.startswith("BatchNorm") and op.track_running_stats:  # type: ignore[attr-defined]
+            return sources[0]
         if op.kind.startswith(WINDOWS) and place >= 2:
             if getattr(op, "like", False):
                 height, width = node.output_shapes[0][2:]

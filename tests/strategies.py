@@ -39,7 +39,7 @@ class TooLarge(Exception):  # noqa: N818  # an answer, too
 
 
 # Of one layer of a drawn network; steps are those of recurrent layers, each of which torch runs in Python on meta.
-MOST_ELEMENTS, MOST_MACS, MOST_STEPS = 2**14, 2**21, 100
+MOST_ELEMENTS, MOST_MACS, MOST_STEPS = 2**14, 2**21, 24
 
 
 @dataclass(frozen=True)

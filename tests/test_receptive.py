@@ -249,7 +249,7 @@ def test_branches_that_are_not_aligned(layers: list[Any]) -> None:
         check_fields(graph)
 
 
-@examples(250)
+@examples(100)
 @given(specs(faults=False))
 def test_fields_of_specs_that_use_the_whole_language(document: Document) -> None:
     """Both axes, whatever layers there are."""

@@ -15,7 +15,7 @@ from msgspec import Struct
 from gnet_inspect.analysis.memory import may_lie_otherwise
 from gnet_inspect.analysis.summary import Coverage, coverage_of
 from gnet_inspect.errors import expect
-from gnet_inspect.graph import Graph, Node
+from gnet_inspect.graph import Graph, Node, node_of
 from gnet_inspect.ops import TOOLS, Shape, Shapes, Term, Terms
 from gnet_inspect.records import SCHEMA_VERSION
 
@@ -85,19 +85,21 @@ class Convention(Struct, frozen=True):
     - ptflops aten: matrix products and convolutions as torch dispatches them, with their biases.
     - thop: profile, forward hooks on the classes it knows.
 
-    Tools that put a module into eval mode before they run it never run its heads.
+    Tools that put a module into eval mode before they run it never run its heads, and a trace leaves out what no output
+    needs.
     """
 
     key: str
     name: str
     version: str
     runs_heads: bool = True
+    runs_unread: bool = True
 
 
 # In the order of the columns.
 CONVENTIONS = (
     Convention("torch", "torch", "2.13.0"),
-    Convention("fvcore", "fvcore", "0.1.5.post20221221"),
+    Convention("fvcore", "fvcore", "0.1.5.post20221221", runs_unread=False),
     Convention("torchinfo", "torchinfo", "1.8.0"),
     Convention("ptflops_pytorch", "ptflops pytorch", "0.7.5", runs_heads=False),
     Convention("ptflops_aten", "ptflops aten", "0.7.5", runs_heads=False),
@@ -153,7 +155,7 @@ class _Row:
 
 def _counted(graph: Graph) -> tuple[list[_Row], "Counter[tuple[str, str]]"]:
     """(a row for each kind of layer, in order of appearance; why each tool differs, and by how much)."""
-    heads, disordered = graph.head_prefixes, may_lie_otherwise(graph)
+    heads, disordered, needed = graph.head_prefixes, may_lie_otherwise(graph), _needed(graph)
     rows: dict[tuple[str, bool], _Row] = {}
     terms: Counter[tuple[str, str]] = Counter()
     # Equal layers of equal shapes are asked once.
@@ -173,6 +175,8 @@ def _counted(graph: Graph) -> tuple[list[_Row], "Counter[tuple[str, str]]"]:
             found = differences.get(tool.key)
             if in_head and not tool.runs_heads:
                 found = _not_run(node)
+            elif node.name not in needed and not tool.runs_unread:
+                found = _not_traced(node)
             counted = row.tools[tool.key]
             if found is None or counted is None or not known:
                 row.tools[tool.key] = None
@@ -181,6 +185,15 @@ def _counted(graph: Graph) -> tuple[list[_Row], "Counter[tuple[str, str]]"]:
             for term in found:
                 terms[tool.key, term.why] += term.amount
     return list(rows.values()), terms
+
+
+def _needed(graph: Graph) -> set[str]:
+    """The nodes that some output needs."""
+    needed = {node_of(output.value) for output in graph.outputs}
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(map(node_of, node.inputs))
+    return needed
 
 
 def _asked(node: Node, disordered: Set[str]) -> Mapping[str, Terms]:
@@ -223,6 +236,11 @@ def _differences(terms: "Counter[tuple[str, str]]") -> list[FlopDifference]:
 def _not_run(node: Node) -> Terms:
     """A head where a tool puts the module into eval mode, in which heads do not run."""
     return (Term("heads, which do not run in the eval mode it sets", -(node.macs or 0)),)
+
+
+def _not_traced(node: Node) -> Terms:
+    """A layer that no output needs, where a tool traces the module."""
+    return (Term("layers that no output needs, which a trace leaves out", -(node.macs or 0)),)
 
 
 # --- what must be known to repeat a number ---
