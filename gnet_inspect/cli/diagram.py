@@ -73,7 +73,7 @@ def diagram(
     options.one_of("--color", color, COLORS)
     if (color == "time") != (latency is not None):
         raise UsageError("--color time needs measured times, and --latency FILE gives them: give both or neither")
-    _, graph = options.read_graph(model, inputs, batch, mode, edits, resize)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize)
     drawing = drawing_of(graph, summarize(graph), Options(depth, only, collapse))
     if bound := too_large(drawing, dot=form == "dot"):
         mend = "draw less with --depth, --only or --collapse" + (", or take --format dot" if form != "dot" else "")

@@ -25,6 +25,6 @@ def flops(
     from gnet_inspect.views.tables.flops import flops_grid, flops_rows
 
     options.table_format(style, output)
-    _, graph = options.read_graph(model, inputs, batch, mode, edits, resize)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize)
     result = count_flops(graph)
     emit_result(result, style, output, lambda: flops_grid(result), lambda: flops_rows(result))

@@ -279,10 +279,10 @@ def read_graph(
     edits: list[str] | None,
     resize: bool,
     frozen: list[str] | None = None,
-) -> "tuple[Spec, Graph]":
-    """The spec of MODEL, and its graph at the input, in the mode and with the edits that the flags ask for."""
-    (found,) = read_variants([model], inputs, [batch], mode, edits, resize, frozen)
-    return found
+) -> "Graph":
+    """The graph of MODEL at the input, in the mode and with the edits that the flags ask for."""
+    ((_, graph),) = read_variants([model], inputs, [batch], mode, edits, resize, frozen)
+    return graph
 
 
 def read_variants(

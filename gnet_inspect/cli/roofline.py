@@ -109,7 +109,7 @@ def roofline(
     if latency is not None and form not in PLOTS:
         raise UsageError(f"--latency goes into a plot: expected --format {', '.join(PLOTS)}, got {form!r}")
     on = _device(device)
-    _, graph = options.read_graph(model, inputs, batch, mode, edits, resize)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize)
     result = bounds_of(graph, on, dtype)
     if form in PLOTS:
         from gnet_inspect.views.pages.roofline import draw_plot

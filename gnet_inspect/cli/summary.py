@@ -78,7 +78,7 @@ def summary(
     check_columns(selection)
     if optimizer is not None:
         _check_training(optimizer, mode, dtype)
-    _, graph = options.read_graph(model, inputs, batch, mode, edits, resize, frozen)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize, frozen)
     result = summarize(graph, dtype, optimizer=optimizer)
     emit_result(
         result,

@@ -40,7 +40,7 @@ def verify(
     from gnet_inspect.views.tables.verification import verification_grid, verification_rows
 
     options.table_format(style, output)
-    spec, graph = options.read_graph(model, inputs, batch, mode, edits, resize)
+    ((spec, graph),) = options.read_variants([model], inputs, [batch], mode, edits, resize)
     # A published row that names what is not there is told before the checks, which take seconds.
     figures = audit(spec)
     checks = [] if published else _checks(graph)
