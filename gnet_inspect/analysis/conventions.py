@@ -72,6 +72,8 @@ class FlopCounts(Struct, frozen=True, omit_defaults=True):
     coverage: Coverage
     # The edits made to the model; JSON has the key where there are any.
     overrides: tuple[str, ...] = ()
+    # All inputs by their names; JSON has the key where there are several.
+    inputs: Mapping[str, Shape] = {}
 
 
 class Convention(Struct, frozen=True):
@@ -131,6 +133,7 @@ def count_flops(graph: Graph) -> FlopCounts:
         title=graph.title,
         mode=graph.mode,
         input=graph.input_shape,
+        inputs=graph.named_inputs,
         kinds=tuple(row.flops() for row in kinds),
         totals=totals,
         differences=tuple(item for item in _differences(terms) if getattr(totals, item.tool) is not None),

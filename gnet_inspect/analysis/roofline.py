@@ -5,7 +5,7 @@ The model is that of Williams, Waterman and Patterson, "Roofline: an insightful 
 FFT) can go below the bound of arithmetic. The fields are the JSON contract.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from msgspec import Struct
@@ -102,6 +102,8 @@ class Roofline(Struct, frozen=True, omit_defaults=True):
     layers: tuple[LayerBound, ...]
     # The edits made to the model ("inception4a.c2=[96,256]"); JSON has the key where there are any.
     overrides: tuple[str, ...] = ()
+    # All inputs by their names; JSON has the key where there are several.
+    inputs: Mapping[str, Shape] = {}
 
 
 def roofline(graph: Graph, device: Device, dtype: str = "fp32") -> Roofline:
@@ -125,6 +127,7 @@ def roofline(graph: Graph, device: Device, dtype: str = "fp32") -> Roofline:
         title=graph.title,
         mode=graph.mode,
         input=graph.input_shape,
+        inputs=graph.named_inputs,
         dtype=dtype,
         device=device,
         totals=_totals(graph, layers, width, peak, device),

@@ -168,7 +168,7 @@ def summarize(graph: Graph, dtype: str = "fp32", *, optimizer: str | None = None
         mode=graph.mode,
         dtype=dtype,
         input=graph.input_shape,
-        inputs={value.name: value.shape for value in graph.inputs} if len(graph.inputs) > 1 else {},
+        inputs=graph.named_inputs,
         totals=_totals(graph, layers, width, model_field(graph, fields)),
         coverage=coverage_of(graph),
         stages=_stages(graph, layers),

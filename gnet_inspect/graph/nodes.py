@@ -203,6 +203,11 @@ class Graph(Struct, frozen=True):
         return self.inputs[0].shape
 
     @property
+    def named_inputs(self) -> dict[str, Shape]:
+        """The shapes of its inputs by name, where it has several; nothing where it has one."""
+        return {value.name: value.shape for value in self.inputs} if len(self.inputs) > 1 else {}
+
+    @property
     def batch(self) -> int:
         """How many images or sequences it is given at once."""
         return self.inputs[0].shape[0]

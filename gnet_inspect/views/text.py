@@ -56,14 +56,14 @@ def headline(title: str, model: str, overrides: Sequence[str]) -> str:
     return name if title == model else f"{title} - {name}"
 
 
-def inputs_text(inputs: Mapping[str, tuple[int, ...]]) -> str:
-    """What goes in, as it stands above a table: by name where there are several.
+def inputs_text(first: tuple[int, ...], inputs: Mapping[str, tuple[int, ...]]) -> str:
+    """What goes in, as it stands above a table: the first input, or `inputs` by name where there are several.
 
-    >>> inputs_text({"input": (1, 3, 224, 224)}), inputs_text({"image": (2, 3, 64, 64), "words": (2, 12)})
+    >>> inputs_text((1, 3, 224, 224), {}), inputs_text((2, 3, 64, 64), {"image": (2, 3, 64, 64), "words": (2, 12)})
     ('input 1x3x224x224', 'inputs image 2x3x64x64, words 2x12')
     """
-    if len(inputs) == 1:
-        return f"input {dimensions(next(iter(inputs.values())))}"
+    if not inputs:
+        return f"input {dimensions(first)}"
     return "inputs " + ", ".join(f"{name} {dimensions(shape)}" for name, shape in inputs.items())
 
 

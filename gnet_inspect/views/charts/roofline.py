@@ -12,10 +12,10 @@ from gnet_inspect.analysis.roofline import LayerBound, Roofline
 from gnet_inspect.errors import UsageError, printable
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.ops.spatial import sized
-from gnet_inspect.units import byte_count, count, dimensions, duration, percent
+from gnet_inspect.units import byte_count, count, duration, percent
 from gnet_inspect.views.charts.placing import Box, Label, Point, line_boxes, place_labels, text_width
 from gnet_inspect.views.tables.roofline import operations, rate, source_line
-from gnet_inspect.views.text import clip, headline
+from gnet_inspect.views.text import clip, headline, inputs_text
 
 Chart = dict[str, Any]
 
@@ -381,7 +381,7 @@ def plot_title(found: Roofline) -> str:
 
 def _subtitle(found: Roofline, dots: list[Dot], measured: Mapping[str, float]) -> list[str]:
     said = [
-        f"input {dimensions(found.input)}, {found.dtype}, {found.mode} mode; "
+        f"{inputs_text(found.input, found.inputs)}, {found.dtype}, {found.mode} mode; "
         + ("each dot a layer as it was measured" if measured else "each dot a layer at the least time it could take"),
         source_line(found),
         *_left_out(found, dots, measured),

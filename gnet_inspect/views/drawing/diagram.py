@@ -120,7 +120,7 @@ def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
     size = f"{count(totals.params)} params, {at_least(summary.coverage)}{count(totals.macs)} MACs"
     if shown is not None:
         size = f"{_name_of(shown)} alone: {_figures(shown.of(summary.layers))} of {size}"
-    given = inputs_text({value.name: value.shape for value in graph.inputs})
+    given = inputs_text(graph.input_shape, graph.named_inputs)
     heading = (
         printable(headline(graph.title, graph.model, graph.overrides)),
         f"{given}, {graph.mode} mode: {size}; in boxes: parameters, MACs",

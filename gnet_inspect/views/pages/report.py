@@ -147,7 +147,7 @@ def _model(model: ReportedModel) -> dict[str, Any]:
     return {
         "label": _line(model.label),
         "headline": _line(headline(summary.title, summary.model, summary.overrides)),
-        "about": f"{inputs_text(summary.inputs or {'': summary.input})}, {summary.dtype}, {summary.mode} mode",
+        "about": f"{inputs_text(summary.input, summary.inputs)}, {summary.dtype}, {summary.mode} mode",
         "facts": [
             ("parameters", count(totals.params), f"{totals.params:,}, {byte_count(totals.param_bytes)}"),
             ("MACs", count(totals.macs), f"{totals.macs:,}"),

@@ -1,9 +1,8 @@
 """FlopCounts -> the table of kinds, one column for each tool, with what makes the columns differ below it."""
 
 from gnet_inspect.analysis.conventions import CONVENTIONS, FlopCounts, FlopTotals, KindFlops
-from gnet_inspect.units import dimensions
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import coverage_line, headline
+from gnet_inspect.views.text import coverage_line, headline, inputs_text
 
 UNITS = (
     "each column as its tool prints it for the built module: torch counts 2 for each multiply-accumulate, all others 1 "
@@ -26,7 +25,7 @@ def flops_grid(counts: FlopCounts) -> Grid:
     lines.append(Line(("total", *_texts(counts.totals)), style="bold", rule_above=True))
     above = (
         headline(counts.title, counts.model, counts.overrides),
-        f"input {dimensions(counts.input)} (batch {counts.input[0]}), {counts.mode} mode",
+        f"{inputs_text(counts.input, counts.inputs)} (batch {counts.input[0]}), {counts.mode} mode",
         UNITS,
     )
     return Grid(COLUMNS, tuple(lines), above, (*_explanations(counts), *counts.notes, coverage_line(counts.coverage)))

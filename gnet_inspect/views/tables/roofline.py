@@ -20,14 +20,13 @@ from gnet_inspect.units import (
     byte_count,
     column_unit,
     count,
-    dimensions,
     duration,
     in_unit,
     percent,
     picoseconds,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import coverage_line, headline
+from gnet_inspect.views.text import coverage_line, headline, inputs_text
 
 CONVENTION = (
     "FLOPs: 2 for each MAC of convolutions, linear layers and matrix products, computed directly; moved: weights, "
@@ -276,7 +275,7 @@ def notes_above(found: Roofline) -> tuple[str, ...]:
     """What a result is of, on which device, and by which convention."""
     return (
         headline(found.title, found.model, found.overrides),
-        f"input {dimensions(found.input)} (batch {found.input[0]}), {found.dtype}, {found.mode} mode",
+        f"{inputs_text(found.input, found.inputs)} (batch {found.input[0]}), {found.dtype}, {found.mode} mode",
         device_line(found),
         source_line(found),
         CONVENTION,

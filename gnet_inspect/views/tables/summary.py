@@ -323,7 +323,7 @@ def _written(value: Any, name: str) -> object:
 
 def notes_above(summary: Summary) -> tuple[str, ...]:
     """What a summary is of, and by which convention."""
-    given = inputs_text(summary.inputs or {"": summary.input})
+    given = inputs_text(summary.input, summary.inputs)
     return (
         headline(summary.title, summary.model, summary.overrides),
         f"{given} (batch {summary.input[0]}), {summary.dtype}, {summary.mode} mode",
@@ -333,13 +333,13 @@ def notes_above(summary: Summary) -> tuple[str, ...]:
 
 def notes_below(summary: Summary) -> tuple[str, ...]:
     """The totals in words, and how many layers were counted."""
-    totals = summary.totals
+    totals, least = summary.totals, at_least(summary.coverage)
     lines = [
         f"params       {totals.params:,} ({byte_count(totals.param_bytes)})"
         + (f", and {totals.buffers:,} in buffers" if totals.buffers else ""),
         *_frozen_lines(totals),
         *_unreached_lines(summary),
-        f"MACs         {at_least(summary.coverage)}{totals.macs:,} ({count(totals.macs)}), {count(totals.flops)} FLOPs",
+        f"MACs         {least}{totals.macs:,} ({count(totals.macs)}), {least}{count(totals.flops)} FLOPs",
         f"activations  {byte_count(totals.activation_bytes)} in all",
         _peak_line(totals, summary.mode),
     ]

@@ -30,7 +30,7 @@ def verification_grid(result: Verification, graph: Graph) -> Grid:
     lines += [_audit_line(row) for row in result.published]
     above = (
         headline(graph.title, graph.model, graph.overrides),
-        f"{inputs_text({value.name: value.shape for value in graph.inputs})}, {graph.mode} mode",
+        f"{inputs_text(graph.input_shape, graph.named_inputs)}, {graph.mode} mode",
         "published figures are those of the unedited model at its own input, unless a row names another network",
     )
     return Grid(COLUMNS, tuple(lines), above, (*_readings(result), *_explanations(result), _conclusion(result)))
