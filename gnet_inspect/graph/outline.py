@@ -20,7 +20,7 @@ LARGE = 100
 T = TypeVar("T")
 
 
-class Entry(Struct, eq=False):
+class Entry(Struct, eq=False, gc=False):
     """A part of the network, or one layer: the `item`.
 
     `parent` is the entry it stands below, at one `depth` less. `stage` is the name of the stage or head, and `block` of
@@ -94,24 +94,26 @@ class Outline:
         self._most = max(LARGE, len(graph.nodes) // 2)
         self._order: list[int] = []
         for part in graph.parts:
-            self._walk(part, None, part.name)
+            self._open(part, None, part.name, None)
 
-    def _walk(self, child: Group | int, parent: Entry | None, stage: str, is_branch: bool = False) -> None:
-        item = self._nodes[child] if isinstance(child, int) else child
-        depth, block = (parent.depth + 1, parent.block) if parent else (0, None)
-        if block is None and isinstance(item, Group) and item.role == "block":
-            block = item.name
-        entry = Entry(item, depth, parent, stage, block, is_branch, len(self.entries))
+    def _open(self, part: Group, parent: Entry | None, stage: str, block: str | None, is_branch: bool = False) -> None:
+        """Add a part and all that is below it."""
+        depth = parent.depth + 1 if parent else 0
+        if block is None and part.role == "block":
+            block = part.name
+        entry = Entry(part, depth, parent, stage, block, is_branch, len(self.entries))
         self.entries.append(entry)
         start = len(self._order)
-        if isinstance(child, int):
-            self._order.append(child)
-        else:
-            for inner in child.children:
-                if isinstance(inner, Group) and inner.role == "branch":
-                    self._walk(inner.children[0] if len(inner.children) == 1 else inner, entry, stage, is_branch=True)
-                else:
-                    self._walk(inner, entry, stage)
+        for child in part.children:
+            inner, branches = _standing(child) if isinstance(child, Group) else (child, False)
+            if isinstance(inner, Group):
+                self._open(inner, entry, stage, block, branches)
+                continue
+            place = len(self.entries)
+            self._order.append(inner)
+            # Most entries are layers: they are made without a call of their own.
+            layer = Entry(self._nodes[inner], depth + 1, entry, stage, block, branches, place, place + 1, (inner,))
+            self.entries.append(layer)
         entry.end, entry.indices = len(self.entries), self._order[start:]
 
     def at(self, depth: str) -> list[Entry]:
@@ -149,3 +151,10 @@ class Outline:
             yield Line(stage, 0, stage.name)
             if depth == "block":
                 yield from (Line(entry, 1, entry.name) for entry in self.inside(stage))
+
+
+def _standing(part: Group) -> tuple[Group | int, bool]:
+    """What stands for a part, and whether that is a branch."""
+    if part.role != "branch":
+        return part, False
+    return part.children[0] if len(part.children) == 1 else part, True
