@@ -90,7 +90,7 @@ def _behind(node: Node, sources: list[Followed], axis: int) -> Followed:
         if op.kind.startswith(WINDOWS) and place >= 2:
             if getattr(op, "like", False):
                 height, width = node.output_shapes[0][2:]
-                op = replace(op, size=(height, width), like=False)  # type: ignore[call-arg]
+                op = replace(op, size=(height, width), like=False)
             return Lit(_through_window(op, reached, place - 2), place)
         if op.kind in MOVING:
             moved = _place_behind(op, place, shape, node.output_shapes[0])
@@ -100,12 +100,12 @@ def _behind(node: Node, sources: list[Followed], axis: int) -> Followed:
     return _tried(node, sources)
 
 
-def _place_behind(op: Any, place: int, shape: Shape, made: Shape) -> int | None:
+def _place_behind(op: Op, place: int, shape: Shape, made: Shape) -> int | None:
     """Where an axis went that is there as it was; None where it is no axis of its own any more."""
     if op.kind == "Permute":
-        return [dim % len(shape) for dim in op.dims].index(place)
+        return [dim % len(shape) for dim in op.dims].index(place)  # type: ignore[attr-defined]
     if op.kind == "Unsqueeze":
-        return place + (op.dim % len(made) <= place)
+        return place + int(op.dim % len(made) <= place)  # type: ignore[attr-defined]
     # Elements stay in their order: an axis is there where as many of its size follow each other at the same distance.
     for index, size in enumerate(made):
         if size == shape[place] and prod(made[index + 1 :]) == prod(shape[place + 1 :]):
@@ -158,7 +158,7 @@ def _through_window(op: Op, reached: Tensor, axis: int) -> Tensor:
     with torch.no_grad():
         made = layer(reached.reshape(len(reached), 1, *lengths))
     assert prod(made.shape[1:]) == made.shape[2 + axis]
-    return (made.reshape(len(reached), -1).abs() > 1e-9).to(torch.float64)
+    return torch.as_tensor(made.reshape(len(reached), -1).abs() > 1e-9, dtype=torch.float64)
 
 
 def _along(op: Op, axis: int) -> Op:

@@ -114,8 +114,8 @@ def check_axis(axis: Axis, spans: list[Span | None], dense: bool, where: str) ->
         assert axis.clipped == max(widths) or not dense, where
 
 
-# Without numbers behind some layer: what a linear layer makes of all positions, or attention over all patches, sees all;
-# what attention in windows that are shifted sees is not told.
+# Without numbers behind some layer: what a linear layer makes of all positions, or attention over all patches, sees
+# all; what attention in windows that are shifted sees is not told.
 ALL, UNKNOWN = ("alexnet", "lenet5", "vgg", "vit_b_16"), ("swin_t",)
 
 
