@@ -810,6 +810,28 @@ def test_an_override_is_an_edit_of_the_text(drawn: tuple[Document, Document, str
     assert graph.overrides[0].startswith(f"{path}=")
 
 
+# --- what was found by drawing ---
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        (
+            "{a: {LayerNorm: {elementwise_affine: false}}, b: {MaxPool2d: {kernel_size: 2}}, c: {share: a}}",
+            "it is made for the first call, whose input is 1x3x8x8",
+        ),
+        (
+            "{a: {Embedding: {num_embeddings: 4, embedding_dim: 2, padding_idx: 4}}}",
+            "Embedding expects padding_idx from -4 to 3, got 4",
+        ),
+    ],
+)
+def test_what_torch_refuses_is_refused(stages: str, expected: str) -> None:
+    """Whatever its weights: a module of torch is made for one size."""
+    with pytest.raises(SpecError, match=expected):
+        build_graph(parse_spec(f"name: x\ninput: [3, 8, 8]\nstages: {{s: {stages}}}"))
+
+
 # --- the generator ---
 
 
