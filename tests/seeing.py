@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 
 from gnet_inspect.graph import Graph, Node
-from gnet_inspect.ops import Op
+from gnet_inspect.ops import Add, Concat, Mul, Op
 from gnet_inspect.runtime.layers import build_layer
 
 # What leaves an axis as it is, by the argument's name.
@@ -90,22 +90,64 @@ def _behind(node: Node, sources: list[Followed], axis: int) -> Followed:
         if op.kind.startswith(WINDOWS) and place >= 2:
             if getattr(op, "like", False):
                 height, width = node.output_shapes[0][2:]
-                op = replace(op, size=(height, width), like=False)  # type: ignore[call-arg]
+                op = replace(op, size=(height, width), like=False)
             return Lit(_through_window(op, reached, place - 2), place)
         if op.kind in MOVING:
             moved = _place_behind(op, place, shape, node.output_shapes[0])
             return LOST if moved is None else Lit(reached, moved)
+        known = _by_definition(op, reached, place, shape, node.output_shapes[0])
+        if known is not None:
+            return Lit(known, place)
     if op.kind == "ShiftedWindowAttention":
         return LOST
-    return _tried(node, sources)
+    return _merged(node, sources) or _tried(node, sources)
 
 
-def _place_behind(op: Any, place: int, shape: Shape, made: Shape) -> int | None:
+def _by_definition(op: Any, reached: Tensor, place: int, shape: Shape, made: Shape) -> Tensor | None:
+    """Through what cuts, pads, divides by a sum over the axis, takes off the mean over it, or weighs all along it; None
+    of layers of which nothing is said here."""
+    kind, rank = op.kind, len(shape)
+    if kind == "ZeroPad2d" and place >= 2:
+        # Left, right, top, bottom; one number for all.
+        padding = op.padding * (4 // len(op.padding))
+        return nn.functional.pad(reached, padding[2:] if place == 2 else padding[:2])
+    if kind == "Slice":
+        return reached[:, slice(op.start, op.stop, op.step) if op.dim % rank == place else slice(None)]
+    mixes = {
+        "GroupNorm": place >= 2,
+        "LayerNorm": place >= rank - getattr(op, "axes", 0),
+        "RMSNorm": place >= rank - getattr(op, "axes", 0),
+        "Softmax": getattr(op, "dim", 0) % rank == place,
+        "Linear": place == rank - 1,
+    }
+    if kind not in mixes or (place == 1 and kind == "GroupNorm"):
+        return None
+    return reached.amax(1, keepdim=True).expand(-1, made[place]).clone() if mixes[kind] else reached
+
+
+def _merged(node: Node, sources: list[Followed]) -> Lit | None:
+    """What any of the values added, multiplied or joined lets through: one position for all where there is one. None
+    where it has to be tried."""
+    output = node.output_shapes[0]
+    by_place = [
+        (source.reached, source.place + len(output) - len(shape))
+        for source, shape in zip(sources, node.input_shapes, strict=False)
+        if isinstance(source, Lit)
+    ]
+    places = {place for _, place in by_place}
+    along = isinstance(node.op, Concat) and node.op.dim % len(output) in places
+    if not isinstance(node.op, Add | Mul | Concat) or len(places) > 1 or along:
+        return None
+    (place,) = places
+    return Lit(torch.stack([of.expand(-1, output[place]) for of, _ in by_place]).amax(0), place)
+
+
+def _place_behind(op: Op, place: int, shape: Shape, made: Shape) -> int | None:
     """Where an axis went that is there as it was; None where it is no axis of its own any more."""
     if op.kind == "Permute":
-        return [dim % len(shape) for dim in op.dims].index(place)
+        return [dim % len(shape) for dim in op.dims].index(place)  # type: ignore[attr-defined]
     if op.kind == "Unsqueeze":
-        return place + (op.dim % len(made) <= place)
+        return place + int(op.dim % len(made) <= place)  # type: ignore[attr-defined]
     # Elements stay in their order: an axis is there where as many of its size follow each other at the same distance.
     for index, size in enumerate(made):
         if size == shape[place] and prod(made[index + 1 :]) == prod(shape[place + 1 :]):
@@ -158,7 +200,7 @@ def _through_window(op: Op, reached: Tensor, axis: int) -> Tensor:
     with torch.no_grad():
         made = layer(reached.reshape(len(reached), 1, *lengths))
     assert prod(made.shape[1:]) == made.shape[2 + axis]
-    return (made.reshape(len(reached), -1).abs() > 1e-9).to(torch.float64)
+    return torch.as_tensor(made.reshape(len(reached), -1).abs() > 1e-9, dtype=torch.float64)
 
 
 def _along(op: Op, axis: int) -> Op:

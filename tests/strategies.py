@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops import MERGES, VOCABULARY, Op
+from gnet_inspect.ops.recurrent import GRU, LSTM
 
 Shape = tuple[int, ...]
 Document = dict[str, Any]
@@ -204,7 +205,7 @@ class Reference:
         except ValueError as error:
             raise Refused(str(error)) from None
         if "like" in arguments:
-            op = replace(op, like=True)  # type: ignore[call-arg]
+            op = replace(op, like=True)
         return self._place(path, op, () if name == "Parameter" else sources)
 
     def _block(self, name: str, arguments: dict[str, Any], path: str, source: str, env: Environment) -> str:
@@ -312,7 +313,7 @@ class Reference:
         held = sum(weight.elements for weight in op.weights(inputs))
         if max(prod(output), held) > MOST_ELEMENTS or (op.macs(inputs, (output,)) or 0) > MOST_MACS:
             raise TooLarge
-        if op.kind in ("LSTM", "GRU") and inputs[0][1] * op.num_layers * op.directions > MOST_STEPS:  # type: ignore[attr-defined]
+        if isinstance(op, LSTM | GRU) and inputs[0][1] * op.num_layers * op.directions > MOST_STEPS:
             raise TooLarge
 
     def _claim(self, path: str) -> None:
@@ -721,6 +722,8 @@ class Scope:
     # What may be called again, and what the layer at each path is made for.
     made: dict[str, Any] = field(default_factory=dict)
     weights: dict[str, Any] = field(default_factory=dict)
+    # And what stood before it.
+    took: dict[str, Shape] = field(default_factory=dict)
     # In how many lists one is: names inside them are their own.
     lists: int = 0
 
@@ -1005,10 +1008,10 @@ class Writer:
             if f"{value}:1" in trial.shapes:
                 scope.values[f"{path(tried)}:1"] = trial.shapes[f"{value}:1"]
         scope.weights |= {path(tried): weights for tried, weights in trial.weights.items()}
-        if isinstance(layer, str | dict) and "trial" in trial.values:
-            kind = layer if isinstance(layer, str) else next(key for key in layer if key not in ("when", "from"))
-            if not kind.startswith("$") and kind not in ("share", "Parameter", "repeat"):
-                scope.made[name] = layer
+        kind = _kind_of(layer)
+        if "trial" in trial.values and kind and not kind.startswith("$") and kind not in ("share", "Parameter"):
+            scope.made[name] = layer
+            scope.took[name] = trial.shapes[INPUT]
 
     def settled(
         self, scope: Scope, shape: Shape, depth: int, listed: bool, keep: str
@@ -1059,21 +1062,10 @@ class Writer:
         if roll < 60 or (deep and roll < 90):
             layer = self.plain(scope, shape, keep)
         elif roll < 71 or deep:
-            layer = self.call(scope) if self.block_params else self.plain(scope, shape, keep)
-        elif roll < 79:
-            if self.chance(25):
-                # Along another axis the channels have to agree too.
-                layer = {
-                    "concat": {"dim": self.pick((1, 2, -1)), "branches": self.branches(scope, shape, depth, "shape")}
-                }
-            else:
-                layer = {"concat": self.branches(scope, shape, depth, "size")}
+            again = None if deep or self.chance(65) else self.shared(scope, shape)
+            layer = again or (self.call(scope) if self.block_params else self.plain(scope, shape, keep))
         elif roll < 87:
-            layer = {"add": self.branches(scope, shape, depth, "shape")}
-            if self.chance(30):
-                layer = {"mul": layer["add"]}
-            elif self.chance(50):
-                layer = {"add": {"scale": self.value("scale", scope), "branches": layer["add"]}}
+            layer = self.merge(scope, shape, depth, "concat" if roll < 79 else "add")
         elif roll < 92:
             layer = self.sequence(scope, shape, self.pick((1, 2, 0)), depth + 1, "list", keep)[0]
         elif roll < 96:
@@ -1086,6 +1078,19 @@ class Writer:
         else:
             layer = self.plain(scope, shape, keep)
         return self.switched(layer, scope)
+
+    def merge(self, scope: Scope, shape: Shape, depth: int, word: str) -> Any:
+        """A concat of branches that agree in their sizes, or a sum or product of branches of one shape."""
+        if word == "concat":
+            if self.chance(75):
+                return {"concat": self.branches(scope, shape, depth, "size")}
+            # Along another axis the channels have to agree too.
+            dim = self.pick((1, 2, -1))
+            return {"concat": {"dim": dim, "branches": self.branches(scope, shape, depth, "shape")}}
+        branches = self.branches(scope, shape, depth, "shape")
+        if self.chance(30):
+            return {"mul": branches}
+        return {"add": {"scale": self.value("scale", scope), "branches": branches} if self.chance(50) else branches}
 
     def switched(self, layer: Any, scope: Scope) -> Any:
         """Some layers carry `when`, before or after the key that says what they are."""
@@ -1117,11 +1122,13 @@ class Writer:
                 continue
             if often == 10 or key in needed or self.chance(max(10 * often, 60 if kind == self.often else 0)):
                 arguments[key] = self.value(word, scope)
-        if not self.simple and kind.startswith(("Conv", "MaxPool", "AvgPool")) and self.chance(12):
-            axes = len(shape) - 2
-            beside = "same_tf" if self.chance(50) else [self.pick((0, 1)) for _ in range(2 * axes)]
-            if not kind.startswith("ConvTranspose") and not keep:
-                arguments["padding"] = beside
+        windows = kind.startswith(("Conv", "MaxPool", "AvgPool")) and not kind.startswith("ConvTranspose")
+        if windows and not self.simple and not keep and self.chance(15):
+            beside = [self.pick((0, 1)) for _ in range(2 * (len(shape) - 2))]
+            words = ("same_tf", "same", "valid") if kind.startswith("Conv") else ("same_tf",)
+            arguments["padding"] = self.pick((beside, *words))
+            if arguments["padding"] == "same":
+                arguments["stride"] = 1
         if not arguments:
             return self.pick((kind, {kind: {}}, {kind: None}))
         return {kind: arguments}
@@ -1170,60 +1177,95 @@ class Writer:
 
     def named(self, scope: Scope, shape: Shape, depth: int, listed: bool, keep: str) -> Any:
         """A layer that reads values by their names, meets them, or is called again; None where there are none."""
-        known = scope.known()
-        what = self.pick(("from", "share", "branches", "like", "attention", "learned", "gate", "product", "halves"))
-        if what == "from":
-            return self.read_from(scope, depth, listed, keep)
-        if what == "share" and scope.made and not scope.lists:
-            again: dict[str, Any] = {"share": self.pick(sorted(scope.made))}
-            if known and self.chance(40):
-                again["from"] = self.pick(sorted(known))
-            return again
-        if what == "branches":
-            texts = [text for text, held in known.items() if _fits(held, shape)]
-            if texts:
-                word = self.pick(("concat", "add", "mul"))
-                if keep == "shape" or any(known[text] != shape for text in texts):
-                    word = self.pick(("add", "mul"))
-                branches = [self.pick(texts), self.pick(({}, {}, None, self.pick(texts)))]
-                return {word: branches[::-1] if self.chance(30) else branches}
-        if what == "like" and len(shape) == 4:
-            texts = [text for text, held in known.items() if len(held) == 4]
-            if texts:
-                arguments = {"like": self.pick(texts)}
-                return {
-                    "Upsample": arguments | ({"mode": self.pick(("bilinear", "nearest"))} if self.chance(50) else {})
-                }
-        if what == "attention" and len(shape) == 3:
-            texts = [text for text, held in known.items() if held == shape]
-            if texts:
-                kind = self.pick(("ScaledDotProductAttention", "MultiheadAttention"))
-                arguments = {"num_heads": 1} if kind == "MultiheadAttention" else {"is_causal": self.draw(_FLAGS)}
-                return {kind: arguments, "from": [self.pick(texts) for _ in range(3)]}
-        if what == "learned" and not listed and not scope.lists:
-            sizes = self.pick((shape[1:], shape[1:2] + (1,) * (len(shape) - 2), (1,) * (len(shape) - 1)))
-            init = {"init": self.pick(("ones", "normal", 0.5))} if self.chance(50) else {}
-            return {"Parameter": {"shape": [1, *sizes], **init}}
-        if what == "gate" and len(shape) == 4:
-            gate: dict[str, Any] = {}
-            self.entry(gate, {"AdaptiveAvgPool2d": {"output_size": 1}})
-            self.entry(gate, {"Conv2d": {"out_channels": shape[1], "kernel_size": 1}})
-            self.entry(gate, self.pick(("Sigmoid", "Hardsigmoid")))
-            return {"mul": [{}, gate]}
-        if what == "product" and len(shape) >= 3:
-            order = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
-            turned: dict[str, Any] = {}
-            self.entry(turned, {"Permute": {"dims": order}})
-            scores: dict[str, Any] = {}
-            self.entry(scores, {"matmul": [{}, turned]})
-            return {"matmul": [scores, self.pick(({}, *(text for text, held in known.items() if held == shape)))]}
-        if what == "halves" and len(shape) >= 3 and shape[1] > 1:
-            halves: list[Any] = [{}, {}]
-            half = self.cut(shape[1], scope)
-            self.entry(halves[0], {"Slice": {"stop": half}})
-            self.entry(halves[1], {"Slice": {"start": half}})
-            return {"concat": halves}
-        return None
+        makers: tuple[Callable[[], Any], ...] = (
+            lambda: self.read_from(scope, depth, listed, keep),
+            lambda: self.shared(scope, shape),
+            lambda: self.shared(scope, shape),
+            lambda: self.meeting(scope, shape, keep),
+            lambda: self.upsampled(scope, shape),
+            lambda: self.attention(scope, shape),
+            lambda: None if listed or scope.lists else self.learned(shape),
+            lambda: self.gate(shape),
+            lambda: self.product(scope, shape),
+            lambda: self.halves(scope, shape),
+        )
+        return self.pick(makers)()
+
+    def shared(self, scope: Scope, shape: Shape) -> Any:
+        """Another call of a layer or block, on what it fits as a rule."""
+        if not scope.made or scope.lists:
+            return None
+        blocks = [name for name, layer in scope.made.items() if _kind_of(layer) in self.block_params]
+        name = self.pick(blocks if blocks and self.chance(70) else sorted(scope.made))
+        texts = [text for text, held in scope.known().items() if held == scope.took[name]]
+        if texts and self.chance(30 if shape == scope.took[name] else 90):
+            return {"share": name, "from": self.pick(texts)}
+        return {"share": name}
+
+    def meeting(self, scope: Scope, shape: Shape, keep: str) -> Any:
+        """What is here and values by their names, joined, added or multiplied."""
+        texts = [text for text, held in scope.known().items() if _fits(held, shape)]
+        if not texts:
+            return None
+        alike = keep != "shape" and all(scope.known()[text] == shape for text in texts)
+        branches = [self.pick(texts), self.pick(({}, {}, None, self.pick(texts)))]
+        word = self.pick(("concat", "add", "mul") if alike else ("add", "mul"))
+        return {word: branches[::-1] if self.chance(30) else branches}
+
+    def upsampled(self, scope: Scope, shape: Shape) -> Any:
+        """To the size of another value."""
+        texts = [text for text, held in scope.known().items() if len(held) == len(shape) == 4]
+        if not texts:
+            return None
+        mode = {"mode": self.pick(("bilinear", "nearest"))} if self.chance(50) else {}
+        return {"Upsample": {"like": self.pick(texts), **mode}}
+
+    def attention(self, scope: Scope, shape: Shape) -> Any:
+        """Of a query, a key and a value, which may be the same."""
+        texts = [text for text, held in scope.known().items() if len(shape) in (3, 4) and held == shape]
+        if not texts:
+            return None
+        layer: dict[str, Any] = {"ScaledDotProductAttention": {"is_causal": self.draw(_FLAGS)}}
+        if len(shape) == 3 and self.chance(50):
+            layer = {"MultiheadAttention": {"num_heads": 1}}
+        return {**layer, "from": [self.pick(texts) for _ in range(3)]}
+
+    def learned(self, shape: Shape) -> Any:
+        """A learned tensor that fits to what is here."""
+        sizes = self.pick((shape[1:], shape[1:2] + (1,) * (len(shape) - 2), (1,) * (len(shape) - 1)))
+        init = {"init": self.pick(("ones", "normal", 0.5))} if self.chance(50) else {}
+        return {"Parameter": {"shape": [1, *sizes], **init}}
+
+    def gate(self, shape: Shape) -> Any:
+        """Squeeze and excitation."""
+        if len(shape) != 4:
+            return None
+        gate: dict[str, Any] = {}
+        self.entry(gate, {"AdaptiveAvgPool2d": {"output_size": 1}})
+        self.entry(gate, {"Conv2d": {"out_channels": shape[1], "kernel_size": 1}})
+        self.entry(gate, self.pick(("Sigmoid", "Hardsigmoid")))
+        return {"mul": [{}, gate]}
+
+    def product(self, scope: Scope, shape: Shape) -> Any:
+        """What is here times itself turned, times what is here or has its shape."""
+        if len(shape) < 3:
+            return None
+        order = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+        turned: dict[str, Any] = {}
+        self.entry(turned, {"Permute": {"dims": order}})
+        scores: dict[str, Any] = {}
+        self.entry(scores, {"matmul": [{}, turned]})
+        return {"matmul": [scores, self.pick(({}, *(text for text, held in scope.known().items() if held == shape)))]}
+
+    def halves(self, scope: Scope, shape: Shape) -> Any:
+        """The channels cut in two, and joined."""
+        if len(shape) < 3 or shape[1] < 2:
+            return None
+        halves: list[Any] = [{}, {}]
+        half = self.cut(shape[1], scope)
+        self.entry(halves[0], {"Slice": {"stop": half}})
+        self.entry(halves[1], {"Slice": {"start": half}})
+        return {"concat": halves}
 
     def cut(self, size: int, scope: Scope) -> Any:
         """A number below a size, or a parameter of the model that holds it."""
@@ -1372,6 +1414,13 @@ def renamed(written: Any, names: dict[str, str]) -> Any:
     if isinstance(written, dict):
         return {key: renamed(item, names) for key, item in written.items()}
     return [renamed(item, names) for item in written] if isinstance(written, list) else written
+
+
+def _kind_of(layer: Any) -> str:
+    """The class, block or word that a layer is; "" of a list."""
+    if isinstance(layer, dict):
+        return str(next(key for key in layer if key not in ("when", "from")))
+    return layer if isinstance(layer, str) else ""
 
 
 def _fits(one: Shape, other: Shape) -> bool:
@@ -1523,7 +1572,7 @@ def features(document: Document) -> set[str]:
     """The layer classes and the parts of the grammar that a document uses."""
     found: set[str] = set()
     blocks = document.get("blocks") or {}
-    written = dict(_layers_of(document.get("stages")))
+    written = dict(_layers_of([document.get("stages"), [block["layers"] for block in blocks.values()]]))
 
     def text(value: str, place: str) -> None:
         if value in VOCABULARY:
@@ -1548,14 +1597,10 @@ def features(document: Document) -> set[str]:
             if values_used(key, blocks):
                 found.add("value given to a block")
         if key in MERGES:
-            branches = item["branches"] if isinstance(item, dict) else item
-            found.update("identity branch" for branch in branches if not branch)
-            found.update("listed branch" for branch in branches if isinstance(branch, list) and branch)
-            found.update("held branch" for branch in branches if isinstance(branch, str) and branch.startswith("$"))
-            found.update("named branch" for branch in branches if isinstance(branch, str) and branch[0] != "$")
+            found.update(map(_branch_of, item["branches"] if isinstance(item, dict) else item))
         if key == "from" and isinstance(item, list) and len(item) > 1:
             found.add("from several")
-        if key == "share" and isinstance(written.get(item), dict) and not blocks.keys().isdisjoint(written[item]):
+        if key == "share" and isinstance(item, str) and _kind_of(written.get(item)) in blocks:
             found.add("shared block")
         if key == "padding" and isinstance(item, list) and len(item) == 4:
             found.add("padding beside")
@@ -1578,6 +1623,15 @@ def features(document: Document) -> set[str]:
     if len(names) > len(set(names)):
         found.add("continued list")
     return found
+
+
+def _branch_of(branch: Any) -> str:
+    """What sort of a branch it is."""
+    if not branch:
+        return "identity branch"
+    if isinstance(branch, str):
+        return "held branch" if branch.startswith("$") else "named branch"
+    return "listed branch" if isinstance(branch, list) else "branch"
 
 
 # The grammar's words, where they stand as keys.

@@ -197,6 +197,18 @@ def test_any_network_is_counted_as_the_tools_count_it() -> None:
     check()
 
 
+def test_a_trace_leaves_out_what_no_output_needs() -> None:
+    """fvcore alone counts less, and says why."""
+    layer = "{Conv2d: {out_channels: 4, kernel_size: 1}}"
+    graph = graph_of(f"outputs: {{out: a}}\nstages: {{s: {{a: {layer}, b: {layer}}}}}")
+    check_totals(graph)
+    counts = count_flops(graph)
+    unread = graph.nodes[1].macs
+    assert counts.totals.fvcore == counts.totals.macs - (unread or 0)
+    (why,) = (item for item in counts.differences if item.tool == "fvcore")
+    assert why.why.startswith("layers that no output needs")
+
+
 # --- what is said beside the numbers ---
 
 

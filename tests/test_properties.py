@@ -5,7 +5,7 @@
 - 2,000 broken texts (BROKEN)
 - 80 networks run on real tensors, and 80 with and without `inplace` (RUNS)
 - 400 sums and peaks (SUMS), 100 receptive fields of chains, 100 behind upsampling and 100 of adaptive pools (FIELDS)
-- 200 overrides (OVERRIDES), 400 specs that show what the generator covers and 60 of plain layers (COVERAGE)
+- 200 overrides (OVERRIDES), 600 specs that show what the generator covers and 60 of plain layers (COVERAGE)
 
 The environment variable GNET_EXAMPLES says another number for the two comparisons of whole specs:
 
@@ -68,7 +68,7 @@ from tests.strategies import (
 from tests.work import at_most_calls
 
 NETWORKS = EXPANSIONS = int(os.environ.get("GNET_EXAMPLES", "300"))
-LAYERS, BROKEN, RUNS, SUMS, FIELDS, OVERRIDES, COVERAGE = 2000, 2000, 80, 400, 100, 200, 400
+LAYERS, BROKEN, RUNS, SUMS, FIELDS, OVERRIDES, COVERAGE = 2000, 2000, 80, 400, 100, 200, 600
 
 ARGUMENTS_COVERED = 12
 DRAWN = [kind for kind in VOCABULARY if kind not in UNDRAWN]
@@ -117,8 +117,8 @@ def quiet_eval(module: nn.Module) -> None:
 
 @contextmanager
 def same_padding_unsaid() -> Iterator[None]:
-    """torch says of an even kernel with the padding "same" that it copies the input, and of a recurrent layer alone that
-    it drops nothing: no faults of the network."""
+    """torch says of an even kernel with the padding "same" that it copies the input, and of one recurrent layer that it
+    drops nothing: no faults of the network."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Using padding='same'", UserWarning)
         warnings.filterwarnings("ignore", "dropout option adds dropout", UserWarning)
@@ -809,6 +809,28 @@ def test_an_override_is_an_edit_of_the_text(drawn: tuple[Document, Document, str
     assert (graph.output, graph.heads, graph.stages) == (expected.output, expected.heads, expected.stages)
     assert len(graph.overrides) == 1
     assert graph.overrides[0].startswith(f"{path}=")
+
+
+# --- what was found by drawing ---
+
+
+@pytest.mark.parametrize(
+    ("stages", "expected"),
+    [
+        (
+            "{a: {LayerNorm: {elementwise_affine: false}}, b: {MaxPool2d: {kernel_size: 2}}, c: {share: a}}",
+            "it is made for the first call, whose input is 1x3x8x8",
+        ),
+        (
+            "{a: {Embedding: {num_embeddings: 4, embedding_dim: 2, padding_idx: 4}}}",
+            "Embedding expects padding_idx from -4 to 3, got 4",
+        ),
+    ],
+)
+def test_what_torch_refuses_is_refused(stages: str, expected: str) -> None:
+    """Whatever its weights: a module of torch is made for one size."""
+    with pytest.raises(SpecError, match=expected):
+        build_graph(parse_spec(f"name: x\ninput: [3, 8, 8]\nstages: {{s: {stages}}}"))
 
 
 # --- the generator ---

@@ -114,8 +114,8 @@ def check_axis(axis: Axis, spans: list[Span | None], dense: bool, where: str) ->
         assert axis.clipped == max(widths) or not dense, where
 
 
-# Without numbers behind some layer: what a linear layer makes of all positions sees all, as attention over all patches;
-# what attention in windows that are shifted sees is not told.
+# Without numbers behind some layer: what a linear layer makes of all positions, or attention over all patches, sees
+# all; what attention in windows that are shifted sees is not told.
 ALL, UNKNOWN = ("alexnet", "lenet5", "vgg", "vit_b_16"), ("swin_t",)
 
 
@@ -258,6 +258,35 @@ def test_fields_of_specs_that_use_the_whole_language(document: Document) -> None
     except GnetError:
         return
     check_fields(graph)
+
+
+@pytest.mark.parametrize(
+    ("layers", "count"),
+    [
+        # More outputs than inputs, of which the last see padding alone.
+        ([{"Conv2d": {"out_channels": 1, "kernel_size": [3, 1]}}, {"Pad": {"multiple": 8}}], 16),
+        # All of them lie in padding.
+        (
+            [
+                {"Conv2d": {"out_channels": 1, "kernel_size": 1, "stride": [13, 1], "padding": [1, 0]}},
+                {"Identity": {}},
+            ],
+            2,
+        ),
+        # One axis merged with one of a single position is there as it was.
+        ([{"Unsqueeze": {"dim": 3}}, {"Flatten": {"start_dim": 3}}], 12),
+    ],
+)
+def test_fields_behind_padding_and_behind_axes_of_one_position(layers: list[Layer], count: int) -> None:
+    """Each output has its place, and none sees less than nothing."""
+    graph = graph_of(layers, 12)
+    assert graph is not None
+    check_fields(graph)
+    field = receptive_fields(graph)[graph.output]
+    assert field is not None
+    assert field.axes is not None
+    assert field.axes[0].count == count
+    assert field.axes[0].clipped >= 0
 
 
 def test_the_pool_beside_the_convolution_moves_the_field() -> None:

@@ -135,6 +135,9 @@ class Embedding(OneOperator, frozen=True):
     padding_idx: Annotated[int | None, Optional(Integer(None))] = None
 
     def output_shape(self, inputs: Shapes) -> Shape:
+        rows = self.num_embeddings
+        if self.padding_idx is not None and not -rows <= self.padding_idx < rows:
+            raise ShapeError(f"Embedding expects padding_idx from {-rows} to {rows - 1}, got {self.padding_idx}")
         return *inputs[0], self.embedding_dim
 
     def weights(self, inputs: Shapes) -> tuple[Weight, ...]:
