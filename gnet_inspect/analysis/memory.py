@@ -93,11 +93,15 @@ def least_peak_activation_bytes(graph: Graph, element_bytes: int) -> int:
     sizes = value_bytes(graph, element_bytes)
     live = most = sum(sizes[value.name] for value in graph.inputs)
     for index, node in enumerate(graph.nodes):
-        made = [name for name in node.values() if storage[name] == name]
-        live += sum(sizes[name] for name in made)
+        unread = 0
+        for name in node.values():
+            if storage[name] == name:
+                live += sizes[name]
+                unread += sizes[name] if last_use[name] < 0 else 0
         most = max(most, live)
-        live -= sum(sizes[name] for name in made if last_use[name] < 0)
-        live -= sum(sizes[name] for name in dying.get(index, ()))
+        live -= unread
+        for name in dying.get(index, ()):
+            live -= sizes[name]
     return most
 
 
@@ -118,6 +122,8 @@ def value_bytes(graph: Graph, element_bytes: int) -> dict[str, int]:
 def may_lie_otherwise(graph: Graph) -> set[str]:
     """The values that may lie in memory in another order than their sizes say, or with gaps, so that to reshape them
     may copy. What is computed of a tensor with gaps has none; the order is handed on."""
+    if not any(node.op.reorders or node.op.leaves_gaps for node in graph.nodes):
+        return set()
     reordered: set[str] = set()
     gapped: set[str] = set()
     for node in graph.nodes:
@@ -132,7 +138,7 @@ def may_lie_otherwise(graph: Graph) -> set[str]:
 
 def may_be_copied(node: Node, disordered: Collection[str]) -> bool:
     """Whether torch may copy what a node reads first: a copy that is not counted."""
-    return node.op.may_copy and any(name in disordered for name in node.inputs)
+    return bool(disordered) and node.op.may_copy and any(name in disordered for name in node.inputs)
 
 
 def storages(graph: Graph, overwriting: Collection[str] = ()) -> dict[str, str]:

@@ -17,7 +17,7 @@ that are there see is kept beside it (`first`, `last`), for what lies inside the
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from math import ceil, floor, gcd
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -216,6 +216,11 @@ class Field(Struct, frozen=True):
 
 def _of(axes: Axes, exact: bool = True) -> Field:
     """A field with its numbers, worked out once for all nodes that hand it on."""
+    first = axes[0]
+    if all(axis is first for axis in axes):
+        number = len(axes)
+        status: Status = "exact" if exact and first.exact else "bound"
+        return Field(axes, status, (first.size,) * number, (first.offset,) * number, (first.jump,) * number)
     # Axes that are the same are asked once.
     told = {id(axis): (axis.size, axis.offset, axis.jump, axis.exact) for axis in axes}
     sizes, offsets, jumps, exacts = zip(*(told[id(axis)] for axis in axes), strict=True)
@@ -257,6 +262,8 @@ class _Tracker:
         # By the ids of ops and the shapes of their inputs: what they look at, None where nobody knows, and whether that
         # is each element by itself.
         self._looks: dict[tuple[int, Shapes], tuple[tuple[Sight, ...], bool]] = {}
+        # By these, and by the axes along which the positions of the one input lie: the way along them.
+        self._ways: dict[tuple[int, Shapes, tuple[int, ...]], _Way | None] = {}
         for node in graph.nodes:
             self.seen[node.name] = self._behind(node)
 
@@ -271,9 +278,15 @@ class _Tracker:
             alone = alone and all(look == ((axis,), POINT) for axis, look in enumerate(sight or ()))
             found = self._looks[key] = sights[: node.op.sources], alone
         sights, alone = found
+        if len(sights) == 1:
+            source = self._value(node.inputs[0])
+            if alone:
+                return source
+            if source.spots and not source.mixed and sights[0] is not None:
+                straight = self._along(node, source, sights[0], key)
+                if straight is not None:
+                    return straight
         sources = [self._value(name) for name in node.inputs[: node.op.sources]]
-        if alone:
-            return sources[0]
         if not sights:
             return _NOTHING
         looks = [sight for sight in sights if sight is not None]
@@ -285,10 +298,26 @@ class _Tracker:
             return _Seen(UNKNOWN)
         return self._joined(node, looks, sources)
 
+    def _along(self, node: Node, source: _Seen, sight: tuple[Look, ...], key: tuple[int, Shapes]) -> _Seen | None:
+        """Positions of one input that stay along axes of their own, as behind most layers; None for any others."""
+        known = (*key, source.spots)
+        if known not in self._ways:
+            self._ways[known] = _way(source.spots, sight, node.input_shapes[0], node.output_shapes[0])
+        way = self._ways[known]
+        if way is None:
+            return None
+        assert source.field is not None
+        field = way.behind(source.field)
+        if field is not source.field:
+            _check_size(node.name, field)
+        return _Seen(field, way.spots)
+
     def _value(self, name: str) -> _Seen:
         """What is known of a value. Of further outputs of a layer nobody is told where their positions lie."""
+        if ":" not in name:
+            return self.seen[name]
         seen = self.seen[node_of(name)]
-        if ":" not in name or seen is _NOTHING or seen.field in (ALL, UNKNOWN):
+        if seen is _NOTHING or seen.field in (ALL, UNKNOWN):
             return seen
         return _Seen(UNKNOWN)
 
@@ -329,12 +358,7 @@ def _start(shape: Shape, sequences: bool) -> _Seen:
 
 def _passed(source: _Seen, looks: tuple[Look, ...], shape: Shape, output: Shape) -> _Seen:
     """What one source lets be seen behind a layer."""
-    # Of fewer axes than the output it is broadcast in front.
-    shift = max(len(looks) - len(shape), 0) if all(look.of == (axis,) for axis, look in enumerate(looks)) else 0
-    places: dict[int, list[int]] = {}
-    for made, look in enumerate(looks):
-        for axis in look.of:
-            places.setdefault(axis - shift, []).append(made)
+    places = _places(looks, shape)
     mixed = set()
     for axis, complete in source.mixed:
         for made in places.get(axis, ()):
@@ -343,12 +367,67 @@ def _passed(source: _Seen, looks: tuple[Look, ...], shape: Shape, output: Shape)
             mixed.add((made, complete and len(places[axis]) == 1))
     if source.field is None or source.field.axes is None:
         return _Seen(mixed=frozenset(mixed)) if mixed else _NOTHING
-    kept = [places[spot][0] for spot in source.spots if _is_kept(spot, places, looks, shift, shape)]
-    if len(set(kept)) == len(source.spots):
-        axes = _through(source.field.axes, source.spots, kept, looks, shape, output)
-        same = all(axis is other for axis, other in zip(axes, source.field.axes, strict=True))
-        return _Seen(source.field if same else _of(axes), tuple(kept), frozenset(mixed))
-    return _scattered(source, places, shape, mixed)
+    way = _way(source.spots, looks, shape, output)
+    if way is None:
+        return _scattered(source, places, shape, mixed)
+    return _Seen(way.behind(source.field), way.spots, frozenset(mixed))
+
+
+def _shift(looks: tuple[Look, ...], shape: Shape) -> int:
+    """By how many axes a value is broadcast: of fewer axes than the output it is repeated in front."""
+    return max(len(looks) - len(shape), 0) if all(look.of == (axis,) for axis, look in enumerate(looks)) else 0
+
+
+def _places(looks: tuple[Look, ...], shape: Shape) -> dict[int, list[int]]:
+    """By each axis of a source, the axes of the output whose elements see along it."""
+    shift = _shift(looks, shape)
+    places: dict[int, list[int]] = {}
+    for made, look in enumerate(looks):
+        for axis in look.of:
+            places.setdefault(axis - shift, []).append(made)
+    return places
+
+
+class _Way(NamedTuple):
+    """How positions pass a layer that keeps each axis of them apart: the axes of the output along which they lie, and
+    for each the window through which so many outputs see; None where they are handed on."""
+
+    spots: tuple[int, ...]
+    windows: tuple[tuple[AxisWindow, int] | None, ...]
+
+    def behind(self, field: Field) -> Field:
+        """The field behind the layer. Axes that are the same behind the same windows stay one."""
+        assert field.axes is not None
+        made: dict[tuple[int, tuple[AxisWindow, int]], Axis] = {}
+        axes = []
+        for axis, window in zip(field.axes, self.windows, strict=True):
+            if window is None:
+                axes.append(axis)
+                continue
+            key = id(axis), window
+            if key not in made:
+                made[key] = axis.through(*window)
+            axes.append(made[key])
+        return _of(tuple(axes)) if made else field
+
+
+def _way(spots: tuple[int, ...], looks: tuple[Look, ...], shape: Shape, output: Shape) -> _Way | None:
+    """How positions along `spots` of an input pass a layer; None where they do not stay along axes of their own."""
+    places, shift = _places(looks, shape), _shift(looks, shape)
+    kept = [places[spot][0] for spot in spots if _is_kept(spot, places, looks, shift, shape)]
+    if len(set(kept)) != len(spots):
+        return None
+    windows: list[tuple[AxisWindow, int] | None] = []
+    for spot, place in zip(spots, kept, strict=True):
+        size, count = shape[spot], output[place]
+        window = looks[place].window
+        if window is None:
+            window = AxisWindow(size, 0)
+        elif window == POINT and size == 1 < count:
+            # One position stands for all of them.
+            window = AxisWindow(1, 0)
+        windows.append(None if window == POINT and size == count else (window, count))
+    return _Way(tuple(kept), tuple(windows))
 
 
 def _is_kept(spot: int, places: dict[int, list[int]], looks: tuple[Look, ...], shift: int, shape: Shape) -> bool:
@@ -367,30 +446,6 @@ def _scattered(source: _Seen, places: dict[int, list[int]], shape: Shape, mixed:
     complete = len(made) == 1
     mixed |= {(place, complete) for place in made}
     return _Seen(mixed=frozenset(mixed)) if mixed else _NOTHING
-
-
-def _through(
-    axes: Axes, spots: tuple[int, ...], kept: list[int], looks: tuple[Look, ...], shape: Shape, output: Shape
-) -> Axes:
-    """Axes behind the windows of a layer; those that are the same behind the same windows stay one."""
-    made: dict[tuple[int, AxisWindow, int], Axis] = {}
-    found = []
-    for axis, spot, place in zip(axes, spots, kept, strict=True):
-        size, count = shape[spot], output[place]
-        window = looks[place].window
-        if window is None:
-            window = AxisWindow(size, 0)
-        elif window == POINT and size == 1 < count:
-            # One position stands for all of them.
-            window = AxisWindow(1, 0)
-        if window == POINT and size == count:
-            found.append(axis)
-            continue
-        key = id(axis), window, count
-        if key not in made:
-            made[key] = axis.through(window, count)
-        found.append(made[key])
-    return tuple(found)
 
 
 def _check_size(name: str, field: Field) -> None:

@@ -94,6 +94,8 @@ class Node(Struct, frozen=True):
 
     def values(self) -> tuple[str, ...]:
         """The names of its outputs."""
+        if len(self.output_shapes) == 1:
+            return (self.name,)
         more = (f"{self.name}:{index}" for index in range(1, len(self.output_shapes)))
         return (self.name, *more)
 

@@ -236,8 +236,12 @@ def _sort_key(value: Any) -> tuple[bool, Any]:
     return value is not None, value
 
 
+_counted = attrgetter(*COUNTED)
+
+
 def _sums(parts: Sequence[LayerSummary | Sums]) -> Sums:
-    return Sums(*(sum(getattr(part, name) or 0 for part in parts) for name in COUNTED))  # type: ignore[arg-type]  # as many numbers as are counted
+    # What nobody can count is None.
+    return Sums(*(sum(filter(None, column)) for column in zip(*map(_counted, parts), strict=True)))
 
 
 def _total_row(summary: Summary) -> Row:
