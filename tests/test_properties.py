@@ -837,7 +837,8 @@ def test_names_inside_what_is_shared_mean_its_first_call() -> None:
     graph = build_graph(
         parse_spec(
             "name: x\ninput: [3, 8, 8]\nblocks: {b: {layers: {r: ReLU}}}\n"
-            "stages: {s: {k: {b: {}}, m: {add: [{a: Tanh}, {}]}, j: {concat: [{two: {share: m}}, {c: {ReLU: {}, from: a}}]}, again: {share: k}, z: {ReLU: {}, from: k.r}}}"
+            "stages: {s: {k: {b: {}}, m: {add: [{a: Tanh}, {}]}, "
+            "j: {concat: [{two: {share: m}}, {c: {ReLU: {}, from: a}}]}, again: {share: k}, z: {ReLU: {}, from: k.r}}}"
         )
     )
     assert {node.name: node.inputs for node in graph.nodes if node.name in ("c", "z")} == {"c": ("a",), "z": ("k.r",)}
