@@ -1010,7 +1010,12 @@ class Writer:
                 scope.values[f"{path(tried)}:1"] = trial.shapes[f"{value}:1"]
         scope.weights |= {path(tried): weights for tried, weights in trial.weights.items()}
         kind = _kind_of(layer)
-        if "trial" in trial.values and kind and not kind.startswith("$") and kind not in ("share", "Parameter"):
+        if (
+            "trial" in trial.values
+            and kind
+            and not kind.startswith("$")
+            and kind not in ("share", "Parameter", "Embedding")
+        ):
             scope.made[name] = layer
             scope.took[name] = trial.shapes[INPUT]
 
