@@ -238,10 +238,11 @@ class Reference:
             raise Refused("another call of what is shared")
         if isinstance(written, dict):
             written = {**written, "from": [Given(source) for source in sources]}
-        outer, self.again = self.again, True
+        outer, self.again, values = self.again, True, dict(self.values)
         # What a switch says of it, it said when it was there.
         end = self.layer(written, path, path.rpartition(".")[0], sources[0], env)
-        self.again = outer
+        # The names inside are those of the first call.
+        self.again, self.values = outer, values
         return end
 
     def _merge(self, name: str, arguments: Any, path: str, scope: str, source: str, env: Environment) -> str:
@@ -328,12 +329,12 @@ class Reference:
         for name in [name for name, head in self.waiting.items() if head["from"] == path]:
             head = self.waiting.pop(name)
             self._claim(name)
-            before, outer = set(self.values), self.home
+            before, outer, layers = set(self.values), self.home, len(self.layers)
             self.home = name
             end = self.sequence(head["layers"], name, source, self.model)
             self.home = outer
             self.hidden |= set(self.values) - before
-            if end == source:
+            if len(self.layers) == layers:
                 raise Refused("a head without layers")
             self.head_outputs[name] = end
 
@@ -1009,7 +1010,12 @@ class Writer:
                 scope.values[f"{path(tried)}:1"] = trial.shapes[f"{value}:1"]
         scope.weights |= {path(tried): weights for tried, weights in trial.weights.items()}
         kind = _kind_of(layer)
-        if "trial" in trial.values and kind and not kind.startswith("$") and kind not in ("share", "Parameter"):
+        if (
+            "trial" in trial.values
+            and kind
+            and not kind.startswith("$")
+            and kind not in ("share", "Parameter", "Embedding")
+        ):
             scope.made[name] = layer
             scope.took[name] = trial.shapes[INPUT]
 
@@ -1116,12 +1122,6 @@ class Writer:
             arguments = {"kernel_size": 3, "stride": 1, "padding": 1, "dilation": 1}
             if keep == "shape":
                 arguments["out_channels"] = shape[1]
-        needed, barred = self.together() if kind == "Upsample" else (set(), set())
-        for key, (word, often) in ARGUMENTS[kind].items():
-            if key in arguments or key in barred:
-                continue
-            if often == 10 or key in needed or self.chance(max(10 * often, 60 if kind == self.often else 0)):
-                arguments[key] = self.value(word, scope)
         windows = kind.startswith(("Conv", "MaxPool", "AvgPool")) and not kind.startswith("ConvTranspose")
         if windows and not self.simple and not keep and self.chance(15):
             beside = [self.pick((0, 1)) for _ in range(2 * (len(shape) - 2))]
@@ -1129,6 +1129,12 @@ class Writer:
             arguments["padding"] = self.pick((beside, *words))
             if arguments["padding"] == "same":
                 arguments["stride"] = 1
+        needed, barred = self.together() if kind == "Upsample" else (set(), set())
+        for key, (word, often) in ARGUMENTS[kind].items():
+            if key in arguments or key in barred:
+                continue
+            if often == 10 or key in needed or self.chance(max(10 * often, 60 if kind == self.often else 0)):
+                arguments[key] = self.value(word, scope)
         if not arguments:
             return self.pick((kind, {kind: {}}, {kind: None}))
         return {kind: arguments}

@@ -833,6 +833,18 @@ def test_what_torch_refuses_is_refused(stages: str, expected: str) -> None:
         build_graph(parse_spec(f"name: x\ninput: [3, 8, 8]\nstages: {{s: {stages}}}"))
 
 
+def test_names_inside_what_is_shared_mean_its_first_call() -> None:
+    """After another call, and in the branch beside it."""
+    graph = build_graph(
+        parse_spec(
+            "name: x\ninput: [3, 8, 8]\nblocks: {b: {layers: {r: ReLU}}}\n"
+            "stages: {s: {k: {b: {}}, m: {add: [{a: Tanh}, {}]}, "
+            "j: {concat: [{two: {share: m}}, {c: {ReLU: {}, from: a}}]}, again: {share: k}, z: {ReLU: {}, from: k.r}}}"
+        )
+    )
+    assert {node.name: node.inputs for node in graph.nodes if node.name in ("c", "z")} == {"c": ("a",), "z": ("k.r",)}
+
+
 # --- the generator ---
 
 

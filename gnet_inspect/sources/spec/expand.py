@@ -85,6 +85,8 @@ class Expander:
         self.home = ""
         # Whether one is in what is called again: its paths are there already.
         self.again = False
+        # And what they meant before.
+        self.replaced: list[tuple[str, str]] = []
         self.depth = self.steps = self.places = self.characters = 0
 
     # --- the network ---
@@ -315,8 +317,12 @@ class Expander:
             self._check_sources(layer, f"`{target}`", (1, 1))
             value = self._read(layer, value, environment)[0]
         outer, self.again = self.again, True
+        first, replaced, self.replaced = len(self.named), self.replaced, []
         value = self._layer(called, path, path.rpartition(".")[0], value, made.environment)
-        self.again = outer
+        # Outside of it the names inside mean what they meant: the first call's values.
+        self.values.update(reversed(self.replaced))
+        del self.named[first:]
+        self.again, self.replaced = outer, replaced
         return value
 
     def _again(self, layer: Shared, called: Call | Parallel) -> Call | Parallel:
@@ -409,6 +415,8 @@ class Expander:
         return SpecError(fact, file=self.spec.file, line=source.line, path=source.path, hint=hint)
 
     def _remember(self, path: str, value: str, layer: Layer, environment: Environment) -> None:
+        if self.again and path in self.values:
+            self.replaced.append((path, self.values[path]))
         self.values[path] = value
         self.named.append(path)
         if self.spec.shares:
