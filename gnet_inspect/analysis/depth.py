@@ -16,6 +16,8 @@ def depths(nodes: Iterable[Node], pools: bool = False) -> dict[str, int]:
     start at what is not among the nodes."""
     found: dict[str, int] = {}
     for node in nodes:
-        before = max((found.get(node_of(name), 0) for name in node.inputs), default=0)
+        before = 0
+        for name in node.inputs:
+            before = max(before, found.get(node_of(name), 0))
         found[node.name] = before + node.op.depth + (pools and node.op.family.name == "pooling")
     return found

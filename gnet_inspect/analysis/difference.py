@@ -118,7 +118,7 @@ def content_of(nodes: tuple[Node, ...], scope: str, ops: OpNumbers) -> Hashable:
 
 
 def _parts(graph: Graph) -> list[_Part]:
-    entries = Outline(graph).at("block")
+    entries = Outline(graph, "block").at("block")
     return [_Part(entry.stage, entry.name, tuple(entry.of(graph.nodes)), entry.part) for entry in entries]
 
 

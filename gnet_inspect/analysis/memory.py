@@ -7,6 +7,7 @@ from typing import NamedTuple
 from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.graph.scopes import Scopes
+from gnet_inspect.ops import Shapes
 
 EXACT, BOUND = "exact", "bound"
 _INDEX_BYTES = 8
@@ -50,22 +51,28 @@ def _moments(graph: Graph, element_bytes: int) -> tuple[list[int], bool]:
     dying = _dying(graph, storage, {name for found in kept.values() if found for name in found[0]})
     sizes, disordered = value_bytes(graph, element_bytes), may_lie_otherwise(graph)
     live, known, moments = 0, True, []
+    # By the ids of ops and the shapes of their inputs: large networks repeat themselves.
+    asked: dict[tuple[int, Shapes], int | None] = {}
     for index, node in enumerate(graph.nodes):
         for name in node.values():
             if storage[name] == name:
                 live += sizes[name]
         # A copy that may be there is not counted.
-        known &= not may_be_copied(node, disordered)
-        made = node.op.temporaries(node.input_shapes, node.output_shapes, training)
-        known &= made is not None
-        inside = made.elements * element_bytes + made.bytes if made else 0
+        if disordered:
+            known &= not may_be_copied(node, disordered)
+        key = id(node.op), node.input_shapes
+        if key not in asked:
+            made = node.op.temporaries(node.input_shapes, node.output_shapes, training)
+            asked[key] = None if made is None else made.elements * element_bytes + made.bytes
+        inside = asked[key]
+        known &= inside is not None
         keeps = 0
-        if node.name in kept:
+        if training and node.name in kept:
             found = kept[node.name]
             known &= found is not None
             keeps = found[1] * element_bytes + found[2] if found else 0
         # What autograd keeps of a layer is among what it makes inside, or stands there after that is gone.
-        moments.append(live + max(inside, keeps))
+        moments.append(live + max(inside or 0, keeps))
         live += keeps
         for name in dying.get(index, ()):
             live -= sizes[name]
@@ -138,7 +145,7 @@ def may_lie_otherwise(graph: Graph) -> set[str]:
 
 def may_be_copied(node: Node, disordered: Collection[str]) -> bool:
     """Whether torch may copy what a node reads first: a copy that is not counted."""
-    return bool(disordered) and node.op.may_copy and any(name in disordered for name in node.inputs)
+    return node.op.may_copy and any(name in disordered for name in node.inputs)
 
 
 def storages(graph: Graph, overwriting: Collection[str] = ()) -> dict[str, str]:

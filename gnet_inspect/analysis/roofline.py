@@ -132,7 +132,7 @@ def roofline(graph: Graph, device: Device, dtype: str = "fp32") -> Roofline:
         device=device,
         totals=_totals(graph, layers, width, peak, device),
         coverage=coverage_of(graph),
-        stages=tuple(_stage(stage.name, stage.of(layers)) for stage in Outline(graph).at("stage")),
+        stages=tuple(_stage(stage.name, stage.of(layers)) for stage in Outline(graph, "stage").at("stage")),
         layers=layers,
         overrides=graph.overrides,
     )

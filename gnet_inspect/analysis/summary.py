@@ -259,7 +259,7 @@ def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: F
 
 def _stages(graph: Graph, layers: tuple[LayerSummary, ...]) -> tuple[StageSummary, ...]:
     """In execution order of their first node; a head inside a stage comes after it."""
-    stages = [(stage.name, stage.of(layers)) for stage in Outline(graph).at("stage")]
+    stages = [(stage.name, stage.of(layers)) for stage in Outline(graph, "stage").at("stage")]
     return tuple(
         StageSummary(
             name,

@@ -258,4 +258,4 @@ class Graph(Struct, frozen=True):
 
 def node_of(value: str) -> str:
     """The name of the node that makes a value: "lstm" for "lstm:1"."""
-    return value.partition(":")[0]
+    return value.partition(":")[0] if ":" in value else value

@@ -85,16 +85,34 @@ class Line(NamedTuple):
 
 
 class Outline:
-    """The entries of a graph, each before those below it."""
+    """The entries of a graph, each before those below it, down to a depth: a table of stages needs no layers."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, depth: str = "layer") -> None:
         self.entries: list[Entry] = []
-        self._nodes = graph.nodes
+        self._nodes, self._depth = graph.nodes, depth
         # How many layers a block may have to be shown as a whole: half of a large network's.
         self._most = max(LARGE, len(graph.nodes) // 2)
         self._order: list[int] = []
+        # The ids of the blocks that are shown as what they hold.
+        self._opened: set[int] = set()
+        if depth != "stage" and len(graph.nodes) > LARGE:
+            for part in graph.parts:
+                self._measure(part)
         for part in graph.parts:
             self._open(part, None, part.name, None)
+
+    def _measure(self, part: Group) -> tuple[int, bool]:
+        """(how many layers a part has, whether there is a block below it)"""
+        layers, holds = 0, False
+        for child in part.children:
+            if isinstance(child, Group):
+                inside, deeper = self._measure(child)
+                layers, holds = layers + inside, holds or deeper or child.role == "block"
+            else:
+                layers += 1
+        if holds and layers > self._most and part.role == "block":
+            self._opened.add(id(part))
+        return layers, holds
 
     def _open(self, part: Group, parent: Entry | None, stage: str, block: str | None, is_branch: bool = False) -> None:
         """Add a part and all that is below it."""
@@ -104,17 +122,32 @@ class Outline:
         entry = Entry(part, depth, parent, stage, block, is_branch, len(self.entries))
         self.entries.append(entry)
         start = len(self._order)
+        if self._depth == "stage" or (self._depth == "block" and part.role == "block" and not self._is_opened(entry)):
+            self._gather(part)
+        else:
+            self._open_children(part, entry, block)
+        entry.end, entry.indices = len(self.entries), self._order[start:]
+
+    def _open_children(self, part: Group, entry: Entry, block: str | None) -> None:
         for child in part.children:
             inner, branches = _standing(child) if isinstance(child, Group) else (child, False)
             if isinstance(inner, Group):
-                self._open(inner, entry, stage, block, branches)
+                self._open(inner, entry, entry.stage, block, branches)
                 continue
             place = len(self.entries)
             self._order.append(inner)
             # Most entries are layers: they are made without a call of their own.
-            layer = Entry(self._nodes[inner], depth + 1, entry, stage, block, branches, place, place + 1, (inner,))
+            layer = Entry(
+                self._nodes[inner], entry.depth + 1, entry, entry.stage, block, branches, place, place + 1, (inner,)
+            )
             self.entries.append(layer)
-        entry.end, entry.indices = len(self.entries), self._order[start:]
+
+    def _gather(self, part: Group) -> None:
+        for child in part.children:
+            if isinstance(child, int):
+                self._order.append(child)
+            else:
+                self._gather(child)
 
     def at(self, depth: str) -> list[Entry]:
         """The entries that make up the network at one of the depths: each layer belongs to exactly one of them."""
@@ -139,8 +172,7 @@ class Outline:
                 position += 1
 
     def _is_opened(self, block: Entry) -> bool:
-        inner = self.entries[block.position + 1 : block.end] if len(block.indices) > self._most else ()
-        return any(entry.role == "block" for entry in inner)
+        return id(block.item) in self._opened
 
     def lines(self, depth: str) -> Iterator[Line]:
         """The lines of a table at one of the depths: stages with what makes them up; at "layer" all that there is."""

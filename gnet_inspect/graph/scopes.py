@@ -107,9 +107,11 @@ class Scopes:
                 scope = self._scopes[inner]
                 self._hold(self._scope_steps(scope), scope.last, ends)
             # What nothing reads stays until the scope returns.
-            ends.update(dict.fromkeys(outputs, last))
-            # The last that reads a value has the last word; an outer scope has it after those inside.
-            place = self._place[node_of(outputs[0])]
+            for name in outputs:
+                ends[name] = last
+            # The last that reads a value has the last word; an outer scope has it after those inside. A first output
+            # is called as its node.
+            place = self._place[outputs[0]]
             for name in inputs:
                 ends[name] = place
 

@@ -219,7 +219,9 @@ class Expander:
         """What stands behind a layer: what it gave; behind a learned tensor, which reads nothing, what was there."""
         given = self._layer(layer, path, scope, value, environment)
         self._remember(path, given, layer, environment)
-        return value if self._is_aside(layer, environment) else given
+        # Few layers read nothing.
+        nodes = self.maker.nodes
+        return value if nodes and not nodes[-1].inputs and self._is_aside(layer, environment) else given
 
     def _is_aside(self, layer: Layer, environment: Environment) -> bool:
         """Whether a layer reads nothing: it is used by its name alone."""
@@ -353,6 +355,8 @@ class Expander:
 
     def _given(self, layer: Call, environment: Environment) -> dict[str, str]:
         """The arguments of a call that are values."""
+        if not layer.values:
+            return {}
         return {name: self._resolve(layer.arguments[name].data, environment) for name in layer.values}
 
     def _resolve(self, source: Source, environment: Environment) -> str:

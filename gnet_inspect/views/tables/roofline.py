@@ -120,7 +120,7 @@ def check_sort(name: str | None) -> None:
 
 def roofline_grid(found: Roofline, graph: Graph, selection: Selection) -> Grid:
     """The table for a terminal or for Markdown."""
-    maker = _RowMaker(found, graph)
+    maker = _RowMaker(found, graph, selection.depth)
     rows = maker.flat(selection) if selection.flat else maker.tree(selection.depth)
     rows.append(maker.total())
     columns, texts = zip(*(_draw_column(name, rows, found.totals) for name in COLUMNS), strict=True)
@@ -131,7 +131,7 @@ def roofline_grid(found: Roofline, graph: Graph, selection: Selection) -> Grid:
 
 def roofline_rows(found: Roofline, graph: Graph, selection: Selection) -> Grid:
     """The same for CSV: exact values, in seconds and bytes, of the rows at one depth, without subtotals."""
-    rows, _ = _RowMaker(found, graph).selected(selection)
+    rows, _ = _RowMaker(found, graph, selection.depth).selected(selection)
     kept = [column for name, column in COLUMNS.items() if name not in ("name", "kind", "share")]
     columns = (COLUMNS["name"], COLUMNS["kind"], *PLACES, *kept)
     values = attrgetter("name", "type_name", *(column.exact for column in columns[2:]))
@@ -172,8 +172,8 @@ def _device_cells(device: Device, dtypes: Sequence[str]) -> tuple[str, ...]:
 class _RowMaker:
     """Rows of one result, along the outline of its graph."""
 
-    def __init__(self, found: Roofline, graph: Graph) -> None:
-        self.rows, self.outline = list(map(_layer, graph.nodes, found.layers)), Outline(graph)
+    def __init__(self, found: Roofline, graph: Graph, depth: str) -> None:
+        self.rows, self.outline = list(map(_layer, graph.nodes, found.layers)), Outline(graph, depth)
 
     def tree(self, depth: str) -> list[Row]:
         return [

@@ -123,7 +123,7 @@ def summary_grid(summary: Summary, graph: Graph, selection: Selection) -> Grid:
     names = selection.columns or (LAYER_COLUMNS if selection.depth == "layer" else TABLE_COLUMNS)
     if selection.flat and not selection.columns and selection.depth != "stage":
         names = (names[0], "stage", *names[1:])
-    maker = _RowMaker(summary, graph)
+    maker = _RowMaker(summary, graph, selection.depth)
     rows = maker.flat(selection) if selection.flat else maker.tree(selection.depth)
     rows.append(_total_row(summary))
     columns, texts = zip(*(_draw_column(name, rows, summary) for name in names), strict=True)
@@ -135,7 +135,7 @@ def summary_grid(summary: Summary, graph: Graph, selection: Selection) -> Grid:
 def summary_rows(summary: Summary, graph: Graph, selection: Selection) -> Grid:
     """The same for CSV: exact values of the rows at one depth, without subtotals: every column can be summed."""
     names = selection.columns or CSV_COLUMNS
-    rows = _RowMaker(summary, graph).selected(selection)[0]
+    rows = _RowMaker(summary, graph, selection.depth).selected(selection)[0]
     for row in rows:
         row.kind = row.type_name
     columns = [[_written(value, name) for value in _values(name, rows, summary)] for name in names]
@@ -145,7 +145,7 @@ def summary_rows(summary: Summary, graph: Graph, selection: Selection) -> Grid:
 
 def matches(summary: Summary, graph: Graph, selection: Selection) -> bool:
     """Whether any row is selected."""
-    return bool(_RowMaker(summary, graph).selected(selection)[0])
+    return bool(_RowMaker(summary, graph, selection.depth).selected(selection)[0])
 
 
 def check_columns(selection: Selection) -> None:
@@ -166,8 +166,8 @@ def check_columns(selection: Selection) -> None:
 class _RowMaker:
     """Rows of one summary, along the outline of its graph."""
 
-    def __init__(self, summary: Summary, graph: Graph) -> None:
-        self.summary, self.outline = summary, Outline(graph)
+    def __init__(self, summary: Summary, graph: Graph, depth: str) -> None:
+        self.summary, self.outline = summary, Outline(graph, depth)
 
     @cached_property
     def moved(self) -> list[int]:
