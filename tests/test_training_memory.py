@@ -283,8 +283,10 @@ def test_json_has_training_where_it_was_asked_for(run: Run) -> None:
     found = json.loads(run(*TRAIN, "--optimizer", "adam", "--format", "json").out)
     training = found["training"]
     assert list(training) == [
-        *("optimizer", "weights_bytes", "gradient_bytes", "optimizer_bytes", "saved_bytes", "total_bytes", "saved")
+        *("optimizer", "weights_bytes", "gradient_bytes", "optimizer_bytes", "saved_bytes", "total_bytes", "saved"),
+        "saved_status",
     ]
+    assert training["saved_status"] == "exact"
     assert (training["optimizer"], training["weights_bytes"]) == ("adam", 4 * 13_378_280)
     assert training["saved_bytes"] == sum(layer["bytes"] for layer in training["saved"])
     assert {layer["name"] for layer in training["saved"]} <= {layer["name"] for layer in found["layers"]}
