@@ -264,3 +264,21 @@ def test_an_optimized_network_keeps_the_split() -> None:
     before, after = summarize(graph).totals, summarize(optimize(graph)).totals
     # Of a norm's scale and shift the convolution has the shift as its bias.
     assert after.frozen_params == before.frozen_params - norms + shifts
+
+
+def test_a_module_is_built_with_its_frozen_parts_frozen() -> None:
+    """Its parameters that take no gradient are those that the graph counts as frozen."""
+    graph = freeze(build_graph(load_spec("resnet18"), mode="train"), ["conv1", "bn1", "layer1"])
+    module = build_module(graph, device="meta")
+    held = sum(parameter.numel() for parameter in module.parameters() if not parameter.requires_grad)
+    assert held == summarize(graph).totals.frozen_params > 0
+
+
+def test_a_step_is_timed_with_parts_frozen(run: Run) -> None:
+    """The record says how much is; of inference, and where nothing is left to train, it is refused."""
+    quick = ("--warmup", "0", "--repeat", "2", "--min-time", "0.01", "--device", "cpu", "--threads", "1")
+    step = ("latency", "lenet5", "--mode", "train", *quick)
+    found = json.loads(run(*step, "--freeze", "c*", "--format", "json").out)
+    assert [result["variant"] for result in found["results"]] == ["sgd, 50,692 parameters frozen"]
+    assert "none that is not frozen" in run(*step, "--freeze", "*").err
+    assert "--freeze: expected --mode train" in run("latency", "lenet5", "--freeze", "c*").err

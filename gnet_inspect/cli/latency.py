@@ -89,6 +89,7 @@ def latency(
     inputs: options.Input = None,
     edits: options.Set = None,
     resize: options.Resize = False,
+    frozen: options.Freeze = None,
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:
@@ -121,7 +122,9 @@ def latency(
     kept = read_record(against, "--against") if against is not None else None
     need_torch("latency")
     options.one_edited(models, edits)
-    variants = options.read_variants(models, inputs, _batches(batch), mode, edits, resize)
+    if frozen and mode != "train":
+        raise UsageError("--freeze: expected --mode train, because at inference nothing is trained")
+    variants = options.read_variants(models, inputs, _batches(batch), mode, edits, resize, frozen)
     graphs = [graph for _, graph in variants]
     setting = _setting(device, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
     # Told before anything is timed: a dtype without a peak, a record of another device, no place to save.

@@ -120,7 +120,8 @@ def build_module(
 
     Every block and list is a module of its own (`net.inception3a(x)` works, hooks on it fire). The module of an eval
     graph returns logits (N, classes); that of a train graph returns `Outputs` in training mode, and logits in eval
-    mode. Build on the device "meta" for shapes without memory.
+    mode. Parts of the graph that were frozen (`freeze`) take no gradient. Build on the device "meta" for shapes without
+    memory.
 
     Raises MissingError where the weights would not fit into the memory that is free, with the bytes they take, and
     UsageError for a graph with layers outside the vocabulary.
@@ -150,7 +151,10 @@ def build_module(
                     plan = scope_plan(scopes, path)
                     _add(network, path, Members() if plan is None else Block(plan))
             if not node.is_repeated:
-                _add(network, node.module, build_layer(node.op, node.input_shapes, node.name in in_place))
+                layer = build_layer(node.op, node.input_shapes, node.name in in_place)
+                if node.is_frozen:
+                    layer.requires_grad_(False)
+                _add(network, node.module, layer)
         _order_state_dicts(network, graph, made)
     return network if dtype is None else network.to(dtype)
 

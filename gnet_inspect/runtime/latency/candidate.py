@@ -191,9 +191,10 @@ def laid_out(x: Tensor, setting: Setting) -> Tensor:
 
 def _optimizer(name: str, module: nn.Module) -> torch.optim.Optimizer:
     # So small a rate that many steps on the same images change nothing that costs time.
-    parameters = list(module.parameters())
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:
-        raise UsageError("--mode train: expected a network with parameters to train, got one without")
+        frozen = "none that is not frozen" if any(True for _ in module.parameters()) else "one without"
+        raise UsageError(f"--mode train: expected a network with parameters to train, got {frozen}")
     if name == "adam":
         # The default eps is 0 in fp16.
         return torch.optim.Adam(parameters, lr=LEARNING_RATE, eps=1e-4)

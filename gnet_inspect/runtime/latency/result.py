@@ -59,13 +59,14 @@ def measurement_of(timed: Timed, peak: int | None, layers: LayerTimes | None, bo
     """The record of one job: the times of its rounds, `peak` bytes of memory, and its layers where they were timed."""
     candidate = timed.candidate
     graph, setting = candidate.graph, candidate.setting
+    frozen = sum(node.frozen for node in graph.nodes)
     least = bounds(graph) if bounds is not None and setting.mode == "eval" else None
     times = measurement_times(timed.rounds)
     result = Measurement(
         model=graph.variant,
         batch=graph.batch,
         dtype=setting.dtype,
-        variant=setting.variant,
+        variant=setting.variant + (f", {frozen:,} parameters frozen" if frozen else ""),
         mode=setting.mode,
         input=graph.input_shape,
         images_per_s=graph.batch / times["median_s"],
