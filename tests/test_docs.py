@@ -122,7 +122,10 @@ def test_readme_commands_run(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(
         improving, "steps_of", lambda setting: [step for step in steps(setting) if step.name != "compile"]
     )
-    hurry = {"latency": ["--min-time", "0.02", "--repeat", "1"], "calibrate": ["--min-time", "0.02", "--any-noise"]}
+    hurry = {
+        "latency": ["--min-time", "0.02", "--repeat", "1", "--warmup", "0", "--input", "3x96x96", "--resize"],
+        "calibrate": ["--min-time", "0.02", "--any-noise"],
+    }
     monkeypatch.chdir(tmp_path)
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gnet-inspect")]
     assert len(lines) >= 10

@@ -168,8 +168,10 @@ def small(model: str, batch: int = 1) -> Graph:
     """A model of the catalogue at an input that it just fits."""
     spec = load_spec(model)
     channels, side, _ = spec.input
-    sides = {"inception": 107, "googlenet": 64, "bn_inc": 64, "resnet": 48, "alexnet": 95, "nin": 224, "vgg": 48}
-    size = next((size for key, size in sides.items() if model.startswith(key)), side)
+    sides = {"inception": 107, "resnet": 48, "vgg": 48, "alexnet": 95, "unet": 188, "xception": 96}
+    # Of these the input is what their weights are for.
+    sides |= dict.fromkeys(("nin", "vit", "lenet"), side)
+    size = next((size for key, size in sides.items() if model.startswith(key)), 64)
     return build_graph(spec, (batch, channels, size, size), resize=True)
 
 

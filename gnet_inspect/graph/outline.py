@@ -95,7 +95,7 @@ class Outline:
         self._order: list[int] = []
         # The ids of the blocks that are shown as what they hold.
         self._opened: set[int] = set()
-        if depth != "stage" and len(graph.nodes) > LARGE:
+        if depth != "stage":
             for part in graph.parts:
                 self._measure(part)
         for part in graph.parts:
