@@ -47,7 +47,7 @@ def _beside_torch(job: "Job") -> Ratio:
 
     from torch.utils.benchmark import Timer
 
-    from gnet_inspect.analysis.timing import measurement_times
+    from gnet_inspect.records.timing import measurement_times
     from gnet_inspect.runtime.latency.candidate import Candidate
     from gnet_inspect.runtime.latency.protocol import Protocol
     from gnet_inspect.runtime.latency.protocol import measure as time_in_turns

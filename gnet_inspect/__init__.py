@@ -10,8 +10,10 @@ Importing the package imports neither torch nor the command line; `build_module`
 `optimized_module` import torch when they are first used.
 """
 
-# Nothing is imported before it is needed, not even `typing`: until the command line has put its handlers in place, a
-# signal is answered with a traceback.
+from gnet_inspect.display import FORMATTERS as _FORMATTERS
+
+# Nothing else is imported before it is needed, not even `typing`: until the command line has put its handlers in place,
+# a signal is answered with a traceback.
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -28,23 +30,33 @@ if TYPE_CHECKING:
     from gnet_inspect.analysis.summary import TrainingMemory as TrainingMemory
     from gnet_inspect.analysis.summary import summarize as summarize
     from gnet_inspect.analysis.training import training_memory as training_memory
-    from gnet_inspect.analysis.weights import LoadedWeights as LoadedWeights
     from gnet_inspect.errors import GnetError as GnetError
     from gnet_inspect.errors import MissingError as MissingError
     from gnet_inspect.errors import SpecError as SpecError
     from gnet_inspect.errors import UsageError as UsageError
     from gnet_inspect.graph import Graph as Graph
     from gnet_inspect.graph import Node as Node
-    from gnet_inspect.graph import build_graph as build_graph
     from gnet_inspect.graph.optimize import optimize as optimize
+    from gnet_inspect.language import Spec as Spec
+    from gnet_inspect.language import catalogue as catalogue
+    from gnet_inspect.language import load_spec as load_spec
+    from gnet_inspect.language import parse_spec as parse_spec
+    from gnet_inspect.ops import AxisWindow as AxisWindow
+    from gnet_inspect.ops import Family as Family
+    from gnet_inspect.ops import Look as Look
+    from gnet_inspect.ops import Op as Op
+    from gnet_inspect.ops import Saved as Saved
+    from gnet_inspect.ops import Temporaries as Temporaries
+    from gnet_inspect.ops import Term as Term
+    from gnet_inspect.ops import Traffic as Traffic
+    from gnet_inspect.ops import Weight as Weight
+    from gnet_inspect.ops import register as register
+    from gnet_inspect.records.weights import LoadedWeights as LoadedWeights
     from gnet_inspect.runtime.module import Outputs as Outputs
     from gnet_inspect.runtime.module import build_module as build_module
     from gnet_inspect.runtime.optimize import optimized_module as optimized_module
     from gnet_inspect.runtime.weights import load_weights as load_weights
-    from gnet_inspect.spec import Spec as Spec
-    from gnet_inspect.spec import catalogue as catalogue
-    from gnet_inspect.spec import load_spec as load_spec
-    from gnet_inspect.spec import parse_spec as parse_spec
+    from gnet_inspect.sources.spec import build_graph as build_graph
 
 __version__ = "0.1.0"
 
@@ -62,24 +74,39 @@ _HOMES = {
     "TrainingMemory": "analysis.summary",
     "summarize": "analysis.summary",
     "training_memory": "analysis.training",
-    "LoadedWeights": "analysis.weights",
+    "LoadedWeights": "records.weights",
     "GnetError": "errors",
     "MissingError": "errors",
     "SpecError": "errors",
     "UsageError": "errors",
     "Graph": "graph",
     "Node": "graph",
-    "build_graph": "graph",
+    "build_graph": "sources.spec",
     "optimize": "graph.optimize",
     "Outputs": "runtime.module",
     "build_module": "runtime.module",
     "optimized_module": "runtime.optimize",
     "load_weights": "runtime.weights",
-    "Spec": "spec",
-    "catalogue": "spec",
-    "load_spec": "spec",
-    "parse_spec": "spec",
+    "Spec": "language",
+    "catalogue": "language",
+    "load_spec": "language",
+    "parse_spec": "language",
+    # What a layer kind of one's own is made of.
+    "register": "ops",
+    "Op": "ops",
+    "Weight": "ops",
+    "Family": "ops",
+    "Look": "ops",
+    "AxisWindow": "ops",
+    "Traffic": "ops",
+    "Saved": "ops",
+    "Temporaries": "ops",
+    "Term": "ops",
 }
+
+# What shows the values that a notebook's cell ends with: rooms above theirs.
+_FORMATTERS["Summary"] = f"{__name__}.views.pages.notebook:summary_html"
+_FORMATTERS["Graph"] = f"{__name__}.views.pages.notebook:graph_svg"
 
 __all__ = [*_HOMES]  # noqa: PLE0604  # the table above is the one list of public names
 

@@ -66,6 +66,13 @@ class MissingError(GnetError):
 INSTALL_TORCH = "pip install torch torchinfo fvcore psutil safetensors"
 # What reports need; the extra `report` is the same list.
 INSTALL_REPORT = "pip install Jinja2 vl-convert-python"
+# What pictures need, where a package is missing that is installed with this one.
+INSTALL_GRAPHVIZ = "pip install pygraphviz font-roboto"
+
+
+def missing_report_package(what: str, package: str | None) -> MissingError:
+    """The error for a page or plot (`what`) without a package that draws it."""
+    return MissingError(f"{what} needs {package}, which is not installed. Install it with: {INSTALL_REPORT}")
 
 
 def expect(value: object, kind: type | tuple[type, ...], words: str) -> None:

@@ -33,7 +33,7 @@ class FakeCandidate:
         stop_after: int | None = None,
         device: str = "cpu",
     ) -> None:
-        self.graph: Any = SimpleNamespace(variant=name, input_shape=(1,))
+        self.graph: Any = SimpleNamespace(variant=name, batch=1)
         self.setting = Setting(device)
         self.warm = False
         self.clock, self.name, self.runs, self.stop_after = clock, name, 0, stop_after

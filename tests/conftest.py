@@ -23,13 +23,29 @@ TWINS = {
         name: ("torchvision", name)
         for name in (
             "alexnet",
+            "convnext_tiny",
+            "efficientnet_b0",
+            "densenet121",
             "inception_v3",
+            "resnext50_32x4d",
+            "shufflenet_v2_x1_0",
+            "squeezenet1_0",
+            "squeezenet1_1",
+            "swin_t",
+            "mobilenet_v2",
+            "mobilenet_v3_large",
+            "mobilenet_v3_small",
+            "mnasnet1_0",
+            "regnet_y_400mf",
+            "vit_b_16",
+            "wide_resnet50_2",
             *(f"resnet{depth}" for depth in (18, 34, 50, 101, 152)),
             *(f"vgg{depth}{norm}" for depth in (11, 13, 16, 19) for norm in ("", "_bn")),
         )
     },
     "inception_v4": ("timm", "inception_v4"),
     "inception_resnet_v2": ("timm", "inception_resnet_v2"),
+    "xception": ("timm", "legacy_xception"),
 }
 # What torchvision calls the heads of a model in the order of ours.
 AUXILIARIES = {"googlenet_torchvision": ("aux_logits1", "aux_logits2"), "inception_v3": ("aux_logits",)}
@@ -131,6 +147,12 @@ def twin(torchvision: ModuleType, spec: str, *, heads: bool = False, **options: 
         options |= {"aux_logits": heads}
     if spec in AUXILIARIES or spec.startswith("vgg"):
         options |= {"init_weights": False}
+    if name.startswith("regnet"):
+        import torch
+
+        # It reckons its widths by tensors, which therefore need values, whatever device the caller has set.
+        with torch.device("cpu"):
+            return getattr(torchvision.models, name)(weights=None, **options)
     return getattr(torchvision.models, name)(weights=None, **options)
 
 

@@ -290,6 +290,66 @@ def uses_of_a_parameter(n: int) -> str:
     return spec("{body: [" + many(n, lambda i: "{Dropout: {p: $p}}") + "]}", params="{p: 0.5}")
 
 
+# --- values by their names, sharing, arithmetic ---
+
+
+@family
+def names_of_one_layer(n: int) -> str:
+    return spec("{body: {first: ReLU, " + many(n, lambda i: f"l{i}: {{add: [first, {{}}]}}") + "}}")
+
+
+@family
+def names_in_one_join(n: int) -> str:
+    return spec("{body: {" + many(n, lambda i: f"l{i}: ReLU") + ", all: {add: [" + many(n, lambda i: f"l{i}") + "]}}}")
+
+
+@family
+def names_of_what_is_just_before(n: int) -> str:
+    return spec("{body: {l0: ReLU, " + many(n, lambda i: f"l{i + 1}: {{ReLU: , from: l{i}}}") + "}}")
+
+
+@family
+def calls_of_one_layer(n: int) -> str:
+    return spec("{body: {c: " + CONV + ", " + many(n, lambda i: f"l{i}: {{share: c}}") + "}}")
+
+
+@family
+def calls_of_one_block(n: int) -> str:
+    block = "{b: {layers: {c: " + CONV + ", r: {concat: [{x: ReLU}]}}}}"
+    return spec("{body: {c: b, " + many(n, lambda i: f"l{i}: {{share: c}}") + "}}", blocks=block)
+
+
+@refused
+def calls_that_double(n: int) -> str:
+    levels = 20 + levels_of(n)
+    blocks = many(levels, lambda k: f"b{k}: {{layers: {{x: b{k + 1}, y: {{share: x}}}}}}")
+    return spec("{body: {a: b0}}", blocks=f"{{{blocks}, b{levels}: {{layers: [ReLU]}}}}")
+
+
+@family
+def values_given_to_blocks(n: int) -> str:
+    block = "{gate: {params: [skip], layers: {g: {mul: [{}, $skip]}}}}"
+    return spec("{body: {l0: ReLU, " + many(n, lambda i: f"l{i + 1}: {{gate: {{skip: l{i}}}}}") + "}}", blocks=block)
+
+
+@family
+def learned_tensors(n: int) -> str:
+    tensors = many(n, lambda i: f"p{i}: {{Parameter: {{shape: [8, 1, 1]}}}}, l{i}: {{add: [{{}}, p{i}]}}")
+    return spec("{body: {" + tensors + "}}")
+
+
+@family
+def expressions(n: int) -> str:
+    conv = "{Conv2d: {out_channels: ($w + 1) * 2 - $w // 2, kernel_size: 1}}"
+    return spec("{body: {" + many(n, lambda i: f"l{i}: {conv}") + "}}", params="{w: 4}")
+
+
+@family
+def branches_of_branches_by_name(n: int) -> str:
+    join = "{concat: [{a@: ReLU}, {b@: Tanh}]}, k@: {Slice: {stop: 8}}"
+    return spec("{body: {" + many(n, lambda i: f"j{i}: {join}, z{i}: {{add: [{{}}, a@]}}".replace("@", str(i))) + "}}")
+
+
 # --- heads ---
 
 

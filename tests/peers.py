@@ -5,7 +5,7 @@ Every tool runs on a module of its own, because some leave hooks and buffers beh
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
@@ -13,36 +13,37 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from gnet_inspect.analysis.conventions import TOOLS
 from gnet_inspect.graph import Graph
+from gnet_inspect.ops import TOOLS
 from gnet_inspect.runtime.module import build_module
 from gnet_inspect.runtime.verify import prepared
 from tests.conftest import define_torchvision_operators
 
 
-def run_torch(module: nn.Module, x: Tensor) -> int:
+def run_torch(module: nn.Module, *given: Tensor) -> int:
     """FlopCounterMode's total."""
     from torch.utils.flop_counter import FlopCounterMode
 
     with FlopCounterMode(display=False) as counter:
-        module(x)
+        module(*given)
     return int(counter.get_total_flops())
 
 
-def run_fvcore(module: nn.Module, x: Tensor) -> int:
+def run_fvcore(module: nn.Module, *given: Tensor) -> int:
     """FlopCountAnalysis's total."""
     from fvcore.nn.flop_count import FlopCountAnalysis
 
-    analysis = FlopCountAnalysis(module, x)
+    analysis = FlopCountAnalysis(module, given)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
     return int(analysis.total())
 
 
-def run_torchinfo(module: nn.Module, x: Tensor) -> int:
+def run_torchinfo(module: nn.Module, *given: Tensor) -> int:
     """summary's total_mult_adds, in the module's own mode: torchinfo sets one of its own otherwise, BatchNorm's too."""
     import torchinfo
 
-    stats = torchinfo.summary(_Kept(module), input_data=x, verbose=0, device=x.device, cache_forward_pass=False)
+    device = given[0].device
+    stats = torchinfo.summary(_Kept(module), input_data=given, verbose=0, device=device, cache_forward_pass=False)
     return int(stats.total_mult_adds)
 
 
@@ -56,48 +57,60 @@ class _Kept(nn.Module):
     def train(self, mode: bool = True) -> "_Kept":
         return self
 
-    def forward(self, x: Tensor) -> Any:
-        return self.network(x)
+    def forward(self, *given: Tensor) -> Any:
+        return self.network(*given)
 
 
-def run_ptflops_pytorch(module: nn.Module, x: Tensor) -> int:
+def run_ptflops_pytorch(module: nn.Module, *given: Tensor) -> int:
     """get_model_complexity_info with the backend "pytorch"."""
-    return run_ptflops(module, x, "pytorch")
+    return run_ptflops(module, given, "pytorch")
 
 
-def run_ptflops_aten(module: nn.Module, x: Tensor) -> int:
+def run_ptflops_aten(module: nn.Module, *given: Tensor) -> int:
     """get_model_complexity_info with the backend "aten"."""
-    return run_ptflops(module, x, "aten")
+    return run_ptflops(module, given, "aten")
 
 
-def run_ptflops(module: nn.Module, x: Tensor, backend: str, constructor: Callable[[Any], Any] | None = None) -> int:
-    """ptflops by one backend; a batch is handed over as a dict of arguments unless a constructor gives it."""
+def run_ptflops(
+    module: nn.Module, given: Sequence[Tensor], backend: str, constructor: Callable[[Any], Any] | None = None
+) -> int:
+    """ptflops by one backend; a batch is handed over as a dict of arguments unless a constructor gives it, and so are
+    several inputs, and what ptflops makes no tensor of itself."""
     import ptflops
 
+    first = given[0]
+    plain = len(given) == 1 and first.shape[0] == 1 and first.device.type == "cpu" and first.is_floating_point()
     macs, _ = ptflops.get_model_complexity_info(
         module,
-        tuple(x.shape[1:]),
+        tuple(first.shape[1:]) or (1,),
         as_strings=False,
         print_per_layer_stat=False,
         backend=backend,
-        input_constructor=constructor or (None if x.shape[0] == 1 and x.device.type == "cpu" else lambda _: {"x": x}),
+        input_constructor=constructor or (None if plain else lambda _: _by_name(module, given)),
     )
     assert macs is not None, "ptflops failed"
     return int(macs)
 
 
-def run_thop(module: nn.Module, x: Tensor) -> int:
+def _by_name(module: nn.Module, given: Sequence[Tensor]) -> dict[str, Tensor]:
+    """The inputs of a network by the names of its arguments."""
+    network: Any = module
+    names = ("x",) if len(given) == 1 else network._interface.inputs
+    return dict(zip(names, given, strict=True))
+
+
+def run_thop(module: nn.Module, *given: Tensor) -> int:
     """profile's first number."""
     from thop.profile import profile
 
-    total = profile(module, (x,), verbose=False)[0]
+    total = profile(module, given, verbose=False)[0]
     assert total == int(total)
     return int(total)
 
 
 # By the key of its column: the package, what runs it, and the device. fvcore's tracer takes no tensors of the device
 # meta, and there ptflops counts linear layers twice: torch computes them in Python, by functions it has patched.
-RUNNERS: dict[str, tuple[str, Callable[[nn.Module, Tensor], int], str]] = {
+RUNNERS: dict[str, tuple[str, Callable[..., int], str]] = {
     "torch": ("torch", run_torch, "meta"),
     "fvcore": ("fvcore", run_fvcore, "cpu"),
     "torchinfo": ("torchinfo", run_torchinfo, "meta"),
@@ -121,6 +134,8 @@ def ready(package: str) -> Iterator[None]:
             # old paths.
             warnings.simplefilter("ignore", DeprecationWarning)
             warnings.simplefilter("ignore", FutureWarning)
+            # thop says of its own PReLU that it is old.
+            warnings.filterwarnings("ignore", "This API is being deprecated", UserWarning)
             # torch says of an even kernel with the padding "same" that it copies the input.
             warnings.filterwarnings("ignore", "Using padding='same'", UserWarning)
             pytest.importorskip(package)

@@ -1,7 +1,8 @@
 """Small specs the tests share."""
 
-from gnet_inspect.graph import Graph, build_graph
-from gnet_inspect.spec import parse_spec
+from gnet_inspect.graph import Graph
+from gnet_inspect.language import parse_spec
+from gnet_inspect.sources.spec import build_graph
 
 HEADER = "name: test\ninput: [3, 32, 32]\n"
 

@@ -6,17 +6,22 @@ by substitution, with none of the package's reading, caching or inferring; it sh
 tests compare with torch.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cache
+from math import prod
 from typing import Any
 
 import yaml
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gnet_inspect.errors import ShapeError
-from gnet_inspect.ops import VOCABULARY, Add, Concat, Op
+from gnet_inspect.ops import MERGES, VOCABULARY, Op
+from gnet_inspect.ops.recurrent import GRU, LSTM
 
 Shape = tuple[int, ...]
 Document = dict[str, Any]
@@ -30,6 +35,14 @@ class Refused(Exception):  # noqa: N818  # an answer, not an accident
     """What the document says cannot be built."""
 
 
+class TooLarge(Exception):  # noqa: N818  # an answer, too
+    """A layer that would take tests long: a chain of upsampling layers grows without end."""
+
+
+# Of one layer of a drawn network; steps are those of recurrent layers, each of which torch runs in Python on meta.
+MOST_ELEMENTS, MOST_MACS, MOST_STEPS = 2**14, 2**21, 24
+
+
 @dataclass(frozen=True)
 class Environment:
     """Parameters by name, each as what was written for it and where that was written."""
@@ -38,33 +51,51 @@ class Environment:
     model: "Environment | None" = None
 
 
+class Given(str):
+    """A value of the network that a parameter holds, by its name."""
+
+    __slots__ = ()
+
+
 @dataclass(frozen=True)
 class Layer:
-    """One layer of the expanded network."""
+    """One call of a layer in the expanded network; of a later one of the same layer the weights are not counted."""
 
     name: str
     op: Op
     inputs: tuple[str, ...]
-    output_shape: Shape
+    output_shapes: tuple[Shape, ...]
+    params: int
+    buffers: int
 
 
 class Reference:
     """Expands a document by substituting parameters where they are used."""
 
-    def __init__(self, document: Document, mode: str = "eval") -> None:
-        self.document = document
+    def __init__(self, document: Document, mode: str = "eval", bounded: bool = False) -> None:
+        self.document, self.bounded = document, bounded
         self.blocks: dict[str, Any] = document.get("blocks") or {}
         nothing = Environment({})
         params = document.get("params") or {}
         self.model = Environment({name: (value, nothing) for name, value in params.items()})
-        self.shapes: dict[str, Shape] = {INPUT: (1, *document["input"])}
+        self.inputs = inputs_of(document)
+        self.shapes: dict[str, Shape] = {name: shape for name, (shape, _) in self.inputs.items()}
         self.layers: list[Layer] = []
         self.taken: set[str] = set()
         self.counts: dict[str, int] = {}
+        # By path: the value that stands there, what was written there, and what its first call was made for.
+        self.values: dict[str, str] = {name: name for name in self.inputs}
+        self.made: dict[str, tuple[Any, Environment]] = {}
+        self.weights: dict[str, Any] = {}
+        self.times: dict[str, int] = {}
+        # Names that are not seen where one is, in a branch beside or in a head; and the block in which names are.
+        self.hidden: set[str] = set()
+        self.home = ""
+        self.again = False
         # Where each finished path ends, for heads; and each call outside of blocks, for overrides.
         self.ends: dict[str, str] = {}
         self.calls: list[tuple[str, str, dict[str, Any]]] = []
-        self.output = ""
+        self.outputs: dict[str, str] = {}
         self.head_outputs: dict[str, str] = {}
         self.waiting = dict(document.get("heads") or {}) if mode == "train" else {}
 
@@ -73,12 +104,13 @@ class Reference:
         heads = self.document.get("heads") or {}
         if any(head["from"].partition(".")[0] in heads for head in heads.values()):
             raise Refused("a head of a head, or of a layer of a head's name")
-        source = INPUT
+        source = next(iter(self.inputs))
         for stage in self.document["stages"].values():
             source = self._stage(stage, source)
-        if self.waiting or source == INPUT:
+        named = self.document.get("outputs")
+        if self.waiting or not self.layers or (source in self.inputs and not named):
             raise Refused("a head without a source, or no layers")
-        self.output = source
+        self.outputs = {name: self.named(text) for name, text in named.items()} if named else {"output": source}
         return self
 
     def _stage(self, stage: Any, source: str) -> str:
@@ -95,10 +127,11 @@ class Reference:
                     raise Refused("a head after a list that goes on")
                 count = self.counts.get(name, 0)
                 source, self.counts[name] = self._members(layer, name, source, self.model, count)
+                self.values[name] = source
+                self.made[name] = layer, self.model
+                self._finish(name, source)
             else:
-                self._claim(name)
-                source = self.layer(layer, name, "", source, self.model)
-            self._finish(name, source)
+                source = self._named(layer, name, "", source, self.model)
         return source
 
     def sequence(self, body: Any, scope: str, source: str, env: Environment) -> str:
@@ -127,7 +160,12 @@ class Reference:
 
     def _named(self, layer: Any, path: str, scope: str, source: str, env: Environment) -> str:
         self._claim(path)
-        source = self.layer(layer, path, scope, source, env)
+        given = self.layer(layer, path, scope, source, env)
+        self.values[path] = given
+        self.made[path] = layer, env
+        # A learned tensor reads nothing, and what comes behind it reads what came before it.
+        if not (isinstance(layer, dict) and "Parameter" in layer):
+            source = given
         self._finish(path, source)
         return source
 
@@ -145,50 +183,144 @@ class Reference:
                 written, home = self._find(layer, env)
                 return self.layer(written, path, scope, source, home)
             layer = {layer: {}}
-        ((name, arguments),) = ((key, value) for key, value in layer.items() if key != "when")
-        if name in ("concat", "add"):
-            return self._merge(name, arguments, path, scope, source, env)
+        ((name, arguments),) = ((key, value) for key, value in layer.items() if key not in ("when", "from"))
+        read = layer.get("from", [])
+        sources = tuple(self.given(text, env) for text in (read if isinstance(read, list) else [read])) or (source,)
+        if name == "share":
+            return self._shared(arguments, sources)
+        if name in MERGES:
+            return self._merge(name, arguments, path, scope, sources[0], env)
         arguments = {} if arguments is None else arguments
         if env is self.model:
             self.calls.append((path, name, arguments))
         if name in self.blocks:
-            block = self.blocks[name]
-            defaults = {key: (value, self.model) for key, value in (block.get("defaults") or {}).items()}
-            given = {key: (value, env) for key, value in arguments.items()}
-            for key in block.get("params") or []:
-                self._check_length(key, elements_used(key, block["layers"]), *{**defaults, **given}[key])
-            return self.sequence(block["layers"], path, source, Environment({**defaults, **given}, self.model))
+            return self._block(name, arguments, path, sources[0], env)
         kinds = {key: parameter.kind for key, parameter in VOCABULARY[name].parameters().items()}
-        values = {key: self.value(value, env) for key, value in arguments.items()}
+        values = {key: self.value(value, env) for key, value in arguments.items() if key != "like"}
+        if "like" in arguments:
+            # To the size of another value, which it reads too.
+            sources = (*sources, self.given(arguments["like"], env))
         try:
             op = VOCABULARY[name](**{key: kinds[key].read(value) for key, value in values.items()})
         except ValueError as error:
             raise Refused(str(error)) from None
-        return self._place(path, op, (source,))
+        if "like" in arguments:
+            op = replace(op, like=True)
+        return self._place(path, op, () if name == "Parameter" else sources)
+
+    def _block(self, name: str, arguments: dict[str, Any], path: str, source: str, env: Environment) -> str:
+        block = self.blocks[name]
+        defaults = {key: (value, self.model) for key, value in (block.get("defaults") or {}).items()}
+        values = values_used(name, self.blocks)
+        given = {
+            key: (Given(self.given(value, env)), env) if key in values else (value, env)
+            for key, value in arguments.items()
+        }
+        for key in block.get("params") or []:
+            self._check_length(key, elements_used(key, block["layers"]), *{**defaults, **given}[key])
+        outer, self.home = self.home, path
+        end = self.sequence(block["layers"], path, source, Environment({**defaults, **given}, self.model))
+        self.home = outer
+        return end
 
     def _check_length(self, name: str, used: set[int], value: Any, env: Environment) -> None:
         """A parameter used by elements is a list of exactly so many."""
         if used and (not isinstance(value, list) or len(value) != len(used)):
             raise Refused(f"{name} has not {len(used)} elements")
 
+    def _shared(self, name: str, sources: tuple[str, ...]) -> str:
+        """Another call of what stands under a name, on another value."""
+        path = f"{self.home}.{name}".lstrip(".")
+        if path not in self.made or path in self.hidden:
+            raise Refused(f"no {name} to share")
+        written, env = self.made[path]
+        if isinstance(written, dict) and "share" in written:
+            raise Refused("another call of what is shared")
+        if isinstance(written, dict):
+            written = {**written, "from": [Given(source) for source in sources]}
+        outer, self.again, values = self.again, True, dict(self.values)
+        # What a switch says of it, it said when it was there.
+        end = self.layer(written, path, path.rpartition(".")[0], sources[0], env)
+        # The names inside are those of the first call.
+        self.again, self.values = outer, values
+        return end
+
     def _merge(self, name: str, arguments: Any, path: str, scope: str, source: str, env: Environment) -> str:
-        scale, branches = 1.0, arguments
+        said, branches = {}, arguments
         if isinstance(arguments, dict):
-            scale, branches = float(self.value(arguments.get("scale", 1.0), env)), arguments["branches"]
-        ends = tuple(self.sequence(branch, scope, source, env) for branch in branches)
-        return self._place(path, Concat() if name == "concat" else Add(scale), ends)
+            kinds = {key: parameter.kind for key, parameter in MERGES[name].parameters().items()}
+            said = {key: kinds[key].read(self.value(arguments[key], env)) for key in kinds if key in arguments}
+            branches = arguments["branches"]
+        ends, before, outer = [], set(self.values), set(self.hidden)
+        for branch in branches:
+            if isinstance(branch, str):
+                ends.append(self.given(branch, env))
+            else:
+                ends.append(self.sequence(branch, scope, source, env))
+            self.hidden = outer | (set(self.values) - before)
+        self.hidden = outer
+        return self._place(path, MERGES[name](**said), tuple(ends))
+
+    # --- names ---
+
+    def given(self, text: str, env: Environment) -> str:
+        """The value that a name means, or that a parameter holds."""
+        if isinstance(text, Given):
+            return str(text)
+        if text.startswith("$"):
+            written, home = self._find(text, env)
+            return self.given(written, home)
+        return self.named(text)
+
+    def named(self, text: str) -> str:
+        """The value of a name in the block (or outside of all) where one is. Raises Refused."""
+        name, _, number = text.partition(":")
+        path = f"{self.home}.{name}".lstrip(".")
+        if path in self.hidden or path not in self.values:
+            raise Refused(f"no {text}")
+        value = self.values[path] if number in ("", "0") else f"{self.values[path]}:{number}"
+        if value not in self.shapes:
+            raise Refused(f"no output {text}")
+        return value
+
+    # --- layers ---
 
     def _place(self, path: str, op: Op, inputs: tuple[str, ...]) -> str:
+        shapes = tuple(self.shapes[name] for name in inputs)
+        least, most = op.arity
+        if not least <= len(inputs) - getattr(op, "like", False) <= most:
+            raise Refused(f"{op.kind} of {len(inputs)}")
         try:
-            shape = op.output_shape(tuple(self.shapes[name] for name in inputs))
+            outputs = op.outputs(shapes)
         except ShapeError as error:
             raise Refused(str(error)) from None
-        self.shapes[path] = shape
-        self.layers.append(Layer(path, op, inputs, shape))
-        return path
+        if self.bounded:
+            self._check_size(op, shapes, outputs[0])
+        weights = op.weights(shapes)
+        # A layer without weights may be made for the size of its input all the same.
+        made_for = weights, op.torch_arguments(shapes)
+        if self.weights.setdefault(path, made_for) != made_for:
+            raise Refused("a layer made for another shape")
+        number = self.times.get(path, 0)
+        self.times[path] = number + 1
+        name = f"{path}@{number}" if number else path
+        self.shapes[name] = outputs[0]
+        self.shapes |= {f"{name}:{index}": shape for index, shape in enumerate(outputs) if index}
+        params, buffers = (sum(each.elements for each in weights if each.trained is kind) for kind in (True, False))
+        self.layers.append(Layer(name, op, inputs, outputs, *((0, 0) if number else (params, buffers))))
+        return name
+
+    def _check_size(self, op: Op, inputs: tuple[Shape, ...], output: Shape) -> None:
+        held = sum(weight.elements for weight in op.weights(inputs))
+        if max(prod(output), held) > MOST_ELEMENTS or (op.macs(inputs, (output,)) or 0) > MOST_MACS:
+            raise TooLarge
+        if isinstance(op, LSTM | GRU) and inputs[0][1] * op.num_layers * op.directions > MOST_STEPS:
+            raise TooLarge
 
     def _claim(self, path: str) -> None:
-        if path in self.taken:
+        if self.again:
+            return
+        if path in self.taken or path in self.inputs:
             raise Refused(f"{path} twice")
         self.taken.add(path)
 
@@ -197,24 +329,107 @@ class Reference:
         for name in [name for name, head in self.waiting.items() if head["from"] == path]:
             head = self.waiting.pop(name)
             self._claim(name)
+            before, outer, layers = set(self.values), self.home, len(self.layers)
+            self.home = name
             end = self.sequence(head["layers"], name, source, self.model)
-            if end == source:
+            self.home = outer
+            self.hidden |= set(self.values) - before
+            if len(self.layers) == layers:
                 raise Refused("a head without layers")
             self.head_outputs[name] = end
 
+    # --- values ---
+
     def value(self, written: Any, env: Environment) -> Any:
         """What is written, with parameters replaced by what was written for them."""
-        if isinstance(written, str) and written.startswith("$"):
+        if isinstance(written, str) and _REFERENCE.fullmatch(written):
             name, dot, element = written.partition(".")
             found = self.value(*self._find(name, env))
             return found[int(element)] if dot else found
+        if isinstance(written, str) and "$" in written:
+            return plain_number(self.calculated(written, env))
+        if isinstance(written, dict):
+            number, multiple = (self.calculated(str(item), env) for item in written["round"])
+            return rounded(number, multiple)
         if isinstance(written, list):
             return [self.value(item, env) for item in written]
         return written
 
+    def calculated(self, text: str, env: Environment) -> Fraction:
+        """An expression worked out as Python does it, on fractions: 0.1 is a tenth."""
+
+        def number(match: re.Match[str]) -> str:
+            found = self.value(match[0], env) if match[0].startswith("$") else match[0]
+            if isinstance(found, bool) or not isinstance(found, int | float | str):
+                raise Refused(f"{found} is no number")
+            return f"Fraction('{found}')"
+
+        worked_out = re.sub(rf"{_REFERENCE.pattern}|[0-9]+(\.[0-9]+)?", number, text)
+        try:
+            return Fraction(eval(worked_out, {"Fraction": Fraction}))  # the expression is the test's own
+        except ZeroDivisionError:
+            raise Refused("a division by 0") from None
+
     def _find(self, reference: str, env: Environment) -> tuple[Any, Environment]:
         name = reference[1:]
         return env.own[name] if name in env.own or env.model is None else env.model.own[name]
+
+
+_REFERENCE = re.compile(r"\$([A-Za-z0-9_]+)(?:\.([0-9]+))?")
+
+
+def inputs_of(document: Document) -> dict[str, tuple[Shape, str]]:
+    """The inputs by name: shape, with a batch of 1, and dtype."""
+    if "input" in document:
+        return {INPUT: ((1, *document["input"]), "float")}
+    return {
+        name: ((1, *given), "float") if isinstance(given, list) else ((1, *given["shape"]), given.get("dtype", "float"))
+        for name, given in document["inputs"].items()
+    }
+
+
+def plain_number(number: Fraction) -> int | float:
+    """A whole one is an integer."""
+    return int(number) if number == int(number) else float(number)
+
+
+def rounded(number: Fraction, multiple: Fraction) -> int:
+    """The nearest multiple, at least one, that is not more than a tenth below."""
+    down = max(number // multiple * multiple, multiple)
+    nearest = down + multiple if number - down >= multiple / 2 else down
+    return int(nearest if nearest >= number * Fraction(9, 10) else nearest + multiple)
+
+
+def values_used(name: str, blocks: dict[str, Any]) -> set[str]:
+    """The parameters of a block that hold what a layer gave: they stand where a name may."""
+    found: set[str] = set()
+
+    def note(text: Any) -> None:
+        if isinstance(text, str) and text.startswith("$"):
+            found.add(text[1:])
+
+    def walk(written: Any) -> None:
+        if isinstance(written, list):
+            for item in written:
+                walk(item)
+        if not isinstance(written, dict):
+            return
+        for key, item in written.items():
+            if key == "from":
+                for text in item if isinstance(item, list) else [item]:
+                    note(text)
+            elif key in MERGES:
+                for branch in item["branches"] if isinstance(item, dict) else item:
+                    note(branch)
+            elif isinstance(item, dict):
+                note(item.get("like"))
+                if key in blocks and key != name:
+                    for parameter in values_used(key, blocks):
+                        note(item.get(parameter))
+            walk(item)
+
+    walk(blocks[name]["layers"])
+    return found & set(blocks[name].get("params") or [])
 
 
 def only_used(document: Document) -> Document:
@@ -228,7 +443,7 @@ def only_used(document: Document) -> Document:
 def references(written: Any) -> set[str]:
     """The names of the parameters that something written uses."""
     if isinstance(written, str):
-        return {written[1:].partition(".")[0]} if written.startswith("$") else set()
+        return {match[1] for match in _REFERENCE.finditer(written)}
     items = written.values() if isinstance(written, dict) else written if isinstance(written, list) else ()
     return {name for item in items for name in references(item)}
 
@@ -236,8 +451,7 @@ def references(written: Any) -> set[str]:
 def elements_used(name: str, written: Any) -> set[int]:
     """Which elements of a parameter a block uses."""
     if isinstance(written, str):
-        found, dot, element = written.partition(".")
-        return {int(element)} if found == f"${name}" and dot else set()
+        return {int(match[2]) for match in _REFERENCE.finditer(written) if match[1] == name and match[2]}
     items = written.values() if isinstance(written, dict) else written if isinstance(written, list) else ()
     return {element for item in items for element in elements_used(name, item)}
 
@@ -247,6 +461,10 @@ def elements_used(name: str, written: Any) -> set[int]:
 
 def _pair(each: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
     return st.one_of(each, st.tuples(each, each).map(list))
+
+
+def _of_axes(each: st.SearchStrategy[Any], axes: int) -> st.SearchStrategy[Any]:
+    return each if axes == 1 else st.one_of(each, st.tuples(*[each] * axes).map(list))
 
 
 _FLAGS = st.booleans()
@@ -280,7 +498,39 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "times": st.sampled_from([2, 1, 3, 0]),
     "scale": st.sampled_from([0.17, 1.0, 1, -0.5, 0]),
     "whole": _SMALL,
+    "inner": st.sampled_from([1, 2, -1, 3, -2]),
+    "inners": st.sampled_from([1, 2, [1], [1, 2], [-1], [2, 3]]),
+    "shifts": st.sampled_from([1, -1, 2, [1], [1, 2], [-3, 1]]),
+    "many": st.sampled_from([2, 1, 4, 3]),
+    "any": st.sampled_from([0, 1, -1, 2, -2]),
+    "end": st.sampled_from([None, 3, 2, -1, 9]),
+    "edges": st.sampled_from([1, 0, 2, [1, 0, 0, 2], [0, 1, 2, 1], [-1, 0, 0, 0]]),
+    "beyond": st.sampled_from(["constant", "constant", "reflect", "replicate"]),
+    "chance": st.sampled_from(["row", "batch"]),
+    # Where there are one or three axes.
+    **{
+        f"{word} {axes}": _of_axes(each, axes)
+        for axes in (1, 3)
+        for word, each in {
+            "kernel": st.sampled_from([1, 3, 2, 1]),
+            "stride": st.sampled_from([1, 1, 2]),
+            "border": st.sampled_from([0, 0, 1, 2]),
+            "outer": st.sampled_from([0, 0, 1]),
+            "dilation": st.sampled_from([1, 1, 1, 2]),
+            "target": st.integers(1, 6),
+        }.items()
+    },
+    **{f"step {axes}": st.one_of(_of_axes(st.sampled_from([1, 2, 1, 3]), axes), st.none()) for axes in (1, 3)},
+    **{
+        f"padding {axes}": st.one_of(_of_axes(st.integers(0, 2), axes), st.sampled_from([0, "same", "valid"]))
+        for axes in (1, 3)
+    },
 }
+
+# Their arguments are made for the shape that they take.
+FITTED = ("ChannelAffine", "Permute", "Reshape", "Unflatten")
+# They take more than one tensor, tokens, or none, and have tests of their own.
+UNDRAWN = ("Embedding", "Parameter", "ScaledDotProductAttention")
 
 # By class: each argument, what it may hold, and how often of ten it is given (10: it must be).
 ARGUMENTS: dict[str, dict[str, tuple[str, int]]] = {
@@ -351,20 +601,94 @@ ARGUMENTS: dict[str, dict[str, tuple[str, int]]] = {
     "Flatten": {"start_dim": ("axis", 4), "end_dim": ("axis", 4)},
     "Softmax": {"dim": ("axis", 6)},
     "Identity": {},
-    # Its lists are as long as the input has channels: the writer makes them.
-    "ChannelAffine": {},
+    **{
+        kind: {
+            "eps": ("eps", 3),
+            "momentum": ("momentum", 3),
+            "affine": ("flag", 3),
+            "track_running_stats": ("flag", 3),
+        }
+        for kind in ("BatchNorm1d", "BatchNorm3d", "InstanceNorm1d", "InstanceNorm2d", "InstanceNorm3d")
+    },
+    "GroupNorm": {"num_groups": ("groups", 10), "eps": ("eps", 3), "affine": ("flag", 3)},
+    "LayerNorm": {
+        "axes": ("many", 4),
+        "eps": ("eps", 3),
+        "elementwise_affine": ("flag", 3),
+        "bias": ("flag", 3),
+    },
+    "LayerNorm2d": {"eps": ("eps", 3), "elementwise_affine": ("flag", 3), "bias": ("flag", 3)},
+    "RMSNorm": {"axes": ("many", 4), "eps": ("eps", 3), "elementwise_affine": ("flag", 3)},
+    "PReLU": {"num_parameters": ("groups", 3), "init": ("slope", 4)},
+    "ELU": {"alpha": ("slope", 4), "inplace": ("flag", 5)},
+    **{kind: {"inplace": ("flag", 5)} for kind in ("Hardswish", "Hardsigmoid", "Mish")},
+    "Softplus": {"beta": ("number", 4), "threshold": ("number", 4)},
+    "StochasticDepth": {"p": ("share", 10), "mode": ("chance", 5)},
+    "AdaptiveMaxPool2d": {"output_size": ("target", 10)},
+    "Unsqueeze": {"dim": ("inner", 10)},
+    "Slice": {"dim": ("inner", 6), "start": ("any", 5), "stop": ("end", 5), "step": ("many", 4)},
+    "Roll": {"shifts": ("shifts", 10), "dims": ("inners", 10)},
+    "ChannelShuffle": {"groups": ("groups", 10)},
+    "PixelShuffle": {"upscale_factor": ("many", 10)},
+    "PixelUnshuffle": {"downscale_factor": ("many", 10)},
+    "ZeroPad2d": {"padding": ("edges", 10)},
+    "Pad": {"multiple": ("many", 10), "dims": ("inners", 4), "mode": ("beyond", 4), "value": ("number", 3)},
+    "MultiheadAttention": {"num_heads": ("groups", 10), "dropout": ("share", 3), "bias": ("flag", 4)},
+    "ShiftedWindowAttention": {
+        "heads": ("groups", 10),
+        "window": ("kernel", 10),
+        "shift": ("border", 4),
+        "qkv_bias": ("flag", 3),
+        "proj_bias": ("flag", 3),
+        "attention_dropout": ("share", 2),
+        "dropout": ("share", 2),
+    },
+    **{
+        kind: {
+            "hidden_size": ("channels", 10),
+            "num_layers": ("many", 3),
+            "bias": ("flag", 3),
+            "dropout": ("share", 2),
+            "bidirectional": ("flag", 4),
+        }
+        for kind in ("LSTM", "GRU")
+    },
+    # What they hold depends on the input's shape: the writer makes it.
+    **{kind: {} for kind in FITTED},
 }
+for _kind in ("Conv", "ConvTranspose", "MaxPool", "AvgPool", "AdaptiveAvgPool", "AdaptiveMaxPool"):
+    for _axes in (1, 3):
+        ARGUMENTS[f"{_kind}{_axes}d"] = {
+            name: (f"{word} {_axes}" if f"{word} {_axes}" in VALUES else word, often)
+            for name, (word, often) in ARGUMENTS[f"{_kind}2d"].items()
+        }
+# torch's own has none.
+del ARGUMENTS["AvgPool1d"]["divisor_override"]
 
+_POINTWISE = (
+    *("ReLU", "ReLU6", "SiLU", "Sigmoid", "Tanh", "GELU", "Dropout", "Softmax", "Identity", "ReLU", "LeakyReLU"),
+    *("ELU", "Hardswish", "Hardsigmoid", "Mish", "Softplus", "PReLU", "StochasticDepth"),
+)
+_MOVING = ("Permute", "Reshape", "Unflatten", "Unsqueeze", "Slice", "Roll", "Pad")
 _SPATIAL = (
     *("Conv2d", "Conv2d", "Conv2d", "Conv2d", "ReLU", "MaxPool2d", "AvgPool2d", "BatchNorm2d", "AdaptiveAvgPool2d"),
-    *("MaxPool2d", "AvgPool2d", "BatchNorm2d", "LocalResponseNorm", "ReLU6", "SiLU", "Sigmoid", "Tanh", "GELU"),
-    *("Dropout", "Softmax", "Identity", "ChannelAffine", "ReLU", "ConvTranspose2d", "Upsample", "LeakyReLU"),
-    "ConvTranspose2d",
+    *("MaxPool2d", "AvgPool2d", "BatchNorm2d", "LocalResponseNorm", "ConvTranspose2d", "Upsample", "ChannelAffine"),
+    *("ConvTranspose2d", "Conv2d", "Conv2d", "Upsample", "MaxPool2d", "Conv2d", "AvgPool2d", "Linear"),
+    *("AdaptiveMaxPool2d", "GroupNorm", "LayerNorm", "LayerNorm2d", "RMSNorm", "InstanceNorm2d", "ChannelShuffle"),
+    *("PixelShuffle", "PixelUnshuffle", "ZeroPad2d", "ShiftedWindowAttention", *_POINTWISE, *_MOVING),
 )
-_FLAT = (
-    *("Linear", "Linear", "Linear", "ReLU", "ReLU6", "SiLU", "Sigmoid", "Tanh", "GELU", "Dropout", "Softmax"),
-    *("Identity", "Flatten", "ReLU", "Dropout", "LeakyReLU"),
+_FLAT = ("Linear", "Linear", "Linear", "Linear", "Flatten", "LayerNorm", "BatchNorm1d", *_POINTWISE, *_MOVING)
+_SEQUENCE = (
+    *("Conv1d", "Conv1d", "ConvTranspose1d", "MaxPool1d", "AvgPool1d", "AdaptiveAvgPool1d", "AdaptiveMaxPool1d"),
+    *("BatchNorm1d", "InstanceNorm1d", "GroupNorm", "LayerNorm", "RMSNorm", "Linear", "MultiheadAttention", "LSTM"),
+    *("GRU", "Conv1d", "Linear", "ReLU", "Flatten", "Permute", "Reshape", "Unsqueeze", "Unflatten", "Slice", "Pad"),
 )
+_VOLUME = (
+    *("Conv3d", "Conv3d", "ConvTranspose3d", "MaxPool3d", "AvgPool3d", "AdaptiveAvgPool3d", "AdaptiveMaxPool3d"),
+    *("BatchNorm3d", "InstanceNorm3d", "GroupNorm", "Conv3d", "Flatten", "ReLU", "Dropout", "Reshape", "Slice"),
+)
+# By how many sizes the input has, the batch among them.
+_KINDS = {2: _FLAT, 3: _SEQUENCE, 4: _SPATIAL, 5: _VOLUME}
 # They fit wherever a layer stands, so they may be a parameter's value.
 _ANYWHERE = ("ReLU", "Sigmoid", "Tanh", "GELU", "SiLU", "ReLU6", "Dropout", "Identity", "Softmax", "LeakyReLU")
 _NAMES = ("conv", "a", "b_", "Layer", "_x", "norm1_", "7")
@@ -392,18 +716,49 @@ class Scope:
     params: dict[str, tuple[Any, Any]] = field(default_factory=dict)
     # The model's parameters used here: no parameter of the block may come to shadow them.
     seen: set[str] = field(default_factory=set)
+    # What layers may read here by its name: its shape. A parameter that holds a value has its shape as its own.
+    values: dict[str, Shape] = field(default_factory=dict)
+    # The inputs that hold tokens: only an Embedding reads them.
+    tokens: dict[str, Shape] = field(default_factory=dict)
+    # What may be called again, and what the layer at each path is made for.
+    made: dict[str, Any] = field(default_factory=dict)
+    weights: dict[str, Any] = field(default_factory=dict)
+    # And what stood before it.
+    took: dict[str, Shape] = field(default_factory=dict)
+    # In how many lists one is: names inside them are their own.
+    lists: int = 0
 
     def environment(self, model: Environment) -> Environment:
         if not self.is_block:
             return model
-        return Environment({name: (value, model) for name, (_, value) in self.params.items()}, model)
+        return Environment(
+            {
+                name: (Given(f"${name}") if word == "value" else value, model)
+                for name, (word, value) in self.params.items()
+            },
+            model,
+        )
+
+    def known(self) -> dict[str, Shape]:
+        """What may stand as a branch or in `from`, by how it is written there."""
+        held = {f"${name}": shape for name, (word, shape) in self.params.items() if word == "value"}
+        return {**held, **self.values}
+
+    def state(self) -> tuple[Any, ...]:
+        """What a layer that is thrown away may have changed."""
+        return dict(self.params), dict(self.values), dict(self.made), dict(self.weights)
+
+    def restore(self, state: tuple[Any, ...]) -> None:
+        self.params, self.values, self.made, self.weights = state
 
 
 class Writer:
     """Writes one document."""
 
-    def __init__(self, draw: Draw, faulty: bool, simple: bool = False) -> None:
+    def __init__(self, draw: Draw, faulty: bool, simple: bool = False, often: str = "") -> None:
         self.draw, self.faulty, self.simple = draw, faulty, simple
+        # A kind that is drawn often, with most of its arguments.
+        self.often = often
         self.document: Document = {"name": "drawn"}
         self.params: dict[str, tuple[Any, Any]] = {}
         self.block_params: dict[str, dict[str, tuple[Any, Any]]] = {}
@@ -435,7 +790,7 @@ class Writer:
 
     def write(self) -> Document:
         document = self.document
-        document["input"] = [self.pick((3, 4, 1, 6, 8)), *(self.draw(st.integers(4, 24)) for _ in range(2))]
+        self.inputs()
         for key, value in (
             ("title", "Drawn: a \u2113ayer zoo"),
             ("year", 2014),
@@ -447,14 +802,16 @@ class Writer:
                 document[key] = value
         document["params"] = {}
         document["blocks"] = {}
-        shape: Shape = (1, *document["input"])
+        shape, dtype = next(iter(inputs_of(document).values()))
         if not self.simple:
             for _ in range(self.pick((1, 0, 2, 3))):
                 self.block()
         document["stages"] = {}
-        shape = self.stages(shape)
+        self.stages(shape, dtype)
         if not self.simple and self.chance(40):
             self.heads()
+        if not self.simple and self.chance(20):
+            self.outputs()
         for key in ("params", "blocks"):
             if not document[key] and self.chance(80):
                 del document[key]
@@ -462,17 +819,62 @@ class Writer:
             document["published"] = [{"source": "a table", "totals": {"params": "2.7K", "macs": "34M"}}]
         return only_used(document)
 
-    def stages(self, shape: Shape) -> Shape:
+    def inputs(self) -> None:
+        """One that nobody names, or several."""
+        first = [self.pick((3, 4, 1, 6, 8)), *self.sizes()]
+        if self.simple or not self.chance(20):
+            self.document["input"] = first
+            return
+        found: dict[str, Any] = {"image": first}
+        if self.chance(60):
+            tokens = {"shape": [self.draw(st.integers(2, 9))], "dtype": "int64"}
+            found = {"tokens": tokens, **found} if self.chance(30) else {**found, "tokens": tokens}
+        elif self.chance(80):
+            found["other"] = self.pick((first, {"shape": first}, [5, *first[1:]]))
+        self.document["inputs"] = found
+
+    def outputs(self) -> None:
+        """Any values of the network, by their paths."""
+        try:
+            found = Reference(self.document, "eval").run()
+        except Refused:
+            return
+        again = {layer.name.partition("@")[0] for layer in found.layers if "@" in layer.name}
+        # Of what is called again a path may mean either call.
+        paths = [path for path in found.values if path not in found.inputs and not _is_below(path, again)]
+        if paths:
+            self.document["outputs"] = {f"out{number}": self.pick(paths) for number in range(self.pick((1, 2, 3)))}
+
+    def sizes(self) -> list[int]:
+        """Of an image as a rule, else of a sequence or a volume."""
+        if self.often:
+            axes = self.pick([rank - 2 for rank, kinds in _KINDS.items() if self.often in kinds and rank > 2] or [1])
+            return [self.draw(st.integers(4, 8)) for _ in range(axes)]
+        axes, most = (2, 24) if self.chance(75) else self.pick(((2, 24), (1, 24), (3, 8)))
+        return [self.draw(st.integers(4, most)) for _ in range(axes)]
+
+    def stages(self, shape: Shape, dtype: str) -> None:
         scope = Scope()
+        for name, (given, kind) in inputs_of(self.document).items():
+            (scope.tokens if kind == "int64" else scope.values)[name] = given
         shared = self.name()
         listed = self.chance(15)
         for number in range(self.pick((1, 2, 3, 2))):
             style = "list" if listed and self.chance(70) else "mapping"
+            first: dict[str, Any] = {}
+            if number == 0 and dtype == "int64":
+                style = "mapping"
+                self.entry(first, {"Embedding": {"num_embeddings": 7, "embedding_dim": self.pick((4, 6, 8))}})
+                (name,) = first
+                shape = scope.values[name] = (*shape, first[name]["Embedding"]["embedding_dim"])
             body, shape = self.sequence(scope, shape, self.pick((2, 1, 3, 4)), depth=0, style=style)
+            if first:
+                body = {**first, **body}
             if isinstance(body, dict) and self.chance(30):
                 # The same name in several stages: the list goes on.
                 members, shape = self.sequence(scope, shape, self.pick((1, 2)), depth=1, style="list")
                 body[shared] = members
+                scope.values.pop(shared, None)
             self.document["stages"][f"stage {number}"] = body
         if len(shape) == 4 and self.chance(50):
             last: dict[str, Any] = {}
@@ -481,7 +883,6 @@ class Writer:
             last["flatten"] = "Flatten"
             last["fc"] = {"Linear": {"out_features": self.value("channels", scope)}}
             self.document["stages"]["classifier"] = last
-        return shape
 
     def heads(self) -> None:
         try:
@@ -512,15 +913,27 @@ class Writer:
         scope = Scope(is_block=True)
         self.writing_block = True
         shape: Shape = (1, self.pick((4, 3, 6, 8)), self.pick((8, 11)), self.pick((8, 10)))
+        if self.chance(20):
+            shape = self.pick((shape[:3], (*shape[:2], 5, 6, 5)))
+        if self.chance(30):
+            # A skip: of the block's own size as a rule.
+            self.names += 1
+            wide = self.pick((shape, shape, (*shape[:2], *(2 * size for size in shape[2:])), (1, 5, *shape[2:])))
+            scope.params[f"skip{self.names}"] = "value", wide
         style = self.pick(("mapping", "mapping", "list"))
         body, _ = self.sequence(scope, shape, self.pick((2, 1, 3)), depth=1, style=style)
         self.writing_block = False
         body = self.trimmed(scope, body)
+        scope.params = {key: held for key, held in scope.params.items() if key in references(body)}
         name = f"block{len(self.document['blocks'])}"
         block: dict[str, Any] = {"layers": body}
         if scope.params:
             block["params"] = list(scope.params)
-            defaults = {key: self.default(*held, scope) for key, held in scope.params.items() if self.chance(40)}
+            defaults = {
+                key: self.default(*held, scope)
+                for key, held in scope.params.items()
+                if held[0] != "value" and self.chance(40)
+            }
             if defaults:
                 block["defaults"] = defaults
         self.document["blocks"][name] = block
@@ -547,7 +960,13 @@ class Writer:
         for key, (kind, value) in self.block_params[name].items():
             if key in defaults and self.chance(60):
                 continue
-            if self.chance(50):
+            if kind == "value":
+                known = scope.known()
+                alike = [text for text, shape in known.items() if shape[1:] == value[1:]] or [*known]
+                if not alike:
+                    return "Identity"
+                arguments[key] = self.pick(alike)
+            elif self.chance(50):
                 arguments[key] = value
             elif isinstance(kind, list):
                 arguments[key] = [self.value(each, scope) for each in kind]
@@ -564,68 +983,124 @@ class Writer:
         listed = style == "list"
         members: list[Any] = []
         named: dict[str, Any] = {}
+        scope.lists += listed
         for _ in range(count):
-            layer, shape = self.settled(scope, shape, depth, listed, keep)
+            layer, shape, trial = self.settled(scope, shape, depth, listed, keep)
             if listed:
                 members.append(layer)
-            else:
-                self.entry(named, layer)
+                continue
+            self.entry(named, layer)
+            if trial is not None and not scope.lists:
+                self.remember(scope, trial, next(reversed(named)), layer)
+        scope.lists -= listed
         return (members if listed else named), shape
 
-    def settled(self, scope: Scope, shape: Shape, depth: int, listed: bool, keep: str) -> tuple[Any, Shape]:
-        """A layer that takes this shape, and what it makes of it."""
-        for attempt in range(4):
-            before = dict(scope.params), dict(self.params), dict(self.document["params"])
-            layer = self.layer(scope, shape, depth, listed, keep)
-            after = self.after(layer, scope, shape, listed)
-            if after is not None and kept(shape, after, keep):
-                return layer, after
-            if self.faulty and after is None and attempt == 0 and self.chance(70):
-                return layer, shape
-            # Parameters that only the layer thrown away used would be used nowhere.
-            scope.params, self.params, self.document["params"] = before
-        return "Identity", shape
+    def remember(self, scope: Scope, trial: Reference, name: str, layer: Any) -> None:
+        """What a layer that was tried has made, under the name it got."""
 
-    def after(self, layer: Any, scope: Scope, shape: Shape, listed: bool) -> Shape | None:
-        """The shape a layer gives, None where it refuses."""
-        trial = Reference({**self.document, "input": shape[1:], "stages": {}})
-        trial.shapes[INPUT] = shape
+        def path(tried: str) -> str:
+            return re.sub(r"\Atrial(?=\.|\Z)", name, tried)
+
+        again = {layer.name.partition("@")[0] for layer in trial.layers if "@" in layer.name}
+        for tried, value in trial.values.items():
+            if tried.startswith("$") or tried in scope.values or tried in scope.tokens or _is_below(tried, again):
+                continue
+            scope.values[path(tried)] = trial.shapes[value]
+            if f"{value}:1" in trial.shapes:
+                scope.values[f"{path(tried)}:1"] = trial.shapes[f"{value}:1"]
+        scope.weights |= {path(tried): weights for tried, weights in trial.weights.items()}
+        kind = _kind_of(layer)
+        if (
+            "trial" in trial.values
+            and kind
+            and not kind.startswith("$")
+            and kind not in ("share", "Parameter", "Embedding")
+        ):
+            scope.made[name] = layer
+            scope.took[name] = trial.shapes[INPUT]
+
+    def settled(
+        self, scope: Scope, shape: Shape, depth: int, listed: bool, keep: str
+    ) -> tuple[Any, Shape, Reference | None]:
+        """A layer that takes this shape, what it makes of it, and how it was tried."""
+        for attempt in range(4):
+            before = dict(self.params), dict(self.document["params"])
+            inside = scope.state()
+            layer = self.layer(scope, shape, depth, listed, keep)
+            try:
+                trial, after = self.after(layer, scope, shape, listed)
+                if kept(shape, after, keep):
+                    return layer, after, trial
+            except TooLarge:
+                pass
+            except Refused:
+                if self.faulty and attempt == 0 and self.chance(70):
+                    return layer, shape, None
+            # Parameters that only the layer thrown away used would be used nowhere.
+            scope.restore(inside)
+            self.params, self.document["params"] = before
+        return "Identity", shape, None
+
+    def after(self, layer: Any, scope: Scope, shape: Shape, listed: bool) -> tuple[Reference, Shape]:
+        """A trial of a layer, and the shape it gives. Raises Refused, and TooLarge."""
+        trial = Reference({**self.document, "input": shape[1:], "inputs": {}, "stages": {}}, bounded=True)
+        known = {**scope.known(), **scope.tokens}
+        trial.shapes = {INPUT: shape, **{f"before {text}": held for text, held in known.items()}}
+        trial.shapes |= {text: held for text, held in known.items() if text.startswith("$")}
+        trial.values = {text: f"before {text}" for text in known}
+        trial.inputs = {}
+        trial.weights = dict(scope.weights)
         env = scope.environment(trial.model)
-        try:
-            body = [layer] if listed else {"trial": layer}
-            return trial.shapes[trial.sequence(body, "", INPUT, env)]
-        except Refused:
-            return None
+        trial.made = {name: (written, env) for name, written in scope.made.items()}
+        trial.times = dict.fromkeys(scope.weights, 1)
+        end = trial.sequence([layer] if listed else {"trial": layer}, "", INPUT, env)
+        return trial, trial.shapes[end]
 
     # --- layers ---
 
     def layer(self, scope: Scope, shape: Shape, depth: int, listed: bool, keep: str) -> Any:
         roll = self.draw(_PERCENT)
         deep = depth >= 3 or self.simple
+        if not self.simple and self.chance(20):
+            layer = self.named(scope, shape, depth, listed, keep)
+            if layer is not None:
+                return self.switched(layer, scope)
         if roll < 60 or (deep and roll < 90):
             layer = self.plain(scope, shape, keep)
         elif roll < 71 or deep:
-            layer = self.call(scope) if self.block_params else self.plain(scope, shape, keep)
-        elif roll < 79:
-            layer = {"concat": self.branches(scope, shape, depth, "size")}
+            again = None if deep or self.chance(65) else self.shared(scope, shape)
+            layer = again or (self.call(scope) if self.block_params else self.plain(scope, shape, keep))
         elif roll < 87:
-            layer = {"add": self.branches(scope, shape, depth, "shape")}
-            if self.chance(50):
-                layer = {"add": {"scale": self.value("scale", scope), "branches": layer["add"]}}
+            layer = self.merge(scope, shape, depth, "concat" if roll < 79 else "add")
         elif roll < 92:
             layer = self.sequence(scope, shape, self.pick((1, 2, 0)), depth + 1, "list", keep)[0]
         elif roll < 96:
             layer = self.parameter("layer", scope)
         elif listed:
+            scope.lists += 1
             inner = self.settled(scope, shape, depth + 1, True, keep)[0]
+            scope.lists -= 1
             layer = {"repeat": {"times": self.value("times", scope), "layer": inner}}
         else:
             layer = self.plain(scope, shape, keep)
         return self.switched(layer, scope)
 
+    def merge(self, scope: Scope, shape: Shape, depth: int, word: str) -> Any:
+        """A concat of branches that agree in their sizes, or a sum or product of branches of one shape."""
+        if word == "concat":
+            if self.chance(75):
+                return {"concat": self.branches(scope, shape, depth, "size")}
+            # Along another axis the channels have to agree too.
+            dim = self.pick((1, 2, -1))
+            return {"concat": {"dim": dim, "branches": self.branches(scope, shape, depth, "shape")}}
+        branches = self.branches(scope, shape, depth, "shape")
+        if self.chance(30):
+            return {"mul": branches}
+        return {"add": {"scale": self.value("scale", scope), "branches": branches} if self.chance(50) else branches}
+
     def switched(self, layer: Any, scope: Scope) -> Any:
         """Some layers carry `when`, before or after the key that says what they are."""
-        if isinstance(layer, list) or not self.chance(7) or self.simple:
+        if isinstance(layer, list) or not self.chance(7) or self.simple or "when" in layer:
             return layer
         if isinstance(layer, str):
             if layer.startswith("$"):
@@ -639,23 +1114,42 @@ class Writer:
         if len(shape) == 4:
             kind = "Flatten" if not keep and self.chance(4) else self.pick(_SPATIAL)
         else:
-            kind = self.pick(_FLAT)
-        arguments: dict[str, Any] = {}
-        if kind == "ChannelAffine":
-            arguments = {key: [self.value("number", scope) for _ in range(shape[1])] for key in ("scale", "shift")}
+            kind = self.pick(_KINDS.get(len(shape), _ANYWHERE))
+        if self.often in _KINDS.get(len(shape), ()) and self.chance(50):
+            kind = self.often
+        arguments = self.fitted(kind, shape, scope) if kind in FITTED else {}
         if keep and kind == "Conv2d" and self.chance(70):
             arguments = {"kernel_size": 3, "stride": 1, "padding": 1, "dilation": 1}
             if keep == "shape":
                 arguments["out_channels"] = shape[1]
+        windows = kind.startswith(("Conv", "MaxPool", "AvgPool")) and not kind.startswith("ConvTranspose")
+        if windows and not self.simple and not keep and self.chance(15):
+            beside = [self.pick((0, 1)) for _ in range(2 * (len(shape) - 2))]
+            words = ("same_tf", "same", "valid") if kind.startswith("Conv") else ("same_tf",)
+            arguments["padding"] = self.pick((beside, *words))
+            if arguments["padding"] == "same":
+                arguments["stride"] = 1
         needed, barred = self.together() if kind == "Upsample" else (set(), set())
         for key, (word, often) in ARGUMENTS[kind].items():
             if key in arguments or key in barred:
                 continue
-            if often == 10 or key in needed or self.chance(10 * often):
+            if often == 10 or key in needed or self.chance(max(10 * often, 60 if kind == self.often else 0)):
                 arguments[key] = self.value(word, scope)
         if not arguments:
             return self.pick((kind, {kind: {}}, {kind: None}))
         return {kind: arguments}
+
+    def fitted(self, kind: str, shape: Shape, scope: Scope) -> dict[str, Any]:
+        """Arguments that are made for the shape a layer takes."""
+        if kind == "ChannelAffine":
+            return {key: [self.value("number", scope) for _ in range(shape[1])] for key in ("scale", "shift")}
+        if kind == "Permute":
+            return {"dims": [0, *self.draw(st.permutations(range(1, len(shape))))]}
+        if kind == "Reshape":
+            return {"shape": self.pick(([0, -1], [0, shape[1], -1], [0, -1, *shape[2:]], [0, 1, *shape[1:]]))}
+        axis = self.draw(st.integers(1, len(shape) - 1))
+        parts = self.pick((1, 2, 3)) if self.faulty else self.pick([n for n in (2, 1, 3) if shape[axis] % n == 0])
+        return {"dim": axis, "unflattened_size": self.pick(([parts, -1], [-1, parts]))}
 
     def together(self) -> tuple[set[str], set[str]]:
         """(what an Upsample must be given, what it must not be given), but now and then nothing of either."""
@@ -685,6 +1179,129 @@ class Writer:
         known = [key for key, (held, _) in scope.params.items() if held == "layer"]
         return f"${self.pick(known)}" if known else {kind: {}}
 
+    # --- what is read by its name ---
+
+    def named(self, scope: Scope, shape: Shape, depth: int, listed: bool, keep: str) -> Any:
+        """A layer that reads values by their names, meets them, or is called again; None where there are none."""
+        makers: tuple[Callable[[], Any], ...] = (
+            lambda: self.read_from(scope, depth, listed, keep),
+            lambda: self.shared(scope, shape),
+            lambda: self.shared(scope, shape),
+            lambda: self.meeting(scope, shape, keep),
+            lambda: self.upsampled(scope, shape),
+            lambda: self.attention(scope, shape),
+            lambda: None if listed or scope.lists else self.learned(shape),
+            lambda: self.gate(shape),
+            lambda: self.product(scope, shape),
+            lambda: self.halves(scope, shape),
+        )
+        return self.pick(makers)()
+
+    def shared(self, scope: Scope, shape: Shape) -> Any:
+        """Another call of a layer or block, on what it fits as a rule."""
+        if not scope.made or scope.lists:
+            return None
+        blocks = [name for name, layer in scope.made.items() if _kind_of(layer) in self.block_params]
+        name = self.pick(blocks if blocks and self.chance(70) else sorted(scope.made))
+        texts = [text for text, held in scope.known().items() if held == scope.took[name]]
+        if texts and self.chance(30 if shape == scope.took[name] else 90):
+            return {"share": name, "from": self.pick(texts)}
+        return {"share": name}
+
+    def meeting(self, scope: Scope, shape: Shape, keep: str) -> Any:
+        """What is here and values by their names, joined, added or multiplied."""
+        texts = [text for text, held in scope.known().items() if _fits(held, shape)]
+        if not texts:
+            return None
+        alike = keep != "shape" and all(scope.known()[text] == shape for text in texts)
+        branches = [self.pick(texts), self.pick(({}, {}, None, self.pick(texts)))]
+        word = self.pick(("concat", "add", "mul") if alike else ("add", "mul"))
+        return {word: branches[::-1] if self.chance(30) else branches}
+
+    def upsampled(self, scope: Scope, shape: Shape) -> Any:
+        """To the size of another value."""
+        texts = [text for text, held in scope.known().items() if len(held) == len(shape) == 4]
+        if not texts:
+            return None
+        mode = {"mode": self.pick(("bilinear", "nearest"))} if self.chance(50) else {}
+        return {"Upsample": {"like": self.pick(texts), **mode}}
+
+    def attention(self, scope: Scope, shape: Shape) -> Any:
+        """Of a query, a key and a value, which may be the same."""
+        texts = [text for text, held in scope.known().items() if len(shape) in (3, 4) and held == shape]
+        if not texts:
+            return None
+        layer: dict[str, Any] = {"ScaledDotProductAttention": {"is_causal": self.draw(_FLAGS)}}
+        if len(shape) == 3 and self.chance(50):
+            layer = {"MultiheadAttention": {"num_heads": 1}}
+        return {**layer, "from": [self.pick(texts) for _ in range(3)]}
+
+    def learned(self, shape: Shape) -> Any:
+        """A learned tensor that fits to what is here."""
+        sizes = self.pick((shape[1:], shape[1:2] + (1,) * (len(shape) - 2), (1,) * (len(shape) - 1)))
+        init = {"init": self.pick(("ones", "normal", 0.5))} if self.chance(50) else {}
+        return {"Parameter": {"shape": [1, *sizes], **init}}
+
+    def gate(self, shape: Shape) -> Any:
+        """Squeeze and excitation."""
+        if len(shape) != 4:
+            return None
+        gate: dict[str, Any] = {}
+        self.entry(gate, {"AdaptiveAvgPool2d": {"output_size": 1}})
+        self.entry(gate, {"Conv2d": {"out_channels": shape[1], "kernel_size": 1}})
+        self.entry(gate, self.pick(("Sigmoid", "Hardsigmoid")))
+        return {"mul": [{}, gate]}
+
+    def product(self, scope: Scope, shape: Shape) -> Any:
+        """What is here times itself turned, times what is here or has its shape."""
+        if len(shape) < 3:
+            return None
+        order = [*range(len(shape) - 2), len(shape) - 1, len(shape) - 2]
+        turned: dict[str, Any] = {}
+        self.entry(turned, {"Permute": {"dims": order}})
+        scores: dict[str, Any] = {}
+        self.entry(scores, {"matmul": [{}, turned]})
+        return {"matmul": [scores, self.pick(({}, *(text for text, held in scope.known().items() if held == shape)))]}
+
+    def halves(self, scope: Scope, shape: Shape) -> Any:
+        """The channels cut in two, and joined."""
+        if len(shape) < 3 or shape[1] < 2:
+            return None
+        halves: list[Any] = [{}, {}]
+        half = self.cut(shape[1], scope)
+        self.entry(halves[0], {"Slice": {"stop": half}})
+        self.entry(halves[1], {"Slice": {"start": half}})
+        return {"concat": halves}
+
+    def cut(self, size: int, scope: Scope) -> Any:
+        """A number below a size, or a parameter of the model that holds it."""
+        if self.chance(50):
+            return size // 2
+        self.names += 1
+        name = f"m{self.names}"
+        self.params[name] = "cut", size // 2
+        self.document["params"][name] = size // 2
+        scope.seen.add(name)
+        return f"${name}"
+
+    def read_from(self, scope: Scope, depth: int, listed: bool, keep: str) -> Any:
+        """A layer that reads another value than what comes before it."""
+        if scope.tokens and not keep and self.chance(50):
+            table = {"num_embeddings": self.pick((5, 9)), "embedding_dim": self.pick((4, 6))}
+            if self.chance(30):
+                table["padding_idx"] = self.pick((0, 2, -1))
+            return {"Embedding": table, "from": self.pick(sorted(scope.tokens))}
+        known = scope.known()
+        if not known:
+            return None
+        text = self.pick(sorted(known))
+        layer = self.layer(scope, known[text], depth + 1, listed, keep) if depth < 3 else self.pick(_ANYWHERE)
+        if isinstance(layer, str) and not layer.startswith("$"):
+            layer = {layer: {}}
+        if not isinstance(layer, dict) or not {"from", "repeat", "Parameter"}.isdisjoint(layer):
+            return layer
+        return {**layer, "from": self.pick((text, [text]))}
+
     def branches(self, scope: Scope, shape: Shape, depth: int, keep: str) -> list[Any]:
         """Branches that agree in their sizes; those of an add also in their channels."""
         ends: list[Any] = []
@@ -696,16 +1313,24 @@ class Writer:
             if keep == "size" and self.chance(40):
                 ends.append("Flatten")
         branches: list[Any] = []
+        # Branches run side by side: none sees the names of another.
+        outer = dict(scope.values), dict(scope.made)
         for number in range(self.pick((2, 3, 2, 1 if keep == "size" else 2))):
+            scope.values, scope.made = dict(outer[0]), dict(outer[1])
+            texts = [text for text, held in scope.known().items() if not ends and held == shape]
+            if texts and self.chance(15):
+                branches.append(self.pick(texts))
+                continue
             count = self.pick((1, 2, 0))
             # Lists would number their members alike: at most one of the branches is one.
             style = "list" if number == 0 and depth == 0 and self.chance(20) else "mapping"
             body, end = self.sequence(scope, shape, count, depth + 1, style, "" if ends else keep)
             closing = list(ends)
-            if keep == "shape" and end[1] != target[1]:
+            if keep == "shape" and min(len(end), len(target)) > 1 and end[1] != target[1]:
+                axes = len(end) - 2
                 closing.append(
-                    {"Conv2d": {"out_channels": target[1], "kernel_size": 1}}
-                    if len(end) == 4
+                    {f"Conv{axes}d": {"out_channels": target[1], "kernel_size": 1}}
+                    if axes in (1, 2, 3)
                     else {"Linear": {"out_features": target[1]}}
                 )
             for layer in closing:
@@ -714,6 +1339,7 @@ class Writer:
                 else:
                     self.entry(body, layer)
             branches.append(body or self.pick(({}, None, [])))
+        scope.values, scope.made = outer
         return branches
 
     # --- values and parameters ---
@@ -722,6 +1348,8 @@ class Writer:
         """A value, or a reference to a parameter that holds one."""
         if self.simple:
             return self.draw(VALUES[word])
+        if word in ("channels", "groups", "many", "whole") and self.chance(8):
+            return self.expression(word, scope)
         roll = self.draw(_PERCENT)
         share = 55 if scope.is_block and self.writing_block else 12
         if roll < 100 - share:
@@ -729,6 +1357,16 @@ class Writer:
         if word in ("kernel", "stride", "dilation") and roll >= 97:
             return [self.parameter("whole", scope), self.draw(_SMALL)]
         return self.parameter(word, scope)
+
+    def expression(self, word: str, scope: Scope) -> Any:
+        """Arithmetic that gives a positive integer, as a rule."""
+        one = self.parameter(word, scope)
+        text: str = self.pick(
+            ("{} * 2", "{} + 1", "{} // 2 + 1", "({} + 3) // 2", "2 * {} - 1", "{} / 1", "{} * 0.5", "7 % {} + 1")
+        )
+        if self.chance(25):
+            return {"round": [f"{one} * {self.parameter('number', scope)}", self.pick((2, 4, 8))]}
+        return text.format(one)
 
     def parameter(self, word: str, scope: Scope) -> str:
         """`$name` of a parameter that holds such a value: one there is, or a new one."""
@@ -776,12 +1414,29 @@ class Writer:
 
 
 def renamed(written: Any, names: dict[str, str]) -> Any:
-    """The same with some texts replaced."""
+    """The same with some references replaced."""
     if isinstance(written, str):
-        return names.get(written, written)
+        return _REFERENCE.sub(lambda match: names.get(match[0], match[0]), written)
     if isinstance(written, dict):
         return {key: renamed(item, names) for key, item in written.items()}
     return [renamed(item, names) for item in written] if isinstance(written, list) else written
+
+
+def _kind_of(layer: Any) -> str:
+    """The class, block or word that a layer is; "" of a list."""
+    if isinstance(layer, dict):
+        return str(next(key for key in layer if key not in ("when", "from")))
+    return layer if isinstance(layer, str) else ""
+
+
+def _fits(one: Shape, other: Shape) -> bool:
+    """Whether torch repeats one to the size of another."""
+    return len(one) == len(other) and all(size in (1, wide) for size, wide in zip(one, other, strict=True))
+
+
+def _is_below(path: str, paths: set[str]) -> bool:
+    """Whether a path is one of these, or stands below one."""
+    return path in paths or any(path.startswith(f"{each}.") or each.startswith(f"{path}.") for each in paths)
 
 
 def kept(before: Shape, after: Shape, keep: str) -> bool:
@@ -798,9 +1453,9 @@ def specs(draw: Draw, faults: bool = True) -> Document:
 
 
 @st.composite
-def plain_specs(draw: Draw) -> Document:
-    """Documents of plain layers in sequences, without faults."""
-    return Writer(draw, faulty=False, simple=True).write()
+def plain_specs(draw: Draw, often: str = "") -> Document:
+    """Documents of plain layers in sequences, without faults; in half the places that it fits one kind of layer."""
+    return Writer(draw, faulty=False, simple=True, often=often).write()
 
 
 def to_yaml(document: Any) -> str:
@@ -923,32 +1578,49 @@ def features(document: Document) -> set[str]:
     """The layer classes and the parts of the grammar that a document uses."""
     found: set[str] = set()
     blocks = document.get("blocks") or {}
+    written = dict(_layers_of([document.get("stages"), [block["layers"] for block in blocks.values()]]))
 
-    def walk(value: Any, inside: str) -> None:
+    def text(value: str, place: str) -> None:
+        if value in VOCABULARY:
+            found.add(value)
+        if _REFERENCE.fullmatch(value):
+            found.add("element" if "." in value else "parameter")
+        elif "$" in value:
+            found.add("arithmetic")
+        if place == "padding" and not value.startswith("$"):
+            found.add(f"padding {value}")
+
+    def key_of(key: str, item: Any, inside: str) -> None:
+        if key in VOCABULARY:
+            found.add(key)
+            found.update(f"{key}.{name}" for name in item or {})
+        if key in _WORDS:
+            found.add(key)
+        if key in blocks:
+            found.add("block")
+            if inside == "layers":
+                found.add("block in a block")
+            if values_used(key, blocks):
+                found.add("value given to a block")
+        if key in MERGES:
+            found.update(map(_branch_of, item["branches"] if isinstance(item, dict) else item))
+        if key == "from" and isinstance(item, list) and len(item) > 1:
+            found.add("from several")
+        if key == "share" and isinstance(item, str) and _kind_of(written.get(item)) in blocks:
+            found.add("shared block")
+        if key == "padding" and isinstance(item, list) and len(item) == 4:
+            found.add("padding beside")
+
+    def walk(value: Any, inside: str, place: str = "") -> None:
         if isinstance(value, str):
-            if value in VOCABULARY:
-                found.add(value)
-            if value.startswith("$"):
-                found.add("element" if "." in value else "parameter")
+            text(value, place)
         elif isinstance(value, list):
             for item in value:
-                walk(item, inside)
+                walk(item, inside, place)
         elif isinstance(value, dict):
             for key, item in value.items():
-                if key in VOCABULARY:
-                    found.add(key)
-                    found.update(f"{key}.{name}" for name in item or {})
-                if key in ("concat", "add", "repeat", "when", "scale", "defaults", "heads", "published"):
-                    found.add(str(key))
-                if key in blocks and inside == "layers":
-                    found.add("block in a block")
-                if key in ("concat", "add"):
-                    branches = item["branches"] if isinstance(item, dict) else item
-                    found.update("identity branch" for branch in branches if not branch)
-                    found.update("listed branch" for branch in branches if isinstance(branch, list) and branch)
-                if key == "padding" and isinstance(item, str) and not item.startswith("$"):
-                    found.add(f"padding {item}")
-                walk(item, "layers" if key == "layers" else inside)
+                key_of(key, item, inside)
+                walk(item, "layers" if key == "layers" else inside, key)
 
     walk(document, "")
     stages = document["stages"].values()
@@ -956,6 +1628,27 @@ def features(document: Document) -> set[str]:
     names = [name for stage in stages if isinstance(stage, dict) for name in stage]
     if len(names) > len(set(names)):
         found.add("continued list")
-    if blocks:
-        found.add("block")
     return found
+
+
+def _branch_of(branch: Any) -> str:
+    """What sort of a branch it is."""
+    if not branch:
+        return "identity branch"
+    if isinstance(branch, str):
+        return "held branch" if branch.startswith("$") else "named branch"
+    return "listed branch" if isinstance(branch, list) else "branch"
+
+
+# The grammar's words, where they stand as keys.
+_WORDS = {"concat", "add", "mul", "matmul", "dim", "repeat", "when", "scale", "defaults", "heads", "published"}
+_WORDS |= {"from", "share", "inputs", "dtype", "outputs", "round", "like"}
+
+
+def _layers_of(written: Any) -> Iterator[tuple[str, Any]]:
+    """What stands under a key, wherever that is."""
+    for key, item in written.items() if isinstance(written, dict) else ():
+        yield key, item
+        yield from _layers_of(item)
+    for item in written if isinstance(written, list) else ():
+        yield from _layers_of(item)

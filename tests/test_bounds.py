@@ -22,19 +22,21 @@ from gnet_inspect.analysis.comparison import compare_models
 from gnet_inspect.analysis.conventions import count_flops
 from gnet_inspect.analysis.difference import difference as compared
 from gnet_inspect.analysis.summary import Summary, summarize
-from gnet_inspect.analysis.timing import MAX_RECORD_BYTES, read_record
 from gnet_inspect.errors import SpecError, UsageError
-from gnet_inspect.graph import Graph, Group, build_graph
-from gnet_inspect.graph.expand import MAX_CHARACTERS, MAX_NODES, MAX_PLACES, MAX_STEPS, Expander
-from gnet_inspect.graph.overrides import Edits
-from gnet_inspect.spec import Spec, load_spec, parse_spec
-from gnet_inspect.spec.document import MAX_BYTES
-from gnet_inspect.spec.layers import MAX_DEMANDS
-from gnet_inspect.views.diagram import Options, drawing_of
-from gnet_inspect.views.dot import Style, draw_dot
+from gnet_inspect.graph import Graph, Group, Value
+from gnet_inspect.graph.outline import Outline
+from gnet_inspect.language import Spec, load_spec, parse_spec
+from gnet_inspect.language.document import MAX_BYTES
+from gnet_inspect.language.layers import MAX_DEMANDS
+from gnet_inspect.records.timing import MAX_RECORD_BYTES, read_record
+from gnet_inspect.sources.spec import build_graph
+from gnet_inspect.sources.spec.expand import MAX_CHARACTERS, MAX_NODES, MAX_PLACES, MAX_STEPS, Expander
+from gnet_inspect.sources.spec.overrides import Edits
+from gnet_inspect.views.drawing.diagram import Options, drawing_of
+from gnet_inspect.views.drawing.dot import Style, draw_dot
 from gnet_inspect.views.grid import draw_text
 from gnet_inspect.views.json import draw_json
-from gnet_inspect.views.summary import Selection, summary_grid
+from gnet_inspect.views.tables.summary import Selection, summary_grid
 from tests.conftest import Run
 from tests.hostile import FAMILIES, REFUSED
 
@@ -49,6 +51,7 @@ PRODUCTS = {
     "rows_of_one_list": f"at most {MOST_COVERED:,} layers together",
     "rows_of_different_sets": f"at most {MOST_COVERED:,} layers together",
     "depths_of_one_list": f"at most {MOST_COVERED:,} layers together",
+    "calls_that_double": f"at most {MAX_PLACES:,} blocks",
     "kinds_that_double": f"demand at most {MAX_DEMANDS} things",
 }
 
@@ -217,14 +220,7 @@ DOUBLING = (
 
 def blocks_of(graph: Graph) -> list[Group]:
     """All of them, outer ones first."""
-    found: list[Group] = []
-    waiting: list[Group | int] = list(graph.stages)
-    while waiting:
-        child = waiting.pop()
-        if isinstance(child, Group):
-            found += [child] if child.role == "block" else []
-            waiting += child.children
-    return found
+    return [entry.part for entry in Outline(graph).entries if entry.part and entry.role == "block"]
 
 
 @pytest.mark.parametrize("kind", ["record", "spec", "device"])
@@ -261,9 +257,9 @@ def test_catalogue_models_are_far_below_every_bound() -> None:
     """A bound that a real network comes near would be in somebody's way."""
     for name in ("inception_resnet_v2", "resnet152", "googlenet"):
         spec = load_spec(name)
-        expansion = Expander(spec, (1, *spec.input), Edits(spec, {}), "train")
+        expansion = Expander(spec, [Value("input", (1, *spec.input))], Edits(spec, {}), "train")
         expansion.graph()
-        assert 50 * len(expansion.nodes) < MAX_NODES
+        assert 50 * len(expansion.maker.nodes) < MAX_NODES
         assert 50 * expansion.steps < MAX_STEPS
         assert 50 * expansion.places < MAX_PLACES
         assert 50 * expansion.characters < MAX_CHARACTERS

@@ -8,12 +8,12 @@ import msgspec
 import pytest
 
 from gnet_inspect.analysis.devices import load_device
-from gnet_inspect.analysis.timing import (
+from gnet_inspect.records.timing import (
     LayerTiming,
     Measurement,
     TimingRecord,
 )
-from gnet_inspect.views.latency import latency_grids
+from gnet_inspect.views.tables.latency import latency_grids
 from tests.conftest import Run
 
 torch = pytest.importorskip("torch")

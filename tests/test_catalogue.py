@@ -15,11 +15,12 @@ from gnet_inspect.analysis.audit import audit
 from gnet_inspect.analysis.listing import KEPT, keep_catalogue, list_catalogue
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import GnetError
-from gnet_inspect.graph import Graph, build_graph
-from gnet_inspect.ops import Conv2d, Linear
-from gnet_inspect.spec import catalogue, load_spec, parse_spec
-from gnet_inspect.spec.catalogue import specs_folder
-from tests.conftest import AUXILIARIES, TWINS, twin
+from gnet_inspect.graph import Graph
+from gnet_inspect.language import catalogue, load_spec, parse_spec
+from gnet_inspect.language.catalogue import specs_folder
+from gnet_inspect.ops.convolution import Conv2d, ConvTranspose2d, Linear
+from gnet_inspect.sources.spec import build_graph
+from tests.conftest import TWINS, twin
 
 ORACLE = Path(__file__).parent / "oracle"
 MODELS = catalogue()
@@ -69,7 +70,7 @@ def test_an_edited_spec_is_listed_anew(monkeypatch: pytest.MonkeyPatch, tmp_path
     """The digest guards what is kept: an edit, a new spec and a file of another version are all computed."""
     for name in ("lenet5.yaml", "nin.yaml", KEPT):
         (tmp_path / name).write_bytes((specs_folder() / name).read_bytes())
-    for module in ("gnet_inspect.spec.catalogue", "gnet_inspect.analysis.listing"):
+    for module in ("gnet_inspect.language.catalogue", "gnet_inspect.analysis.listing"):
         monkeypatch.setattr(import_module(module), "specs_folder", lambda: tmp_path)
     before = {model.model: model for model in list_catalogue().models}
     text = (tmp_path / "lenet5.yaml").read_text()
@@ -129,6 +130,22 @@ def test_totals(golden: Callable[[str, str], None]) -> None:
         ("resnet50", "eval", (1, 3, 224, 224), 25_557_032, 4_089_184_256),
         ("resnet101", "eval", (1, 3, 224, 224), 44_549_160, 7_801_405_440),
         ("resnet152", "eval", (1, 3, 224, 224), 60_192_808, 11_513_626_624),
+        ("mobilenet_v2", "eval", (1, 3, 224, 224), 3_504_872, 300_774_272),
+        ("mobilenet_v3_large", "eval", (1, 3, 224, 224), 5_483_032, 216_589_760),
+        ("mobilenet_v3_small", "eval", (1, 3, 224, 224), 2_542_856, 56_510_400),
+        ("efficientnet_b0", "eval", (1, 3, 224, 224), 5_288_548, 385_814_752),
+        ("mnasnet1_0", "eval", (1, 3, 224, 224), 4_383_312, 314_415_872),
+        ("regnet_y_400mf", "eval", (1, 3, 224, 224), 4_344_144, 401_842_848),
+        ("convnext_tiny", "eval", (1, 3, 224, 224), 28_589_128, 4_455_531_264),
+        ("vit_b_16", "eval", (1, 3, 224, 224), 86_567_656, 17_563_828_224),
+        ("swin_t", "eval", (1, 3, 224, 224), 28_288_354, 4_490_566_656),
+        ("squeezenet1_0", "eval", (1, 3, 224, 224), 1_248_424, 818_924_576),
+        ("squeezenet1_1", "eval", (1, 3, 224, 224), 1_235_496, 349_151_936),
+        ("densenet121", "eval", (1, 3, 224, 224), 7_978_856, 2_834_161_664),
+        ("shufflenet_v2_x1_0", "eval", (1, 3, 224, 224), 2_278_604, 144_907_992),
+        ("resnext50_32x4d", "eval", (1, 3, 224, 224), 25_028_904, 4_230_479_872),
+        ("wide_resnet50_2", "eval", (1, 3, 224, 224), 68_883_240, 11_398_021_120),
+        ("xception", "eval", (1, 3, 299, 299), 22_855_952, 8_357_403_496),
     ],
 )
 def test_known_totals(model: str, mode: str, shape: tuple[int, ...], params: int, macs: int) -> None:
@@ -141,6 +158,8 @@ def test_known_totals(model: str, mode: str, shape: tuple[int, ...], params: int
     ("model", "weights", "macs"),
     [
         ("bn_inception", 11_264_192, 2_032_600_064),
+        ("se_bn_inception", 11_903_552, 2_033_239_424),
+        ("unet", 31_023_808, 150_428_424_448),
         ("inception_v4", 42_615_648, 12_253_974_624),
         ("inception_resnet_v1", 22_709_088, 6_206_361_696),
         ("inception_resnet_v2_paper", 32_375_904, 9_257_953_632),
@@ -148,9 +167,12 @@ def test_known_totals(model: str, mode: str, shape: tuple[int, ...], params: int
 )
 def test_networks_of_figures_hold_the_weights_their_papers_draw(model: str, weights: int, macs: int) -> None:
     """Weights of convolutions and linear layers, biases apart: kernel area x channels, added up from the figures."""
-    nodes = [node for node in build_graph(load_spec(model)).nodes if isinstance(node.op, Conv2d | Linear)]
+    nodes = [
+        node for node in build_graph(load_spec(model)).nodes if isinstance(node.op, Conv2d | ConvTranspose2d | Linear)
+    ]
     assert sum(node.params - node.output_shape[1] * node.op.bias for node in nodes) == weights  # type: ignore[attr-defined]  # both have it
-    assert sum(node.macs for node in nodes) == macs
+    assert sum(node.macs for node in nodes if node.macs is not None) == macs
+    assert all(node.macs is not None for node in nodes)
 
 
 @pytest.mark.parametrize(
@@ -220,19 +242,27 @@ def test_every_leaf_equals_the_recorded_trace(name: str) -> None:
     assert {key: getattr(totals, key) for key in record["totals"]} == record["totals"]
 
 
+# timm lists a block's projection before the layers that it runs first; ours runs in the order of the state dict.
+REORDERED = ("xception",)
+# One layer with us: of the layers inside, attention reads the weights alone.
+WHOLE = ("MultiheadAttention", "ShiftedWindowAttention")
+
+
 def calls_of(module: Any, x: Any) -> list[list[Any]]:
     """Every call of a leaf of another library's module. What is called more than once has a name of its own with us:
     `relu` there is `relu1`, `relu2`, ... here; timm's BatchNormAct2d is its BatchNorm2d."""
     found: list[list[Any]] = []
     fused = [name for name, layer in module.named_modules() if type(layer).__name__ == "BatchNormAct2d"]
     for name, layer in module.named_modules():
-        if name in fused or not (list(layer.children()) or name.rpartition(".")[0] in fused):
+        whole = type(layer).__name__ in WHOLE or not list(layer.children())
+        if name in fused or (whole and name.rpartition(".")[0] not in fused):
 
             def hook(layer: Any, inputs: Any, output: Any, name: str = name) -> None:
                 params = sum(parameter.numel() for parameter in layer.parameters())
                 kind = type(layer).__name__.removesuffix("Act2d")
                 kind += "2d" if name in fused else ""
-                found.append([name, kind, list(inputs[0].shape), list(output.shape), params])
+                made = output[0] if isinstance(output, tuple) else output
+                found.append([name, kind, list(inputs[0].shape), list(made.shape), params])
 
             layer.register_forward_hook(hook)
     module(x)
@@ -249,9 +279,8 @@ def calls_of(module: Any, x: Any) -> list[list[Any]]:
 @pytest.mark.parametrize(
     "shape", [(2, 3, 299, 299), (1, 3, 224, 224), (1, 3, 320, 256), (8, 3, 97, 131), (3, 3, 63, 200)]
 )
-@pytest.mark.parametrize(
-    ("model", "mode"), [*((name, "eval") for name in sorted(TWINS)), *((name, "train") for name in AUXILIARIES)]
-)
+@pytest.mark.parametrize("mode", ["eval", "train"])
+@pytest.mark.parametrize("model", sorted(TWINS))
 def test_every_leaf_equals_the_other_librarys_module(
     torchvision: ModuleType, model: str, shape: tuple[int, ...], mode: str
 ) -> None:
@@ -262,16 +291,17 @@ def test_every_leaf_equals_the_other_librarys_module(
 
     spec = load_spec(model)
     with torch.device("meta"):
-        theirs = prepared(twin(torchvision, model, heads=mode == "train"), mode)
+        theirs = prepared(twin(torchvision, model, heads=mode == "train").to("meta"), mode)
     x = torch.empty(shape, device="meta")
     try:
         graph = build_graph(spec, shape, mode=mode)
     except GnetError:
-        with pytest.raises(RuntimeError):  # what we refuse, they refuse
+        with pytest.raises((RuntimeError, AssertionError)):  # what we refuse, they refuse
             theirs(x)
         return
     calls = calls_of(theirs, x)
     # What the library computes by functions (concatenation, most pools of Inception v3) has no module there.
-    assert [leaf[:5] for leaf in leaves(graph, {call[0] for call in calls})] == calls
+    ours = [leaf[:5] for leaf in leaves(graph, {call[0] for call in calls})]
+    assert ours == calls if model not in REORDERED else sorted(ours) == sorted(calls)
     parameters = sum(parameter.numel() for parameter in theirs.parameters())
     assert summarize(graph).totals.params == parameters

@@ -16,9 +16,15 @@ import pytest
 
 from tests.conftest import Run
 
-SUMMARY_KEYS = ["schema_version", "model", "title", "mode", "dtype", "input", "totals", "coverage", "stages", "layers"]
+SUMMARY_KEYS = [
+    *("schema_version", "model", "title", "mode", "dtype", "input", "totals", "coverage", "stages", "layers"),
+    "unreached",
+]
 TOTAL_KEYS = {
     "params",
+    "trainable_params",
+    "frozen_params",
+    "unreached_params",
     "buffers",
     "macs",
     "flops",
@@ -48,6 +54,7 @@ LAYER_KEYS = [
     "offset",
     "jump",
     "intensity",
+    "output_shapes",
 ]
 COMMAND = [sys.executable, "-m", "gnet_inspect"]
 

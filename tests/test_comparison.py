@@ -1,9 +1,11 @@
 """Models side by side, and the list of all."""
 
+import csv
 import io
 import json
 import sys
 from collections.abc import Callable
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +13,14 @@ import pytest
 from msgspec.structs import replace
 
 from gnet_inspect.analysis.comparison import Comparison, compare_models
-from gnet_inspect.analysis.listing import PublishedAccuracy, best_accuracy
+from gnet_inspect.analysis.listing import PublishedAccuracy, best_accuracy, list_catalogue
 from gnet_inspect.errors import UsageError
-from gnet_inspect.graph import build_graph
+from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.ops import Opaque
-from gnet_inspect.spec import catalogue, load_spec, parse_spec
-from gnet_inspect.views.comparison import bar, comparison_grids, comparison_rows
-from gnet_inspect.views.difference import difference_grid
+from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.grid import draw_text
+from gnet_inspect.views.tables.comparison import bar, comparison_grids, comparison_rows
+from gnet_inspect.views.tables.difference import difference_grid
 from tests.conftest import Run
 from tests.specs import HEADER
 
@@ -147,7 +149,7 @@ def test_what_nobody_can_count_has_no_ratio_and_is_named() -> None:
     """A layer outside the vocabulary: question marks, no ratio of parameters, MACs or the peak, its name below."""
     spec = load_spec("lenet5")
     known = build_graph(spec)
-    foreign = replace(known.nodes[1], op=Opaque("Mish", known.nodes[1].output_shape))
+    foreign = replace(known.nodes[1], op=Opaque("Odd", known.nodes[1].output_shape), macs=None)
     strange = replace(known, nodes=(known.nodes[0], foreign, *known.nodes[2:]))
     comparison = compare_models([(spec, known), (spec, strange)], diff=True)
     ratios = comparison.models[1].ratios
@@ -216,6 +218,21 @@ def test_the_errors_shown_are_of_one_model_on_one_crop() -> None:
     assert best_accuracy(never) is None
 
 
+def test_the_errors_shown_are_of_the_listed_network() -> None:
+    """Not of a wider one or of a larger input, which JSON names: MACs and parameters stand beside them."""
+    wider = PublishedAccuracy("s", "ImageNet", 1, 1, 1, 1, ("width=1.4",))
+    larger = PublishedAccuracy("s", "ImageNet", 1, 1, 1, 1, (), (1, 3, 384, 384))
+    assert best_accuracy([wider, larger]) is None
+    listed = {model.model: model for model in list_catalogue().models}
+    accuracies = {name: best_accuracy(model.published) for name, model in listed.items()}
+    sources = {name: accuracy.source for name, accuracy in accuracies.items() if accuracy}
+    assert "MNASNet1_0" in sources["mnasnet1_0"]
+    assert sources["mobilenet_v2"].endswith("README.md, mobilenet_v2_1.0_224")
+    others = [item for item in listed["vit_b_16"].published if item.overrides]
+    assert [(item.overrides, item.input) for item in others] == [(("tokens=577",), (1, 3, 384, 384))]
+    assert all(not item.input for item in listed["googlenet"].published)
+
+
 def test_errors_of_other_images_are_marked(run: Run) -> None:
     """In the table, with what the mark means, and in CSV in the source."""
     out = run("list", "--filter", "inception_resnet_v1").out
@@ -244,9 +261,12 @@ def test_the_list_is_sorted_and_filtered(run: Run) -> None:
     ]
     params = [model["totals"]["params"] for model in models("--sort", "params")]
     assert params == sorted(params, reverse=True)
-    assert models("--sort", "top5_error")[0]["model"] == "resnet152"
-    assert models("--sort", "top5_error")[-1]["model"] in ("googlenet_naive", "lenet5", "nin")
-    nothing = run("list", "--filter", "x*")
+    rows = csv.DictReader(io.StringIO(run("list", "--format", "csv", "--sort", "top5_error").out))
+    errors = [float(row["top5_error"]) if row["top5_error"] else inf for row in rows]
+    # Those of which none is published come last.
+    assert errors == sorted(errors)
+    assert errors[0] < 10 < errors[-1] == inf
+    nothing = run("list", "--filter", "zz*")
     assert (nothing.code, nothing.err.strip()) == (0, "list: no model is of these families and matches the filter")
     assert run("list", "--family", "vg").code == 2
     assert run("list", "--sort", "size").code == 2

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import load_spec
+from gnet_inspect.language import load_spec
+from gnet_inspect.sources.spec import build_graph
 from tests.conftest import Run
 
 torch = pytest.importorskip("torch")
@@ -47,12 +47,12 @@ def test_outputs_are_the_cpus(dtype: str, way: dict[str, Any]) -> None:
     """Within what the dtype allows, also from a CUDA graph that was captured with another image."""
     graph = graph_of()
     on_cpu = Candidate(graph, Setting(), module_with_signal(graph))
-    image = torch.randn(on_cpu.inputs[0].shape, generator=torch.Generator().manual_seed(7))
-    expected = output_of(on_cpu, image)
+    image = torch.randn(on_cpu.inputs[0][0].shape, generator=torch.Generator().manual_seed(7))
+    expected = output_of(on_cpu, [image])
     setting = Setting("cuda:0", dtype, **way)
     with session(setting):
         assert (
-            output_error(output_of(Candidate(graph, setting, module_with_signal(graph)), image), expected)
+            output_error(output_of(Candidate(graph, setting, module_with_signal(graph)), [image]), expected)
             <= (TOLERANCE[dtype])
         )
 

@@ -2,20 +2,25 @@
 
 import re
 import shlex
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gnet_inspect.analysis.audit import audit
 from gnet_inspect.analysis.devices import ELEMENT_BYTES, KINDS, RATE, Device, parse_device
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import SpecError
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import load_spec, parse_spec
-from gnet_inspect.views.diagram import Options, drawing_of
-from tests.conftest import Run
+from gnet_inspect.language import catalogue, load_spec, parse_spec, spec_text
+from gnet_inspect.ops import VOCABULARY
+from gnet_inspect.sources.spec import build_graph
+from gnet_inspect.views.drawing.diagram import Options, drawing_of
+from tests.conftest import TWINS, Run
 from tests.readme import quoted, refreshed
+from tests.specs import HEADER
 from tests.test_goldens import NARROW, OUTPUTS
 
 ROOT = Path(__file__).parent.parent
@@ -117,7 +122,10 @@ def test_readme_commands_run(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(
         improving, "steps_of", lambda setting: [step for step in steps(setting) if step.name != "compile"]
     )
-    hurry = {"latency": ["--min-time", "0.02", "--repeat", "1"], "calibrate": ["--min-time", "0.02", "--any-noise"]}
+    hurry = {
+        "latency": ["--min-time", "0.02", "--repeat", "1", "--warmup", "0", "--input", "3x96x96", "--resize"],
+        "calibrate": ["--min-time", "0.02", "--any-noise"],
+    }
     monkeypatch.chdir(tmp_path)
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gnet-inspect")]
     assert len(lines) >= 10
@@ -142,12 +150,19 @@ def test_readme_python_runs() -> None:
     assert type(names["net"]).__name__ == "Network"
 
 
+def test_the_models_whose_checkpoints_load_are_those_with_a_twin() -> None:
+    """The table of docs/weights.md names each, and no other."""
+    rows = re.findall(r"^\| (`.*) \| .*(?:torchvision|timm)'s", (ROOT / "docs/weights.md").read_text(), re.MULTILINE)
+    globs = [glob for row in rows for glob in re.findall(r"`([^`]+)`", row)]
+    assert {name for name in catalogue() for glob in globs if fnmatchcase(name, glob)} == set(TWINS)
+
+
 def test_the_example_of_loading_weights_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a file of torchvision's names, which the module of a train graph has."""
     torch = pytest.importorskip("torch")
-    from gnet_inspect.graph import build_graph
+    from gnet_inspect.language import load_spec
     from gnet_inspect.runtime.module import build_module
-    from gnet_inspect.spec import load_spec
+    from gnet_inspect.sources.spec import build_graph
 
     monkeypatch.chdir(tmp_path)
     (code,) = blocks("python", (ROOT / "docs" / "weights.md").read_text(encoding="utf-8"))
@@ -162,20 +177,71 @@ def test_the_example_of_loading_weights_runs(tmp_path: Path, monkeypatch: pytest
 def test_readme_spec_is_a_spec() -> None:
     """The example builds, in both modes and as torch has it."""
     pytest.importorskip("torchinfo")
-    from gnet_inspect.graph import build_graph
     from gnet_inspect.runtime.verify import run_checks
+    from gnet_inspect.sources.spec import build_graph
 
     (text,) = blocks("yaml")
     checks = run_checks(build_graph(parse_spec(text)))
     assert all(check.ok for check in checks)
 
 
+LANGUAGE = (ROOT / "docs" / "spec-language.md").read_text(encoding="utf-8")
+NETWORKS = {parse_spec(text).name: text for text in blocks("yaml", LANGUAGE) if text.startswith("name:")}
+# What the text says of them: edits that it shows, and other inputs.
+SAID: dict[str, list[list[str]]] = {
+    "small_inception": [["--set", "inception1.c2=[24,48]"], ["--set", "pool1.kernel_size=3"], ["--set", "classes=100"]],
+    "small_resnet": [["--set", "norm=Identity"]],
+    "small_unet": [["--input", "1x3x50x70"]],
+    "small_senet": [["--set", "width=1"]],
+    "small_transformer": [["--input", "image=1x3x64x64", "--input", "words=1x12"], ["--input", "words=3x20"]],
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_networks_that_teach_the_language_are_whole(name: str, run: Run, write_spec: Callable[[str], str]) -> None:
+    """Each validates, is as torch has it, and takes the edits and inputs that stand below it."""
+    path = write_spec(NETWORKS[name])
+    for command in (["validate", path], ["summary", path], *(["summary", path, *said] for said in SAID[name])):
+        result = run(*command)
+        assert result.code == 0, result.err
+        assert "warning" not in result.err
+    pytest.importorskip("fvcore")
+    pytest.importorskip("torchinfo")
+    result = run("verify", path, *(["--mode", "train"] if "\nheads:" in NETWORKS[name] else []))
+    assert result.code == 0, result.err
+
+
+def test_the_other_examples_of_the_language_are_parts_of_specs() -> None:
+    """Published figures of GoogLeNet, stages that cut one list, and the line for editors; nothing else."""
+    assert list(SAID) == list(NETWORKS)
+    editor, published, cut = sorted(set(blocks("yaml", LANGUAGE)) - set(NETWORKS.values()))
+    assert (published[:10], cut[:7], editor[:2]) == ("published:", "stages:", "# ")
+    googlenet, _, _ = spec_text("googlenet")[0].decode().partition("published:")
+    assert "disagrees" not in {row.verdict for row in audit(parse_spec(googlenet + published))}
+    (conv,) = re.findall(r"^blocks:\n.*?(?=^  inception:)", NETWORKS["small_inception"], re.DOTALL | re.MULTILINE)
+    names = [node.module for node in build_graph(parse_spec(f"{HEADER}{conv}{cut}")).nodes]
+    assert {name.rpartition(".")[0] for name in names} == {"features", "features.0", "features.1", "features.3"}
+
+
+def test_the_layer_kind_of_the_docs_is_one(capsys: pytest.CaptureFixture[str]) -> None:
+    """It prints what stands behind its lines."""
+    (code,) = blocks("python", LANGUAGE)
+    try:
+        exec(compile(code, "spec-language.md", "exec"), {})
+    finally:
+        VOCABULARY.pop("ChannelScale", None)
+    said = [line.partition("  # ")[2] for line in code.splitlines() if line.startswith("print(")]
+    for printed, text in zip(capsys.readouterr().out.splitlines(), said, strict=True):
+        assert text.partition(":")[0] == printed
+
+
 def test_readme_numbers_are_those_of_the_code() -> None:
     """The two totals that explain why tools disagree."""
     from gnet_inspect.analysis.conventions import count_flops
-    from gnet_inspect.graph import build_graph
-    from gnet_inspect.spec import load_spec
+    from gnet_inspect.language import load_spec
+    from gnet_inspect.sources.spec import build_graph
 
+    assert f"any of the {len(catalogue())} models" in README
     totals = count_flops(build_graph(load_spec("googlenet_torchvision"))).totals
     for text in (README, (ROOT / "docs" / "counting.md").read_text()):
         assert f"{totals.torchinfo:,}" in text
@@ -184,9 +250,9 @@ def test_readme_numbers_are_those_of_the_code() -> None:
 
 def test_the_bounds_of_the_docs_are_those_of_the_code() -> None:
     """Sizes a spec may have."""
-    from gnet_inspect.graph.expand import MAX_NODES, MAX_STEPS
-    from gnet_inspect.spec.document import MAX_BYTES, MAX_DEPTH, MAX_VALUES
-    from gnet_inspect.spec.layers import MAX_LAYER_DEPTH
+    from gnet_inspect.language.document import MAX_BYTES, MAX_DEPTH, MAX_VALUES
+    from gnet_inspect.language.layers import MAX_LAYER_DEPTH
+    from gnet_inspect.sources.spec.expand import MAX_NODES, MAX_STEPS
 
     language, design = ((ROOT / "docs" / name).read_text() for name in ("spec-language.md", "design.md"))
     for text in (" ".join(language.split()), " ".join(design.split())):

@@ -3,7 +3,7 @@
 import pytest
 
 from gnet_inspect.errors import SpecError
-from gnet_inspect.spec.document import MAX_BYTES, MAX_DEPTH, plain_value, read_document
+from gnet_inspect.language.document import MAX_BYTES, MAX_DEPTH, plain_value, read_document
 
 
 @pytest.mark.parametrize(

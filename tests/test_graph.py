@@ -3,9 +3,11 @@
 import pytest
 
 from gnet_inspect.errors import GnetError, SpecError, UsageError
-from gnet_inspect.graph import Graph, build_graph
-from gnet_inspect.graph.overrides import parse_overrides
-from gnet_inspect.spec import load_spec, parse_spec
+from gnet_inspect.graph import Graph
+from gnet_inspect.graph.outline import Outline
+from gnet_inspect.language import load_spec, parse_spec
+from gnet_inspect.sources.spec import build_graph
+from gnet_inspect.sources.spec.overrides import parse_overrides
 from tests.specs import HEADER, graph_of
 
 RESNET = """
@@ -90,7 +92,10 @@ def test_an_inner_edit_goes_over_an_outer_one() -> None:
         ("inception4a.c2.0=x", r"`inception4a.c2.0`: expected a positive integer, got 'x'"),
         ("maxpool4.kernel=2", r"an argument of `maxpool4` \(MaxPool2d\), got `kernel`. \(did you mean `kernel_size`\?"),
         ("inception4a.branch2.5.out=3", r"`inception4a.branch2.5.out`: .*does not exist"),
-        ("inception4a.output.scale=2", r"`inception4a.output.scale`: .*does not exist"),
+        (
+            "inception4a.output.scale=2",
+            r"an argument of `inception4a.output` \(concat\), got `scale`. \(known: `dim`\)",
+        ),
         ("classes=ten", r"`classes`: expected a positive integer, got 'ten'"),
         ("classes", r"--set: expected PATH=VALUE, got 'classes'"),
         ("=3", r"--set: expected PATH=VALUE"),
@@ -226,3 +231,43 @@ def test_an_edit_that_a_layer_reads_in_this_network_is_none() -> None:
     default = IDLE.replace("b: {out: 3, act: $on}", "b: {act: $on}")
     assert shape(edited("width=9", text=default), "a.c")[1] == 9
     assert shape(edited("a.out=9", text=IDLE), "a.c")[1] == 9
+
+
+def test_indices_and_numbers_are_not_taken_for_each_other() -> None:
+    """Whoever moves values moves either; an Embedding reads indices, all else numbers; and memory counts eight bytes."""
+    text = "name: t\ninputs: {{t: {{shape: [6], dtype: {dtype}}}}}\nstages: {{s: {{a: {first}, b: {second}}}}}"
+    embedding, moved = "{Embedding: {num_embeddings: 9, embedding_dim: 4}}", "{Unsqueeze: {dim: 1}}"
+    graph = build_graph(parse_spec(text.format(dtype="int64", first=moved, second=embedding)))
+    assert graph.nodes[-1].output_shape == (1, 1, 6, 4)
+    with pytest.raises(SpecError, match="Linear expects numbers of the network's dtype, got int64"):
+        build_graph(parse_spec(text.format(dtype="int64", first=moved, second="{Linear: {out_features: 2}}")))
+    for first, second in ((moved, embedding), (embedding, "{Linear: {out_features: 2}}")):
+        with pytest.raises(SpecError, match="Embedding expects indices, got numbers"):
+            build_graph(parse_spec(text.format(dtype="float", first=first, second=second)))
+
+
+# --- what is shown as a whole ---
+
+
+def units(name: str, stage: str) -> list[str]:
+    """The blocks and layers that a stage is shown as, by their names."""
+    graph = build_graph(load_spec(name))
+    return [entry.name for entry in Outline(graph).at("block") if entry.stage == stage]
+
+
+def test_a_block_that_is_most_of_a_large_network_is_shown_as_what_it_holds() -> None:
+    """Down to blocks that are not; one of less than half of the layers is a whole, and in a small network any."""
+    assert units("densenet121", "features")[4:7] == [
+        "features.denseblock1",
+        "features.transition1",
+        "features.denseblock2",
+    ]
+    assert units("vit_b_16", "encoder") == [
+        *("encoder.pos_embedding", "encoder.placed", "encoder.dropout"),
+        *(f"encoder.layers.encoder_layer_{index}" for index in range(12)),
+        "encoder.ln",
+    ]
+    assert units("regnet_y_400mf", "body") == [f"trunk_output.block{index}" for index in range(1, 5)]
+    assert units("mobilenet_v2", "bottleneck7") == ["features.17"]
+    small = graph_of("blocks: {a: {layers: [ReLU]}, b: {layers: [a, a]}}\nstages: {s: {whole: b}}")
+    assert [entry.name for entry in Outline(small).at("block")] == ["whole"]

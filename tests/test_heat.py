@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 
 import gnet_inspect
 from gnet_inspect.analysis.summary import summarize
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import load_spec
+from gnet_inspect.language import load_spec
+from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.units import duration
-from gnet_inspect.views.diagram import Options, drawing_of
-from gnet_inspect.views.dot import STEPS, Style, draw_dot
-from gnet_inspect.views.heat import heat_edges, heat_step
+from gnet_inspect.views.drawing.diagram import Options, drawing_of
+from gnet_inspect.views.drawing.dot import STEPS, Style, draw_dot
+from gnet_inspect.views.drawing.heat import heat_edges, heat_step
 from tests.conftest import Run
 
-SCRIPT = Path(gnet_inspect.__file__).parent / "views/report/templates/report.js"
+SCRIPT = Path(gnet_inspect.__file__).parent / "views/pages/templates/report.js"
 # 5 * v / v is more than 5 by rounding for each of these.
 ROUNDED_UP = (0.007637982415147165, 0.000866, 0.007788, 0.001607, 0.001732)
 AMOUNTS = st.floats(0, 3.2e7, allow_subnormal=True) | st.integers(0, 2**53)

@@ -10,7 +10,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from gnet_inspect.analysis.timing import (
+from gnet_inspect.analysis.memory import activation_peak
+from gnet_inspect.errors import MissingError, UsageError
+from gnet_inspect.language import catalogue, load_spec, parse_spec
+from gnet_inspect.records.timing import (
     LayerTiming,
     Measurement,
     Ratio,
@@ -19,10 +22,8 @@ from gnet_inspect.analysis.timing import (
     measurement_times,
     ratio_of,
 )
-from gnet_inspect.errors import MissingError, UsageError
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import catalogue, load_spec
-from gnet_inspect.views.latency import LAYER_COLUMNS, latency_grids, layers_grid, seconds_text
+from gnet_inspect.sources.spec import build_graph
+from gnet_inspect.views.tables.latency import LAYER_COLUMNS, latency_grids, layers_grid, seconds_text
 from tests.conftest import Run
 from tests.specs import HEADER, graph_of
 
@@ -116,15 +117,18 @@ def test_every_layer_of_every_model_is_timed(model: str, monkeypatch: pytest.Mon
     """By its own hooks: each has a time, and no hook is left behind."""
     monkeypatch.setattr("gnet_inspect.runtime.latency.layers.ROUNDS", 1)
     spec = load_spec(model)
-    # Small, but for those whose last pools want a map of 6x6.
-    small = spec.input[1] > 100 and model != "nin"
-    graph = build_graph(spec, (1, spec.input[0], 96, 96) if small else None, resize=small)
+    # Small, but for those whose last pools want a map of 6x6, or that have places for patches; U-Net needs 188.
+    small = spec.input[1] > 100 and model not in ("nin", "vit_b_16")
+    side = 188 if model == "unet" else 96
+    graph = build_graph(spec, (1, spec.input[0], side, side) if small else None, resize=small)
     candidate = Candidate(graph, Setting(threads=torch.get_num_threads()))
     found = time_layers(candidate, 0.0, FakeClock(tick=0.001))
     assert found.by == "hooks"
-    assert list(found.seconds) == [node.name for node in graph.nodes]
+    # A learned tensor is read, not called.
+    called = [node.name for node in graph.nodes if node.op.arity[1]]
+    assert list(found.seconds) == called
     # One look at the clock before each layer and one behind it.
-    assert list(found.seconds.values()) == pytest.approx([0.001] * len(graph.nodes))
+    assert list(found.seconds.values()) == pytest.approx([0.001] * len(called))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in candidate.module.modules())
 
 
@@ -143,7 +147,7 @@ def test_a_training_step_weighs_the_heads_as_the_paper_does(monkeypatch: pytest.
     after = dict(candidate.module.named_parameters())
     assert isinstance(loss, torch.Tensor)
     gradients = {name: (before[name] - after[name].detach()) / 0.5 for name in before}
-    x = candidate.inputs[0]
+    (x,) = candidate.inputs[0]
     parts = {name: value.clone().requires_grad_() for name, value in before.items()}
     hidden = x.flatten(1) @ parts["a.weight"].T + parts["a.bias"]
     labels = candidate.labels
@@ -154,6 +158,86 @@ def test_a_training_step_weighs_the_heads_as_the_paper_does(monkeypatch: pytest.
     for name, value in parts.items():
         assert value.grad is not None
         torch.testing.assert_close(gradients[name], value.grad, atol=1e-5, rtol=1e-3)
+
+
+# A table of tokens, a sequence, maps, one layer that is called twice, and outputs with names.
+MANY = """
+name: many
+inputs: {tokens: {shape: [5], dtype: int64}, images: [3, 8, 8]}
+stages:
+  s:
+    table: {Embedding: {num_embeddings: 7, embedding_dim: 4}, from: tokens}
+    conv: {Conv2d: {out_channels: 3, kernel_size: 3, padding: 1}, from: images}
+    norm: BatchNorm2d
+    relu: ReLU
+    again: {share: conv}
+    last: {share: relu}
+outputs: {words: table, maps: last}
+"""
+
+
+def test_a_network_of_several_inputs_is_timed_and_improved() -> None:
+    """Each input has its own shape and dtype, every call of a layer its own time, and named outputs are compared."""
+    graph = build_graph(parse_spec(MANY))
+    for layout in (False, True):
+        setting = Setting(channels_last=layout)
+        candidate = Candidate(graph, setting)
+        tokens, images = candidate.inputs[0]
+        assert (tokens.dtype, images.dtype) == (torch.int64, torch.float32)
+        assert images.is_contiguous(memory_format=torch.channels_last) == layout
+        found = time_layers(candidate, 0.0, FakeClock(tick=0.001))
+        assert list(found.seconds) == ["table", "conv", "norm", "relu", "conv@1", "relu@1"]
+        assert list(found.seconds.values()) == pytest.approx([0.001] * 6)
+    assert estimated_bytes(graph, Setting()) == (
+        4 * sum(node.params + node.buffers for node in graph.nodes)
+        + 8 * 5
+        + 4 * 3 * 64
+        + activation_peak(graph, 4).bytes
+    )
+    (result, *steps) = improve_networks([Job(graph, Setting())], QUICK, silent).results
+    assert result.median_s is not None
+    assert not [step.note for step in steps if "not possible" in step.note and "compile" not in step.step]
+
+
+OTHER_HEAD = (
+    "stages: {s: {f: Flatten, a: {Linear: {out_features: 4}}}}\n"
+    "heads: {aux: {from: f, weight: 0.3, layers: {c: {Linear: {out_features: 3}}}}}"
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "stages: {s: {a: ReLU}}\noutputs: {b: a, c: input}",
+            "expected a network of one output that has no name, got b, c",
+        ),
+        ("stages: {s: {a: {Flatten: {start_dim: 2}}}}", "expected scores .*, got 2x3x1024"),
+        (
+            OTHER_HEAD,
+            "expected the head `aux` to give what the network gives, 2x4, .* got 2x3",
+        ),
+    ],
+)
+def test_a_step_without_a_classifiers_loss_is_refused(text: str, message: str) -> None:
+    """Before anything is built."""
+    with pytest.raises(UsageError, match=f"--mode train: {message}"):
+        check_setting(graph_of(text, mode="train", input_shape=(2, 3, 32, 32)), Setting(mode="train"))
+
+
+def test_maps_of_scores_are_trained_place_by_place() -> None:
+    """As a network that segments is."""
+    graph = graph_of("stages: {s: {a: {Conv2d: {out_channels: 4, kernel_size: 3}}}}", mode="train")
+    candidate = Candidate(graph, Setting(mode="train"))
+    assert candidate.labels.shape == (1, 30, 30)
+    assert isinstance(candidate.run(), torch.Tensor)
+
+
+def test_a_layout_of_images_needs_images() -> None:
+    """Else nothing would be laid out."""
+    graph = build_graph(parse_spec("name: x\ninput: [9]\nstages: {s: {a: ReLU}}"))
+    with pytest.raises(UsageError, match=r"--channels-last: expected a network of images.*got the input 1x9"):
+        check_setting(graph, Setting(channels_last=True))
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
@@ -168,9 +252,10 @@ def test_training_steps_are_timed(optimizer: str) -> None:
 def test_dtypes_and_layouts_are_what_runs(dtype: str, channels_last: bool) -> None:
     """The module's weights and the images have them."""
     candidate = Candidate(build_graph(load_spec("alexnet")), Setting(dtype=dtype, channels_last=channels_last))
-    assert candidate.inputs[0].dtype == candidate.setting.torch_dtype
+    (image,) = candidate.inputs[0]
+    assert image.dtype == candidate.setting.torch_dtype
     assert all(value.dtype == candidate.setting.torch_dtype for value in candidate.module.parameters())
-    assert candidate.inputs[0].is_contiguous(memory_format=torch.channels_last) == channels_last
+    assert image.is_contiguous(memory_format=torch.channels_last) == channels_last
     output = candidate.run()
     assert isinstance(output, torch.Tensor)
     assert output.dtype == candidate.setting.torch_dtype
@@ -471,7 +556,7 @@ def test_a_step_that_changes_the_output_is_refused(monkeypatch: pytest.MonkeyPat
 
     def wrong(graph: Any) -> Any:
         nodes = tuple(
-            msgspec.structs.replace(node, op=type(node.op)(kernel_size=2, stride=2))
+            msgspec.structs.replace(node, op=type(node.op)(kernel_size=(2, 2), stride=(2, 2)))
             if node.op.kind == "AvgPool2d"
             else node
             for node in graph.nodes

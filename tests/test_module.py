@@ -9,9 +9,10 @@ import pytest
 from msgspec.structs import replace
 
 from gnet_inspect.errors import MissingError, UsageError
-from gnet_inspect.graph import Graph, build_graph
+from gnet_inspect.graph import Graph
+from gnet_inspect.language import load_spec
 from gnet_inspect.ops import Opaque
-from gnet_inspect.spec import load_spec
+from gnet_inspect.sources.spec import build_graph
 from tests.conftest import AUXILIARIES, TWINS, twin
 from tests.specs import graph_of
 
@@ -43,6 +44,9 @@ heads:
     layers: {gap: {AdaptiveAvgPool2d: {output_size: 2}}, flat: Flatten, fc: {Linear: {out_features: 5}}}
 """
 
+# What takes one size alone.
+FIXED = {"vit_b_16": (224, 224)}
+
 
 def image(graph: Graph, seed: int = 0) -> Any:
     """Random numbers of the graph's input shape."""
@@ -51,20 +55,38 @@ def image(graph: Graph, seed: int = 0) -> Any:
 
 @pytest.mark.torchvision
 @pytest.mark.parametrize(
-    ("spec", "options"),
-    [*((spec, {}) for spec in TWINS), *((spec, {"transform_input": True}) for spec in AUXILIARIES)],
+    ("spec", "options", "size"),
+    [
+        *((spec, {}, FIXED.get(spec, (96, 128))) for spec in TWINS),
+        *((spec, {"transform_input": True}, (96, 128)) for spec in AUXILIARIES),
+        *((spec, {}, (100, 132)) for spec in ("convnext_tiny", "swin_t")),
+    ],
 )
 def test_the_other_librarys_state_dict_loads_and_outputs_are_equal_to_the_bit(
-    torchvision: ModuleType, spec: str, options: dict[str, Any]
+    torchvision: ModuleType, spec: str, options: dict[str, Any], size: tuple[int, int]
 ) -> None:
-    """Without heads, on random weights and input: torchvision's and timm's models of the catalogue."""
-    graph = build_graph(load_spec(spec), (2, 3, 96, 128), overrides=options)
+    """Without heads, on random weights and input: torchvision's and timm's models of the catalogue. Swin's windows are
+    padded at both sizes, and its odd maps at the second."""
+    graph = build_graph(load_spec(spec), (2, 3, *size), overrides=options)
     theirs = twin(torchvision, spec, **options).eval()
+    scatter(theirs)
     ours = build_module(graph).eval()
     ours.load_state_dict(theirs.state_dict(), strict=True)
     assert list(ours.state_dict()) == list(theirs.state_dict())
     with torch.no_grad():
-        assert torch.equal(ours(image(graph)), theirs(image(graph)))
+        expected = theirs(image(graph))
+        assert torch.equal(ours(image(graph)), expected)
+    assert expected.std() > 0
+
+
+def scatter(module: Any) -> None:
+    """Give what is a constant at first random numbers: a head of zeros, or a branch scaled by a millionth, hides what
+    lies before it."""
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if parameter.min() == parameter.max():
+                parameter.uniform_(-1, 1, generator=generator)
 
 
 @pytest.mark.torchvision

@@ -7,14 +7,15 @@ from xml.etree import ElementTree
 import pytest
 
 from gnet_inspect.analysis.summary import summarize
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import catalogue, load_spec, parse_spec
+from gnet_inspect.language import catalogue, load_spec, parse_spec
+from gnet_inspect.sources.spec import build_graph
 
 
+@pytest.mark.parametrize("mode", ["eval", "train"])
 @pytest.mark.parametrize("model", catalogue())
-def test_a_summary_shows_its_table(model: str) -> None:
+def test_a_summary_shows_its_table(model: str, mode: str) -> None:
     """Well-formed HTML, a row for each stage and block, whose shares of each stage add up."""
-    graph = build_graph(load_spec(model))
+    graph = build_graph(load_spec(model), mode=mode)
     html = summarize(graph)._repr_html_()
     tree = ElementTree.fromstring(f"<div>{html.replace('&nbsp;', ' ')}</div>")
     rows = [["".join(cell.itertext()) for cell in row] for row in tree.iter("tr")][1:]
@@ -35,7 +36,8 @@ def test_a_graph_shows_its_diagram() -> None:
 
 def test_a_graph_without_graphviz_shows_nothing_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """None, upon which a notebook shows its text."""
-    monkeypatch.setattr("gnet_inspect.views.picture.find_spec", lambda _: None)
+    monkeypatch.setattr("gnet_inspect.views.drawing.picture.find_spec", lambda _: None)
+    monkeypatch.setattr("gnet_inspect.views.drawing.picture.shutil.which", lambda _: None)
     assert build_graph(load_spec("lenet5"))._repr_svg_() is None
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from gnet_inspect.analysis.devices import known_devices
 from gnet_inspect.errors import INSTALL_REPORT, INSTALL_TORCH
-from gnet_inspect.spec import catalogue
+from gnet_inspect.language import catalogue
 
 ROOT = Path(__file__).parent.parent
 
@@ -34,7 +34,7 @@ def test_the_wheel_holds_the_specs_and_nothing_of_the_workshop(wheel: Path) -> N
     assert {f"gnet_inspect/specs/{model}.yaml" for model in catalogue()} <= set(names)
     assert {f"gnet_inspect/analysis/devices/{device}.yaml" for device in known_devices()} <= set(names)
     assert "gnet_inspect/py.typed" in names
-    templates = "gnet_inspect/views/report/templates/"
+    templates = "gnet_inspect/views/pages/templates/"
     assert {f"{templates}report.{kind}" for kind in ("html", "css", "js")} <= set(names)
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"gnet_inspect"}

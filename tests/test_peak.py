@@ -1,5 +1,7 @@
 """The peak of activations, against a real forward pass with every storage watched until it is freed, to the byte."""
 
+from math import prod
+
 import pytest
 
 pytest.importorskip("torch", reason="torch is not installed")
@@ -9,10 +11,11 @@ from hypothesis import strategies as st
 
 from gnet_inspect.analysis.memory import activation_peak, least_peak_activation_bytes, live_activation_bytes
 from gnet_inspect.errors import GnetError
-from gnet_inspect.graph import INPUT, Graph, Node, build_graph
+from gnet_inspect.graph import INPUT, Graph, Group, Node, Output, Value
 from gnet_inspect.graph.optimize import optimize
+from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.ops import VOCABULARY, Op, Opaque
-from gnet_inspect.spec import catalogue, load_spec, parse_spec
+from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.units import DTYPE_BYTES
 from tests.strategies import Document, specs, to_yaml
 from tests.test_training_memory import LAYERS, small_input
@@ -21,10 +24,26 @@ from tests.watching import watched_peak
 MODES = ("eval", "train")
 
 
+# What they make inside, and what autograd keeps of them, nobody has said.
+UNSAID = {"GRU", "LSTM", "MultiheadAttention", "RMSNorm", "ScaledDotProductAttention", "ShiftedWindowAttention"}
+# Whose peak is a bound on purpose: attention stands in them, or linear layers read what a permutation has left in
+# another order, which some of torch's operators copy.
+BOUNDS = {"convnext_tiny", "swin_t", "vit_b_16"}
+
+
+def assert_is_torchs(graph: Graph, dtype: str = "fp32", device: str = "cpu") -> None:
+    """The bytes and the layer; no more than torch's where it is a bound."""
+    found, by_torch = peak_by_rule(graph, dtype), watched_peak(graph, dtype, device)
+    if graph.model in BOUNDS:
+        assert 0 < found[0] <= by_torch[0]
+    else:
+        assert found == by_torch
+
+
 def peak_by_rule(graph: Graph, dtype: str = "fp32") -> tuple[int, str]:
     """(bytes, the layer), as it is counted."""
     peak = activation_peak(graph, DTYPE_BYTES[dtype])
-    assert peak.status == "exact"
+    assert peak.status == ("bound" if graph.model in BOUNDS else "exact")
     assert peak.bytes == max(live_activation_bytes(graph, DTYPE_BYTES[dtype]), default=0)
     return peak.bytes, peak.node
 
@@ -35,7 +54,7 @@ def device_for(graph: Graph, dtype: str) -> str:
     But those of BatchNorm's statistics, which have four bytes there in half precision: it cannot be had beside.
     """
     kinds = {node.op.kind for node in graph.nodes}
-    if dtype not in ("bf16", "fp16") or "LocalResponseNorm" not in kinds:
+    if dtype not in ("bf16", "fp16") or kinds.isdisjoint({"LocalResponseNorm", "AvgPool3d"}):
         return "cpu"
     return "" if "BatchNorm2d" in kinds else "meta"
 
@@ -43,8 +62,7 @@ def device_for(graph: Graph, dtype: str) -> str:
 def refused_by_batch_norm(graph: Graph) -> bool:
     """Whether torch refuses to train it: a batch norm has a single value for each channel."""
     return any(
-        node.op.kind == "BatchNorm2d" and node.output_shape[0] * node.output_shape[2] * node.output_shape[3] == 1
-        for node in graph.nodes
+        node.op.kind.startswith("BatchNorm") and prod(node.output_shape) == node.output_shape[1] for node in graph.nodes
     )
 
 
@@ -70,8 +88,7 @@ KNOWN = {
 def test_a_networks_peak_is_torchs(name: str) -> None:
     """Every model at its own input, the bytes and the layer."""
     graph = build_graph(load_spec(name))
-    found = peak_by_rule(graph)
-    assert found == watched_peak(graph)
+    assert_is_torchs(graph)
 
 
 @pytest.mark.parametrize("name", KNOWN)
@@ -81,16 +98,24 @@ def test_known_peaks(name: str) -> None:
     assert (activation_peak(graph, 4).bytes, least_peak_activation_bytes(graph, 4)) == KNOWN[name]
 
 
-@pytest.mark.parametrize("batch", [1, 2])
-@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
-@pytest.mark.parametrize("mode", MODES)
+# But the one above, which differs in its size alone.
+SETTINGS = [
+    (mode, dtype, batch)
+    for mode in MODES
+    for dtype in ("fp32", "bf16")
+    for batch in (1, 2)
+    if (mode, dtype, batch) != ("eval", "fp32", 1)
+]
+
+
+@pytest.mark.parametrize(("mode", "dtype", "batch"), SETTINGS)
 @pytest.mark.parametrize("name", catalogue())
 def test_a_networks_peak_is_torchs_in_every_setting(name: str, mode: str, dtype: str, batch: int) -> None:
     """At a small input: in training with all that autograd has kept, heads among it."""
     graph = build_graph(load_spec(name), (batch, *small_input(name)[1:]), mode=mode, resize=True)
     if mode == "train" and refused_by_batch_norm(graph):
         pytest.skip("torch trains no batch norm on a single value for each channel")
-    assert peak_by_rule(graph, dtype) == watched_peak(graph, dtype, device_for(graph, dtype))
+    assert_is_torchs(graph, dtype, device_for(graph, dtype))
 
 
 @pytest.mark.parametrize("name", ["googlenet", "googlenet_torchvision", "inception_v3", "resnet18"])
@@ -135,14 +160,26 @@ def test_any_networks_peak_is_torchs(document: Document, mode: str, dtype: str, 
     except GnetError:
         return
     device = device_for(graph, dtype)
-    if device and not (mode == "train" and refused_by_batch_norm(graph)):
-        assert peak_by_rule(graph, dtype) == watched_peak(graph, dtype, device)
+    refused = mode == "train" and any(node.op.refuses_training(node.input_shapes) for node in graph.nodes)
+    if not device or refused or any(holds_its_input(node) for node in graph.nodes):
+        return
+    found, by_torch = activation_peak(graph, DTYPE_BYTES[dtype]), watched_peak(graph, dtype, device)
+    if found.status == "exact":
+        assert (found.bytes, found.node) == by_torch
+    else:
+        assert 0 < found.bytes <= by_torch[0]
+
+
+def holds_its_input(node: Node) -> bool:
+    """Whether torch's kernel on a CPU leaves the output in a storage of the input's size."""
+    op = node.op
+    return op.kind == "ConvTranspose3d" and op.kernel_size == op.stride == (1, 1, 1)  # type: ignore[attr-defined]
 
 
 def test_every_kind_says_what_stands_inside_it() -> None:
-    """None, "nobody knows", is for layers outside the vocabulary."""
-    assert [name for name, kind in VOCABULARY.items() if kind.temporaries is Op.temporaries] == []
-    assert Opaque("Mish", (1, 3)).temporaries(((1, 3),), (1, 3), training=False) is None
+    """None, "nobody knows", is for layers outside the vocabulary, and for those of many operators."""
+    assert {name for name, kind in VOCABULARY.items() if kind.temporaries is Op.temporaries} == UNSAID
+    assert Opaque("Stranger", (1, 3)).temporaries(((1, 3),), ((1, 3),), training=False) is None
 
 
 def test_what_nothing_reads_is_held_until_its_scope_returns() -> None:
@@ -150,6 +187,7 @@ def test_what_nothing_reads_is_held_until_its_scope_returns() -> None:
     relu = VOCABULARY["ReLU"]()
     shape = (1, 3, 8, 8)
     chain = (("a", INPUT), ("unread", "a"), ("b", "a"), ("c", "b"))
-    nodes = tuple(Node(name, relu, (read,), (shape,), shape, 0, 0, "s", None) for name, read in chain)
-    graph = Graph("made", "made by hand", "eval", shape, nodes, "c")
+    nodes = tuple(Node(name, relu, (read,), (shape,), (shape,), 0, 0, "s", module=name) for name, read in chain)
+    part = Group("stage", "s", (0, 1, 2, 3))
+    graph = Graph("made", "made by hand", "eval", (Value(INPUT, shape),), (Output("output", "c"),), nodes, (part,))
     assert peak_by_rule(graph) == watched_peak(graph) == (3 * 4 * 3 * 8 * 8, "b")

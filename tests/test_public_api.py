@@ -6,25 +6,34 @@ from collections.abc import Callable
 import pytest
 
 import gnet_inspect
-from gnet_inspect.spec.names import MODULE_ATTRIBUTES, OWN_WORDS, name_fault
+from gnet_inspect.language.names import MODULE_ATTRIBUTES, OWN_WORDS, name_fault
 
 NAMES = {
+    "AxisWindow",
     "Coverage",
+    "Family",
     "FlopCounts",
     "GnetError",
     "Graph",
     "LayerSummary",
     "LoadedWeights",
+    "Look",
     "MissingError",
     "Node",
+    "Op",
     "Outputs",
+    "Saved",
     "Spec",
     "SpecError",
     "StageSummary",
     "Summary",
+    "Temporaries",
+    "Term",
     "Totals",
+    "Traffic",
     "TrainingMemory",
     "UsageError",
+    "Weight",
     "build_graph",
     "build_module",
     "catalogue",
@@ -36,6 +45,7 @@ NAMES = {
     "optimize",
     "optimized_module",
     "parse_spec",
+    "register",
     "summarize",
     "training_memory",
 }
@@ -70,9 +80,9 @@ def test_reserved_names_are_those_of_the_installed_torch() -> None:
 def test_reserved_names_are_those_our_own_modules_keep() -> None:
     """No layer's name hides what a block or network needs."""
     pytest.importorskip("torch")
-    from gnet_inspect.graph import build_graph
+    from gnet_inspect.language import load_spec
     from gnet_inspect.runtime.module import build_module
-    from gnet_inspect.spec import load_spec
+    from gnet_inspect.sources.spec import build_graph
 
     net = build_module(build_graph(load_spec("googlenet"), mode="train"), device="meta")
     for module in (net, net.inception3a):

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 
 from gnet_inspect.analysis.reporting import Report, ReportedModel, make_report
-from gnet_inspect.analysis.timing import LayerTiming, Measurement, TimingRecord
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import catalogue, load_spec
-from gnet_inspect.views.dot import CLASSES, INK
-from gnet_inspect.views.report.charts import MEASURES, icicle_chart, layer_times_chart, memory_chart, size_chart
-from gnet_inspect.views.report.figure import dark
+from gnet_inspect.language import catalogue, load_spec
+from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord
+from gnet_inspect.sources.spec import build_graph
+from gnet_inspect.views.charts.report import MEASURES, icicle_chart, layer_times_chart, memory_chart, size_chart
+from gnet_inspect.views.drawing.dot import CLASSES, INK
+from gnet_inspect.views.pages.figure import dark
 from tests.conftest import Run
 from tests.drawing import contrast
 from tests.specs import HEADER
@@ -78,7 +78,7 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The page of three models, as the command writes it."""
-    from gnet_inspect.views.report import draw_report
+    from gnet_inspect.views.pages.report import draw_report
 
     return draw_report(report_of("googlenet", "vgg16", "alexnet"))
 
@@ -133,7 +133,7 @@ def test_the_overview_has_the_figures(three: str) -> None:
     text = unescape(three)
     for expected in ("138.36 M", "vgg16: 19.8 x the parameters, 9.8 x the MACs", "Table 1", "erratum"):
         assert expected in text
-    from gnet_inspect.views.report import draw_report
+    from gnet_inspect.views.pages.report import draw_report
 
     alone = Page(draw_report(report_of("lenet5")))
     assert [
@@ -151,10 +151,23 @@ def test_the_overview_has_the_figures(three: str) -> None:
     ] in (alone.rows)
 
 
+def test_the_field_is_told_to_be_of_what_it_is(run: Run, tmp_path: Path) -> None:
+    """Of a map that comes out, of the last one before numbers do, and of nothing that is known."""
+    path = tmp_path / "page.html"
+    assert run("report", "unet", "vgg11", "swin_t", "-o", str(path)).code == 0
+    page = path.read_text(encoding="utf-8")
+    for words in (
+        "of the output<",
+        "of the last map before the spatial axes vanish; the output sees the whole image<",
+        "a layer before the output does not say what of its input it sees<",
+    ):
+        assert page.count(words) == 1
+
+
 @pytest.mark.parametrize("model", catalogue())
 def test_every_layer_has_its_row_and_its_boxes(model: str) -> None:
     """The table has the layers in their order with their exact figures; the boxes of each depth share them out."""
-    from gnet_inspect.views.report import draw_report
+    from gnet_inspect.views.pages.report import draw_report
 
     report = report_of(model, mode="train")
     page = Page(draw_report(report))
@@ -202,7 +215,7 @@ def test_the_size_chart_shows_the_models_and_the_others() -> None:
 
 def test_labels_stand_apart() -> None:
     """Of any models: no label on another, where there are few."""
-    from gnet_inspect.views.report.labels import LETTER, LINE, Bubble, label_places
+    from gnet_inspect.views.charts.labels import LETTER, LINE, Bubble, label_places
 
     near = [Bubble(1.0 + index / 50, 1.0, 5, "a label of some length") for index in range(4)]
     places = label_places(near, [Bubble(0, 0, 1, ""), Bubble(3, 3, 10, "")])

@@ -75,7 +75,7 @@ def open_page(browser: "Browser") -> Iterator[Open]:
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of GoogLeNet, VGG-16 and AlexNet; GoogLeNet with measured times."""
-    from gnet_inspect.views.report import draw_report
+    from gnet_inspect.views.pages.report import draw_report
     from tests.test_report import report_of, timed
 
     record = timed(report_of("googlenet").models[0])

@@ -15,16 +15,18 @@ from msgspec.structs import replace
 from gnet_inspect.analysis.devices import ELEMENT_BYTES, Device, known_devices, load_device, parse_device
 from gnet_inspect.analysis.roofline import LayerBound, Roofline, roofline
 from gnet_inspect.analysis.summary import summarize
-from gnet_inspect.analysis.timing import LayerTiming, Measurement, TimingRecord
 from gnet_inspect.errors import SpecError, UsageError
-from gnet_inspect.graph import Graph, build_graph
+from gnet_inspect.graph import Graph
+from gnet_inspect.graph.outline import DEPTHS
+from gnet_inspect.language import catalogue, load_spec
 from gnet_inspect.ops import Opaque
-from gnet_inspect.spec import catalogue, load_spec
+from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord
+from gnet_inspect.sources.spec import build_graph
+from gnet_inspect.views.charts.placing import Box, Point, place_labels
+from gnet_inspect.views.charts.roofline import HEIGHT, WIDTH, _dots, _points, _scales, roofline_chart
 from gnet_inspect.views.grid import draw_text
 from gnet_inspect.views.json import draw_json
-from gnet_inspect.views.placing import Box, Point, place_labels
-from gnet_inspect.views.roofline import DEPTHS, Selection, roofline_grid
-from gnet_inspect.views.roofline_chart import HEIGHT, WIDTH, _dots, _points, _scales, roofline_chart
+from gnet_inspect.views.tables.roofline import Selection, roofline_grid
 from tests.conftest import Run
 from tests.drawing import HOSTILE
 from tests.specs import graph_of
@@ -197,7 +199,7 @@ def test_a_larger_batch_spreads_the_weights() -> None:
 def test_what_nobody_can_count_is_unknown() -> None:
     """It is named in the coverage, and its row says so."""
     graph = graph_of("stages: {s: {a: {Conv2d: {out_channels: 4, kernel_size: 3}}, b: ReLU}}")
-    strange = replace(graph.nodes[1], op=Opaque("Odd", graph.nodes[1].output_shape))
+    strange = replace(graph.nodes[1], op=Opaque("Odd", graph.nodes[1].output_shape), macs=None)
     graph = replace(graph, nodes=(graph.nodes[0], strange))
     found = roofline(graph, SIMPLE)
     assert (found.layers[1].bound, found.coverage.unknown) == ("unknown", ("b",))

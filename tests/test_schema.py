@@ -5,9 +5,9 @@ import json
 import jsonschema
 import pytest
 
-from gnet_inspect.spec import catalogue, spec_text
-from gnet_inspect.spec.document import read_document
-from gnet_inspect.spec.schema import json_schema
+from gnet_inspect.language import catalogue, spec_text
+from gnet_inspect.language.document import read_document
+from gnet_inspect.language.schema import json_schema
 from tests.conftest import Run
 from tests.specs import HEADER
 
@@ -47,6 +47,55 @@ def test_every_spec_of_the_catalogue_fits(model: str) -> None:
 def test_the_whole_grammar_fits(text: str) -> None:
     """References, flags, blocks, branches and repeats."""
     assert errors(HEADER + text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "input: [7]\nstages: {s: {a: {Linear: {out_features: $w // 2}}}}",
+        "inputs: {image: [3, 9, 9], tokens: {shape: [77], dtype: int64}}\nstages: {s: {a: ReLU}}",
+        "input: [9, 9]\noutputs: {boxes: neck.p3, state: lstm:1}\nstages: {s: {a: ReLU}}",
+        "input: [9]\nstages: {s: {a-1: ReLU, b: {concat: [a-1, {}, $skip, {c: ReLU}]}, d: {mul: [a-1, b.0]}}}",
+        "input: [9]\nstages: {s: {a: {concat: {dim: -1, branches: [b, {}]}}, c: {matmul: {branches: [a, b]}}}}",
+        "input: [9]\nstages: {s: {a: {Tanh: , from: b}, c: {ReLU: , from: [a, $b], when: $f}, d: {share: a, from: c}}}",
+        "input: [9]\nstages: {s: {a: {Upsample: {like: b.0}}, c: {Upsample: {like: $skip}}}}",
+        "input: [9]\nstages: {s: {a: {Linear: {out_features: {round: [$o * $w, 8]}}}}}",
+        "input: [9]\nstages: {s: {b: {Parameter: {shape: [1, $d]}}}}",
+        "input: [9]\nstages: {s: {a: {MaxPool2d: {kernel_size: [$k - 1, 3], padding: same_tf}}, b: {b-2: }}}",
+        "input: [9]\nstages: {s: {a: {Conv2d: {out_channels: $out-2, kernel_size: 1, padding: [0, $p, 0, 1]}}}}",
+    ],
+)
+def test_the_words_for_any_network_fit(text: str) -> None:
+    """Several inputs and outputs, values by their names, arithmetic."""
+    assert errors(f"name: test\n{text}") == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "stages: {s: {a: ReLU}}",
+        "input: [9]\ninputs: {a: [9]}\nstages: {s: {a: ReLU}}",
+        "input: []\nstages: {s: {a: ReLU}}",
+        "inputs: {a: {shape: [9], dtype: bool}}\nstages: {s: {a: ReLU}}",
+        "input: [9]\noutputs: {}\nstages: {s: {a: ReLU}}",
+        "input: [9]\noutputs: {a: [b]}\nstages: {s: {a: ReLU}}",
+        "input: [9]\nstages: {s: {a: {add: [b]}}}",
+        "input: [9]\nstages: {s: {a: {matmul: [b, c, d]}}}",
+        "input: [9]\nstages: {s: {a: {mul: {branches: [b, c], scale: 2}}}}",
+        "input: [9]\nstages: {s: {a: {ReLU: , Tanh: , from: b}}}",
+        "input: [9]\nstages: {s: {a: {ReLU: , from: []}}}",
+        "input: [9]\nstages: {s: {a: {share: 3}}}",
+        "input: [9]\nstages: {s: {a: {share: a..b}}}",
+        "input: [9]\nstages: {s: {a: {Linear: {out_features: {round: [8]}}}}}",
+        "input: [9]\nstages: {s: {a: {Linear: {out_features: {floor: [8, 2]}}}}}",
+        "input: [9]\nstages: {s: {a: {Linear: {out_features: 3 * 4}}}}",
+        "input: [9]\nstages: {s: {a: {Linear: {out_features: 8, bias: $a + 1}}}}",
+        "input: [9]\nstages: {s: {a: {Parameter: {}}}}",
+    ],
+)
+def test_mistakes_in_these_words_are_seen_by_an_editor(text: str) -> None:
+    """What a schema can see of them."""
+    assert errors(f"name: test\n{text}")
 
 
 @pytest.mark.parametrize(

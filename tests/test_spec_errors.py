@@ -7,8 +7,8 @@ import pytest
 
 from gnet_inspect.analysis.audit import check_published
 from gnet_inspect.errors import SpecError
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import parse_spec
+from gnet_inspect.language import parse_spec
+from gnet_inspect.sources.spec import build_graph
 
 HEADER = "name: test\ninput: [3, 32, 32]\n"
 INCEPTION = """\
@@ -25,7 +25,7 @@ blocks:
 # ruff: noqa: E501
 MISTAKES = (
     "input: [3, 32, 32]\nstages: {s: {a: ReLU}}",
-    "name: x\ninput: [3, 32]\nstages: {s: {a: ReLU}}",
+    "name: x\ninput: []\nstages: {s: {a: ReLU}}",
     "name: x\ninput: [3, 0, 32]\nstages: {s: {a: ReLU}}",
     "name: 3\ninput: [3, 3, 32]\nstages: {s: {a: ReLU}}",
     HEADER + "stage: {s: {a: ReLU}}",
@@ -63,7 +63,7 @@ MISTAKES = (
     HEADER + "params: {flag: 3}\nstages: {s: {a: {ReLU: , when: $flag}}}",
     HEADER + "stages: {s: {a: {Conv2d: {out_channels: $width, kernel_size: 1}}}}",
     HEADER + "params: {width: 3}\nstages: {s: {a: {Conv2d: {out_channels: $widht, kernel_size: 1}}}}",
-    HEADER + "params: {width: 3}\nstages: {s: {a: {Conv2d: {out_channels: $width + 1, kernel_size: 1}}}}",
+    HEADER + "params: {width: 3}\nstages: {s: {a: {Conv2d: {out_channels: $width / 2, kernel_size: 1}}}}",
     HEADER + INCEPTION + "stages:\n  inception3:\n    inception3a:\n      inception:\n        c1: 64\n        c2: 96\n",
     HEADER + INCEPTION + "stages:\n  inception3:\n    inception3a: {inception: {c1: 64, c2: [96, 128, 4]}}\n",
     HEADER + INCEPTION + "stages:\n  inception3:\n    inception3a: {inception: {c1: 64, c2: [96, x]}}\n",
@@ -90,7 +90,7 @@ MISTAKES = (
     HEADER + "stages: {s: {a: ReLU}}\nheads: {a: {from: a, layers: [ReLU]}}",
     HEADER + "stages: {s: {a: ReLU}}\nheads: {h: {from: a, weight: heavy, layers: [ReLU]}}",
     HEADER + "stages: {s: {a: ReLU}}\nheads: {h: {from: a, layers: {}}}",
-    HEADER + "stages: {s: {a: {Linear: {out_features: 3}}}}",
+    HEADER + "stages: {s: {f: Flatten, a: {MaxPool2d: {kernel_size: 2}}}}",
     HEADER + "stages:\n  s:\n    a: ReLU\n    b: {MaxPool2d: {kernel_size: 64}}\n",
     HEADER + "stages: {s: {a: ReLU}}\nyear: soon",
     HEADER + "stages: {s: {a: ReLU}}\npaper: {title: 3.5}",

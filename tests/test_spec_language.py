@@ -5,9 +5,9 @@ import re
 import pytest
 
 from gnet_inspect.errors import SpecError, UsageError
-from gnet_inspect.graph import build_graph
+from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.ops import Add
-from gnet_inspect.spec import catalogue, load_spec, parse_spec
+from gnet_inspect.sources.spec import build_graph
 from tests.specs import HEADER, graph_of, names
 
 
@@ -183,7 +183,7 @@ heads:
     assert names(graph_of(text)) == ["a", "b.0", "b.1", "c", "d"]
     graph = graph_of(text, mode="train")
     assert names(graph) == ["a", "b.0", "h1.f", "h1.fc", "b.1", "h2.0", "c", "d"]
-    assert [(head.name, head.output, head.weight) for head in graph.heads] == [
+    assert [(head.name, head.value, head.weight) for head in graph.heads] == [
         ("h1", "h1.fc", 0.3),
         ("h2", "h2.0", 1.0),
     ]

@@ -10,7 +10,7 @@ HEAVY = ("torch", "numpy", "torchinfo", "fvcore", "ptflops", "thop", "psutil")
 STATIC = (
     "import gnet_inspect",
     "from gnet_inspect import build_graph, load_spec, summarize; summarize(build_graph(load_spec('googlenet')))",
-    "import gnet_inspect.views.summary, gnet_inspect.analysis.audit, gnet_inspect.spec.schema",
+    "import gnet_inspect.views.tables.summary, gnet_inspect.analysis.audit, gnet_inspect.language.schema",
     "from gnet_inspect.cli.app import make_app; make_app([])",
 )
 COMMANDS = (

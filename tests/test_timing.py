@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from gnet_inspect.analysis.timing import (
+from gnet_inspect.cli.progress import TimeLeft, show_progress
+from gnet_inspect.records.timing import (
     LayerTiming,
     Measurement,
     TimingRecord,
     measurement_times,
 )
-from gnet_inspect.cli.progress import TimeLeft, show_progress
-from gnet_inspect.views.latency import latency_grids
+from gnet_inspect.views.tables.latency import latency_grids
 
 torch = pytest.importorskip("torch")
 

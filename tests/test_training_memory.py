@@ -22,12 +22,14 @@ from torch import Tensor, nn
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.analysis.training import OPTIMIZERS, training_memory
 from gnet_inspect.errors import GnetError, UsageError
-from gnet_inspect.graph import Graph, build_graph
+from gnet_inspect.graph import Graph
+from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.runtime.module import Outputs, build_module
-from gnet_inspect.spec import catalogue, load_spec, parse_spec
+from gnet_inspect.sources.spec import build_graph
 from tests.conftest import Run
 from tests.specs import graph_of
 from tests.strategies import Document, specs, to_yaml
+from tests.watching import announce, zeros
 
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
 
@@ -35,7 +37,7 @@ DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, 
 def small_input(name: str) -> tuple[int, ...]:
     """Two images, smaller than the network's own where it takes such: the first side that builds."""
     spec = load_spec(name)
-    for side in (32, 64, 96, 128, 160, 192, 224, 256, 299):
+    for side in (32, 64, 96, 128, 160, 188, 192, 224, 256, 299):
         shape = (2, spec.input[0], side, side)
         try:
             build_graph(spec, shape, mode="train", resize=True)
@@ -69,12 +71,14 @@ def saved_by_torch(graph: Graph, dtype: str = "fp32") -> dict[str, int]:
         return tensor
 
     for node in graph.nodes:
-        layer = module.get_submodule(node.name)
-        layer.register_forward_pre_hook(lambda _, __, name=node.name: enter(name))
-    x = torch.zeros(graph.input_shape, dtype=DTYPES[dtype])
+        if node.is_frozen and node.params:
+            for parameter in module.get_submodule(node.name).parameters():
+                parameter.requires_grad_(False)
+    announce(module, graph, enter)
+    given = zeros(graph, DTYPES[dtype], "cpu")
     with warnings.catch_warnings(), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         warnings.filterwarnings("ignore", "Using padding='same'", UserWarning)
-        module(x)
+        module(*given)
     return found
 
 
@@ -88,7 +92,11 @@ def test_a_network_saves_what_autograd_packs(name: str) -> None:
     """Every model of the catalogue, every layer of it, to the byte."""
     graph = build_graph(load_spec(name), small_input(name), mode="train", resize=True)
     by_rule = saved_by_rule(graph)
-    assert by_rule == saved_by_torch(graph)
+    by_torch = saved_by_torch(graph)
+    # What attention keeps nobody has said: no bytes are made up for it.
+    unsaid = [node.name for node in graph.nodes if node.op.kind in ("MultiheadAttention", "ShiftedWindowAttention")]
+    assert all(by_torch.pop(layer) > 0 for layer in unsaid)
+    assert by_rule == by_torch
     assert training_memory(graph, "adam").saved_bytes == sum(by_rule.values()) > 0
 
 
@@ -172,7 +180,14 @@ def test_any_network_saves_what_autograd_packs(document: Document) -> None:
         graph = build_graph(spec, (2, *spec.input), mode="train")
     except GnetError:
         return
-    assert saved_by_rule(graph) == saved_by_torch(graph)
+    if any(node.op.refuses_training(node.input_shapes) for node in graph.nodes):
+        return
+    by_rule, by_torch = saved_by_rule(graph), saved_by_torch(graph)
+    if training_memory(graph, "sgd").saved_status == "exact":
+        assert by_rule == by_torch
+    else:
+        # What a layer keeps of which that is not known is not made up; what others keep may be among it.
+        assert sum(by_rule.values()) <= sum(by_torch.values())
 
 
 def test_saved_bytes_by_hand() -> None:
@@ -268,8 +283,10 @@ def test_json_has_training_where_it_was_asked_for(run: Run) -> None:
     found = json.loads(run(*TRAIN, "--optimizer", "adam", "--format", "json").out)
     training = found["training"]
     assert list(training) == [
-        *("optimizer", "weights_bytes", "gradient_bytes", "optimizer_bytes", "saved_bytes", "total_bytes", "saved")
+        *("optimizer", "weights_bytes", "gradient_bytes", "optimizer_bytes", "saved_bytes", "total_bytes", "saved"),
+        "saved_status",
     ]
+    assert training["saved_status"] == "exact"
     assert (training["optimizer"], training["weights_bytes"]) == ("adam", 4 * 13_378_280)
     assert training["saved_bytes"] == sum(layer["bytes"] for layer in training["saved"])
     assert {layer["name"] for layer in training["saved"]} <= {layer["name"] for layer in found["layers"]}

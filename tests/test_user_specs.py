@@ -9,10 +9,11 @@ import pytest
 
 from gnet_inspect.analysis.receptive import receptive_fields
 from gnet_inspect.analysis.summary import summarize
-from gnet_inspect.graph import Graph, build_graph
-from gnet_inspect.spec import load_spec, parse_spec
-from gnet_inspect.spec.document import read_document
-from gnet_inspect.spec.schema import json_schema
+from gnet_inspect.graph import Graph
+from gnet_inspect.language import load_spec, parse_spec
+from gnet_inspect.language.document import read_document
+from gnet_inspect.language.schema import json_schema
+from gnet_inspect.sources.spec import build_graph
 from tests.test_flops import check_totals
 
 FOLDER = Path(__file__).parent / "specs"

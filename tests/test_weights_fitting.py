@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from gnet_inspect.errors import UsageError
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import catalogue, load_spec
+from gnet_inspect.language import catalogue, load_spec
+from gnet_inspect.sources.spec import build_graph
 from tests.specs import graph_of
 
 torch = pytest.importorskip("torch", reason="torch is not installed")

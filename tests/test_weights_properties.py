@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings  # after the skips
 from hypothesis import strategies as st  # the same
 
 from gnet_inspect.errors import GnetError  # the same
-from gnet_inspect.graph import build_graph  # the same
+from gnet_inspect.language import parse_spec  # the same
 from gnet_inspect.runtime.module import build_module  # the same
 from gnet_inspect.runtime.weights import load_weights  # the same
-from gnet_inspect.spec import parse_spec  # the same
+from gnet_inspect.sources.spec import build_graph  # the same
 from tests.strategies import Document, specs, to_yaml  # the same
 from tests.test_weights import bits, refused, save  # the same
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from gnet_inspect.errors import UsageError
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import load_spec
+from gnet_inspect.language import load_spec
+from gnet_inspect.sources.spec import build_graph
 from tests.conftest import twin
 from tests.readme import ROOT
 

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from gnet_inspect.graph import build_graph
+from gnet_inspect.language import load_spec
 from gnet_inspect.runtime.latency import Protocol
-from gnet_inspect.spec import load_spec
+from gnet_inspect.sources.spec import build_graph
 
 QUICK = Protocol(min_time=0.05, repeat=2, warmup=1)
 FAST = ("--min-time", "0.05", "--repeat", "2", "--warmup", "1", "--device", "cpu")

@@ -1,7 +1,8 @@
 """The truth about memory: every tensor's storage that torch makes in a forward pass, watched until it is freed."""
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +15,29 @@ from gnet_inspect.graph import Graph
 from gnet_inspect.runtime.module import build_module
 
 TORCH_DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16, "fp64": torch.float64}
+
+
+def announce(module: nn.Module, graph: Graph, enter: Callable[[str], None]) -> None:
+    """Call `enter` with the name of each node before it runs, of a layer's later calls too; a learned tensor is read,
+    and nothing of it runs."""
+    calls: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        if not node.op.hands_out_weight:
+            calls.setdefault(node.module or node.name, []).append(node.name)
+    for path, names in calls.items():
+        module.get_submodule(path).register_forward_pre_hook(partial(_enter_next, enter, iter(names)))
+
+
+def _enter_next(enter: Callable[[str], None], left: Iterator[str], _: nn.Module, __: Any) -> None:
+    enter(next(left))
+
+
+def zeros(graph: Graph, dtype: torch.dtype, device: str) -> list[Tensor]:
+    """The network's inputs."""
+    return [
+        torch.zeros(value.shape, dtype=torch.int64 if value.dtype == "int64" else dtype, device=device)
+        for value in graph.inputs
+    ]
 
 
 class StorageWatch(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
@@ -61,16 +85,14 @@ def watched_peak(graph: Graph, dtype: str = "fp32", device: str = "cpu") -> tupl
     for item in module.buffers():
         nn.init.zeros_(item)
     module.train(graph.mode == "train")
-    x = torch.zeros(graph.input_shape, dtype=TORCH_DTYPES[dtype], device=device)
-    watch = StorageWatch([x, *module.parameters(), *module.buffers()])
+    given = zeros(graph, TORCH_DTYPES[dtype], device)
+    watch = StorageWatch([*given, *module.parameters(), *module.buffers()])
 
     def enter(name: str) -> None:
         watch.running = name
 
-    for node in graph.nodes:
-        layer = module.get_submodule(node.name)
-        layer.register_forward_pre_hook(lambda _, __, name=node.name: enter(name))
+    announce(module, graph, enter)
     with warnings.catch_warnings(), torch.set_grad_enabled(graph.mode == "train"), watch:
         warnings.filterwarnings("ignore", "Using padding='same'", UserWarning)
-        module(x)
+        module(*given)
     return watch.peak, watch.layer

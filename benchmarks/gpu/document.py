@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.gpu.record import GpuRecord, Row
 from gnet_inspect.units import byte_count, count
-from gnet_inspect.views.latency import seconds_text
+from gnet_inspect.views.tables.latency import seconds_text
 
 MEASUREMENTS = Path(__file__).parent.parent.parent / "docs" / "measurements.md"
 BEGIN, END = "<!-- gpu: written by make gpu -->", "<!-- gpu: end -->"

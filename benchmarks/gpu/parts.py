@@ -56,13 +56,13 @@ def outputs(case: Case) -> list[Row]:
     graph = _graph(case)
     module = module_with_signal(graph)
     on_cpu = Candidate(graph, Setting(), deepcopy(module))
-    image = on_cpu.inputs[0]
-    expected = output_of(on_cpu, image)
+    given = on_cpu.inputs[0]
+    expected = output_of(on_cpu, given)
     rows = []
     for dtype in dict.fromkeys(("fp32", "tf32", case.dtype)):
         setting = Setting(DEVICE, dtype)
         with session(setting):
-            error = output_error(output_of(Candidate(graph, setting, deepcopy(module)), image), expected)
+            error = output_error(output_of(Candidate(graph, setting, deepcopy(module)), given), expected)
         rows.append(
             Row(str(case), f"output in {dtype} differs from the CPU's by / allowed", error, TOLERANCE[dtype], most=1)
         )
@@ -73,7 +73,7 @@ def medians(case: Case) -> list[Row]:
     """The median beside triton's do_bench, and beside that of a CUDA graph, in turns."""
     from triton.testing import do_bench
 
-    from gnet_inspect.analysis.timing import measurement_times
+    from gnet_inspect.records.timing import measurement_times
     from gnet_inspect.runtime.latency.candidate import Candidate
     from gnet_inspect.runtime.latency.protocol import measure
     from gnet_inspect.runtime.latency.session import session

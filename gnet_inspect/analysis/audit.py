@@ -11,14 +11,15 @@ from functools import cached_property
 from typing import Any
 
 from gnet_inspect.analysis.quantities import Counted, exact_count, smallest_input
-from gnet_inspect.analysis.summary import SCHEMA_VERSION
-from gnet_inspect.analysis.verification import AuditRow, AuditSource, Check, Verification
 from gnet_inspect.errors import SpecError, nearest
-from gnet_inspect.graph import Graph, Node, build_graph, show_value
-from gnet_inspect.graph.expand import MAX_NODES
-from gnet_inspect.graph.overrides import LABEL, OverrideError
-from gnet_inspect.spec import Spec, catalogue, load_spec
-from gnet_inspect.spec.model import Claim, Figure, Published, Row, Said
+from gnet_inspect.graph import Graph, Node
+from gnet_inspect.language import Spec, catalogue, load_spec
+from gnet_inspect.language.model import Claim, Figure, Published, Row, Said
+from gnet_inspect.records import SCHEMA_VERSION
+from gnet_inspect.records.verification import AuditRow, AuditSource, Check, Verification
+from gnet_inspect.sources.spec import build_graph, edit_texts
+from gnet_inspect.sources.spec.expand import MAX_NODES
+from gnet_inspect.sources.spec.overrides import LABEL, OverrideError
 from gnet_inspect.units import dimensions
 
 CLOSE_PERCENT = 5.0
@@ -55,7 +56,7 @@ def audited_sources(spec: Spec) -> tuple[AuditSource, ...]:
             dict(item.units),
             item.note,
             item.macs_are,
-            _edits(item),
+            edit_texts(item.overrides),
         )
         for item in spec.published
         if (item.rows or item.totals or item.claims or item.note)
@@ -163,11 +164,6 @@ class _Networks:
 
 def _plain(published: Published) -> dict[str, Any]:
     return {path: value.plain() for path, value in published.overrides.items()}
-
-
-def _edits(published: Published) -> tuple[str, ...]:
-    """The edits of an entry as --set takes them."""
-    return tuple(f"{path}={show_value(value)}" for path, value in _plain(published).items())
 
 
 class _Auditor:
@@ -303,7 +299,7 @@ class _Auditor:
 
 
 def _sum(nodes: Sequence[Node], what: str) -> int:
-    return sum(node.params if what == "params" else node.macs for node in nodes)
+    return sum(node.params if what == "params" else node.macs or 0 for node in nodes)
 
 
 def _judge_row(counted: Counted, row: Row, label: str) -> list[AuditRow]:
@@ -348,7 +344,7 @@ def _row(
         deviation,
         verdict,
         note,
-        _edits(published),
+        edit_texts(published.overrides),
         published.mode,
         (1, *published.input) if published.input else (),
     )

@@ -8,10 +8,11 @@ from msgspec import Struct
 from gnet_inspect.analysis.difference import Change, difference
 from gnet_inspect.analysis.listing import PublishedAccuracy, accuracies
 from gnet_inspect.analysis.memory import EXACT
-from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Summary, Totals, summarize
+from gnet_inspect.analysis.summary import StageSummary, Summary, Totals, summarize
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
-from gnet_inspect.spec import Spec
+from gnet_inspect.language import Spec
+from gnet_inspect.records import SCHEMA_VERSION
 
 # Ratios of what is not known where nobody can count some layer.
 COUNTED = ("params", "macs", "flops", "param_bytes")

@@ -1,41 +1,27 @@
 """Graph -> FlopCounts: one network counted as each of the tools people use counts it.
 
-A tool's rule says of a layer by how much that tool differs from its MACs, and why: columns are MACs plus differences,
-and what explains a column is the sum of its own terms. The numbers are those that the tool prints when it runs the
-module that `build_module` builds, as docs/counting.md says; tests run every tool.
+By how much a tool differs from the MACs of a layer, and why, its op says (`Op.differences`): columns are MACs plus
+differences, and what explains a column is the sum of its own terms. A tool of which the op says nothing counts what is
+not known. The numbers are those that the tool prints when it runs the module that `build_module` builds, as
+docs/counting.md says; tests run every tool.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence, Set
 from math import prod
 
 from msgspec import Struct
 
-from gnet_inspect.analysis.summary import SCHEMA_VERSION, Coverage, coverage_of
+from gnet_inspect.analysis.memory import may_lie_otherwise
+from gnet_inspect.analysis.summary import Coverage, coverage_of
 from gnet_inspect.errors import expect
-from gnet_inspect.graph import Graph, Node
-from gnet_inspect.ops import Shape
-from gnet_inspect.ops.convolution import Conv2d, ConvTranspose2d, Linear
-from gnet_inspect.ops.elementwise import (
-    GELU,
-    BatchNorm2d,
-    LeakyReLU,
-    LocalResponseNorm,
-    ReLU,
-    ReLU6,
-    SiLU,
-    Softmax,
-)
-from gnet_inspect.ops.pooling import AdaptiveAvgPool2d, AvgPool2d, MaxPool2d
-from gnet_inspect.ops.resampling import Upsample
-
-# (why, by how much) a tool's number differs from MACs.
-Terms = tuple[tuple[str, int], ...]
-NOTHING: Terms = ()
+from gnet_inspect.graph import Graph, Node, node_of
+from gnet_inspect.ops import TOOLS, Shape, Shapes, Term, Terms
+from gnet_inspect.records import SCHEMA_VERSION
 
 
 class KindFlops(Struct, frozen=True):
-    """All layers of one kind, as each tool counts them; None for a kind that nobody can count."""
+    """All layers of one kind, as each tool counts them; None where that is not known, of a tool or of MACs."""
 
     kind: str
     count: int
@@ -49,16 +35,17 @@ class KindFlops(Struct, frozen=True):
 
 
 class FlopTotals(Struct, frozen=True):
-    """The whole network: what each tool prints. `count` is the number of layers."""
+    """The whole network: what each tool prints, None where that is not known. `count` is the number of layers; `macs`
+    lack what nobody can count."""
 
     count: int
     macs: int
-    torch: int
-    fvcore: int
-    torchinfo: int
-    ptflops_pytorch: int
-    ptflops_aten: int
-    thop: int
+    torch: int | None
+    fvcore: int | None
+    torchinfo: int | None
+    ptflops_pytorch: int | None
+    ptflops_aten: int | None
+    thop: int | None
 
 
 class FlopDifference(Struct, frozen=True):
@@ -85,178 +72,42 @@ class FlopCounts(Struct, frozen=True, omit_defaults=True):
     coverage: Coverage
     # The edits made to the model; JSON has the key where there are any.
     overrides: tuple[str, ...] = ()
+    # All inputs by their names; JSON has the key where there are several.
+    inputs: Mapping[str, Shape] = {}
 
 
 class Convention(Struct, frozen=True):
-    """One tool: the key of its column, its name, the version whose rule this is, and the rule.
+    """One tool: the key of its column, its name, and the version whose numbers these are.
 
-    Tools that put a module into eval mode before they run it never run its heads.
+    - torch: torch.utils.flop_counter.FlopCounterMode; a multiplication and an addition are two, nothing else counts.
+    - fvcore: FlopCountAnalysis.total(), operators of a trace, one for each MAC.
+    - torchinfo: total_mult_adds, parameters times the positions they are used at.
+    - ptflops pytorch: forward hooks on modules and patches of torch.nn.functional; what a module with a hook computes
+      by a patched function is counted by both.
+    - ptflops aten: matrix products and convolutions as torch dispatches them, with their biases.
+    - thop: profile, forward hooks on the classes it knows.
+
+    Tools that put a module into eval mode before they run it never run its heads, and a trace leaves out what no output
+    needs.
     """
 
     key: str
     name: str
     version: str
-    rule: Callable[[Node], Terms]
     runs_heads: bool = True
-
-
-# --- one rule for each tool ---
-
-
-def torch_rule(node: Node) -> Terms:
-    """torch.utils.flop_counter.FlopCounterMode, torch 2.13: a multiplication and an addition are two, nothing else."""
-    return _terms("the addition of each MAC is one more", node.macs)
-
-
-def fvcore_rule(node: Node) -> Terms:
-    """fvcore 0.1.5.post20221221, FlopCountAnalysis.total(): operators of a trace, one for each MAC.
-
-    Batch norm counts each element once, and once more with an affine pair; three more where it has to work out its
-    statistics. Adaptive pools count their inputs, Upsample its outputs (bilinear four times; other modes are unknown).
-    A padding in words ("same") makes another operator of a convolution, which is not known and counts nothing.
-    """
-    match node.op:
-        case Conv2d(padding=str()):
-            return _terms("convolutions with a padding in words are not known", -node.macs)
-        case BatchNorm2d(affine=affine, track_running_stats=True):
-            return _times(1 + affine, "BatchNorm elements", _inputs(node))
-        case BatchNorm2d(affine=affine):
-            return _times(4 + affine, "BatchNorm elements without running statistics", _inputs(node))
-        case AdaptiveAvgPool2d():
-            return _terms("inputs of adaptive pools", _inputs(node))
-        case Upsample(mode=mode):
-            return _times({"nearest": 1, "bilinear": 4}.get(mode, 0), "outputs of Upsample", prod(node.output_shape))
-    return NOTHING
-
-
-def torchinfo_rule(node: Node) -> Terms:
-    """torchinfo 1.8.0, total_mult_adds: parameters times the positions they are used at.
-
-    A bias so counts once for each output, and a transposed convolution's weight once for each position of the output,
-    where it is used once for each of the input; of BatchNorm2d, whose positions it takes no notice of, the affine pair
-    counts once for each image.
-    """
-    match node.op:
-        case Conv2d(bias=True) | Linear(bias=True):
-            return _terms("biases", prod(node.output_shape))
-        case ConvTranspose2d(bias=bias):
-            return _at_outputs(node) + _terms("biases", bias * prod(node.output_shape))
-        case BatchNorm2d():
-            return _terms("BatchNorm parameters, once for each image", node.params * node.output_shape[0])
-    return NOTHING
-
-
-def ptflops_pytorch_rule(node: Node) -> Terms:
-    """ptflops 0.7.5, backend "pytorch": forward hooks on modules, and patches of torch.nn.functional.
-
-    What a module with a hook computes by a patched function is counted by both: ReLU, GELU, Upsample and every pool
-    twice.
-    """
-    return _hooked(node) + _patched(node)
-
-
-def _hooked(node: Node) -> Terms:
-    """What ptflops's hooks add: biases, BatchNorm (twice with an affine pair), activations, the inputs of pools, and
-    the outputs of Upsample for the first image of a batch."""
-    match node.op:
-        case Conv2d(bias=True) | ConvTranspose2d(bias=True) | Linear(bias=True):
-            return _terms("biases", prod(node.output_shape))
-        case Upsample():
-            return _terms("Upsample as a module", prod(node.output_shape[1:]))
-        case BatchNorm2d(affine=affine):
-            return _times(1 + affine, "BatchNorm elements", _inputs(node))
-        case ReLU() | ReLU6() | LeakyReLU() | GELU():
-            return _terms("activations as modules", _inputs(node))
-        case MaxPool2d() | AvgPool2d() | AdaptiveAvgPool2d():
-            return _terms("pools as modules", _inputs(node))
-    return NOTHING
-
-
-def _patched(node: Node) -> Terms:
-    """What ptflops's patched functions add: their inputs, and of F.interpolate the outputs, for which it cuts a factor
-    to an integer. F.hardtanh, which ReLU6 runs, and F.leaky_relu are not patched; Sigmoid and Tanh are not functions of
-    torch.nn.functional."""
-    match node.op:
-        case ReLU() | GELU() | SiLU() | Softmax():
-            return _terms("activations as functions", _inputs(node))
-        case MaxPool2d() | AvgPool2d() | AdaptiveAvgPool2d():
-            return _terms("pools as functions", _inputs(node))
-        case Upsample(size=size, scale_factor=factor):
-            axes = [int(along) for along in factor] if factor else list(size or ())
-            places = _inputs(node) if factor else prod(node.output_shape[:2])
-            return _terms("Upsample as a function", places * prod(axes))
-        case LocalResponseNorm(size=size):
-            batch, channels, height, width = node.input_shapes[0]
-            # x.mul(x), the three-dimensional average pool over padded channels, .mul(alpha) and .add(k).
-            pooled = batch * (channels + size - 1) * height * width
-            return _terms("functions that LocalResponseNorm calls", 3 * _inputs(node) + pooled)
-    return NOTHING
-
-
-def ptflops_aten_rule(node: Node) -> Terms:
-    """ptflops 0.7.5, backend "aten": matrix products and convolutions as torch dispatches them, with their biases."""
-    match node.op:
-        case Conv2d(bias=True) | ConvTranspose2d(bias=True) | Linear(bias=True):
-            return _terms("biases", prod(node.output_shape))
-    return NOTHING
-
-
-def thop_rule(node: Node) -> Terms:
-    """thop 0.1.1, profile: forward hooks on the classes it knows.
-
-    Batch norm counts twice its elements, and twice that with an affine pair; average pools their outputs; adaptive ones
-    the area of a mean window and 1 for each output, in double precision, cut to an integer for each layer. Upsample
-    counts what it takes an output to be made of, as far as the mode is known. A transposed convolution is taken for a
-    plain one, whose every output sees the whole kernel.
-    """
-    match node.op:
-        case ConvTranspose2d():
-            return _at_outputs(node)
-        case Upsample(mode=mode):
-            factor = {"nearest": 1, "bilinear": 11, "bicubic": 259}.get(mode, 0)
-            return _times(factor, "outputs of Upsample", prod(node.output_shape))
-        case BatchNorm2d(affine=affine):
-            return _times(2 + 2 * affine, "BatchNorm elements", _inputs(node))
-        case AvgPool2d():
-            return _terms("outputs of average pools", prod(node.output_shape))
-        case AdaptiveAvgPool2d():
-            (_, _, height, width), (_, _, rows, columns) = node.input_shapes[0], node.output_shape
-            area = (height / rows) * (width / columns)
-            return _terms("outputs of adaptive pools x (window + 1)", int((area + 1) * prod(node.output_shape)))
-        case Softmax(dim=dim):
-            # An exponential, an addition and a division for each element; the first needs no addition.
-            return _terms("Softmax", 3 * _inputs(node) - _inputs(node) // node.input_shapes[0][dim])
-    return NOTHING
-
-
-def _at_outputs(node: Node) -> Terms:
-    """What a transposed convolution counts where its weights are multiplied at each position of the output."""
-    made, read = (prod(shape[2:]) for shape in (node.output_shape, node.input_shapes[0]))
-    return _terms("transposed convolutions by their outputs", node.macs * made // read - node.macs)
-
-
-def _inputs(node: Node) -> int:
-    return prod(node.input_shapes[0])
-
-
-def _terms(why: str, amount: int) -> Terms:
-    return ((why, amount),) if amount else NOTHING
-
-
-def _times(factor: int, what: str, elements: int) -> Terms:
-    return _terms(what if factor == 1 else f"{factor} x {what}", factor * elements)
+    runs_unread: bool = True
 
 
 # In the order of the columns.
 CONVENTIONS = (
-    Convention("torch", "torch", "2.13.0", torch_rule),
-    Convention("fvcore", "fvcore", "0.1.5.post20221221", fvcore_rule),
-    Convention("torchinfo", "torchinfo", "1.8.0", torchinfo_rule),
-    Convention("ptflops_pytorch", "ptflops pytorch", "0.7.5", ptflops_pytorch_rule, runs_heads=False),
-    Convention("ptflops_aten", "ptflops aten", "0.7.5", ptflops_aten_rule, runs_heads=False),
-    Convention("thop", "thop", "0.1.1.post2209072238", thop_rule, runs_heads=False),
+    Convention("torch", "torch", "2.13.0"),
+    Convention("fvcore", "fvcore", "0.1.5.post20221221", runs_unread=False),
+    Convention("torchinfo", "torchinfo", "1.8.0"),
+    Convention("ptflops_pytorch", "ptflops pytorch", "0.7.5", runs_heads=False),
+    Convention("ptflops_aten", "ptflops aten", "0.7.5", runs_heads=False),
+    Convention("thop", "thop", "0.1.1.post2209072238", runs_heads=False),
 )
-TOOLS = tuple(convention.key for convention in CONVENTIONS)
+assert tuple(convention.key for convention in CONVENTIONS) == TOOLS
 
 
 # --- the counts ---
@@ -271,56 +122,112 @@ def count_flops(graph: Graph) -> FlopCounts:
     (1498391752, 1504878688)
     """
     expect(graph, Graph, "a Graph (build_graph gives one)")
-    heads = graph.head_prefixes
-    rows: dict[tuple[str, bool], Counter[str]] = {}
-    terms: Counter[tuple[str, str]] = Counter()
-    for node in graph.nodes:
-        row = rows.setdefault((node.op.kind, node.op.counted), Counter())
-        row["count"] += 1
-        if not node.op.counted:
-            continue
-        row["macs"] += node.macs
-        in_head = node.name.startswith(heads)
-        for tool in CONVENTIONS:
-            row[tool.key] += node.macs
-            for why, amount in _differing(tool, node, in_head):
-                row[tool.key] += amount
-                terms[tool.key, why] += amount
-    known = [row for (_, counted), row in rows.items() if counted]
-    totals = FlopTotals(len(graph.nodes), *(sum(row[key] for row in known) for key in ("macs", *TOOLS)))
-    kinds = sorted(rows.items(), key=lambda item: -item[1]["macs"])
+    rows, terms = _counted(graph)
+    totals = FlopTotals(
+        len(graph.nodes), sum(row.macs for row in rows), *(_sum(row.tools[key] for row in rows) for key in TOOLS)
+    )
+    kinds = sorted(rows, key=lambda row: -row.macs)
     return FlopCounts(
         schema_version=SCHEMA_VERSION,
         model=graph.model,
         title=graph.title,
         mode=graph.mode,
         input=graph.input_shape,
-        kinds=tuple(_kind(kind, row, counted) for (kind, counted), row in kinds),
+        inputs=graph.named_inputs,
+        kinds=tuple(row.flops() for row in kinds),
         totals=totals,
-        differences=tuple(_differences(terms)),
+        differences=tuple(item for item in _differences(terms) if getattr(totals, item.tool) is not None),
         notes=tuple(_notes(graph, totals)),
         coverage=coverage_of(graph),
         overrides=graph.overrides,
     )
 
 
-def counted_by(tool: str, graph: Graph, nodes: Iterable[Node]) -> int:
-    """What one tool of TOOLS counts for some nodes of a graph."""
-    (convention,) = (item for item in CONVENTIONS if item.key == tool)
+class _Row:
+    """All layers of one kind while they are counted; a tool's number is None once one of them is not known."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.count = self.macs = 0
+        self.known = True
+        self.tools: dict[str, int | None] = dict.fromkeys(TOOLS, 0)
+
+    def flops(self) -> KindFlops:
+        return KindFlops(self.kind, self.count, self.macs if self.known else None, *self.tools.values())
+
+
+def _counted(graph: Graph) -> tuple[list[_Row], "Counter[tuple[str, str]]"]:
+    """(a row for each kind of layer, in order of appearance; why each tool differs, and by how much)."""
+    heads, disordered, needed = graph.head_prefixes, may_lie_otherwise(graph), _needed(graph)
+    rows: dict[tuple[str, bool], _Row] = {}
+    terms: Counter[tuple[str, str]] = Counter()
+    # Equal layers of equal shapes are asked once.
+    asked: dict[tuple[int, Shapes, int, bool, bool], Mapping[str, Terms]] = {}
+    for node in graph.nodes:
+        known = node.macs is not None
+        row = rows.setdefault((node.op.kind, known), _Row(node.op.kind))
+        row.count += 1
+        row.macs += node.macs or 0
+        row.known = known
+        key = id(node.op), node.input_shapes, node.params, bool(node.module), disordered.isdisjoint(node.inputs)
+        differences = asked.get(key)
+        if differences is None:
+            differences = asked[key] = _asked(node, disordered)
+        in_head = bool(heads) and node.name.startswith(heads)
+        for tool in CONVENTIONS:
+            found = differences.get(tool.key)
+            if in_head and not tool.runs_heads:
+                found = _not_run(node)
+            elif node.name not in needed and not tool.runs_unread:
+                found = _not_traced(node)
+            counted = row.tools[tool.key]
+            if found is None or counted is None or not known:
+                row.tools[tool.key] = None
+                continue
+            row.tools[tool.key] = counted + (node.macs or 0) + sum(term.amount for term in found)
+            for term in found:
+                terms[tool.key, term.why] += term.amount
+    return list(rows.values()), terms
+
+
+def _needed(graph: Graph) -> set[str]:
+    """The nodes that some output needs."""
+    needed = {node_of(output.value) for output in graph.outputs}
+    for node in reversed(graph.nodes):
+        if node.name in needed:
+            needed.update(map(node_of, node.inputs))
+    return needed
+
+
+def _asked(node: Node, disordered: Set[str]) -> Mapping[str, Terms]:
+    """By how much each tool differs: tools with hooks on modules see no functions. `disordered` are the values that may
+    lie in memory in another order than their sizes say."""
+    known = node.op.differences(node) if node.module else node.op.differences_of_function(node)
+    left = node.op.tools_by_order(node) if disordered and not disordered.isdisjoint(node.inputs) else ()
+    return {tool: found for tool, found in known.items() if tool not in left} if left else known
+
+
+def counted_by(tool: str, graph: Graph, nodes: Sequence[Node]) -> int:
+    """What a tool prints of some nodes of a graph; what is not known of it counts as their MACs."""
     heads = graph.head_prefixes
-    return sum(
-        node.macs + sum(amount for _, amount in _differing(convention, node, node.name.startswith(heads)))
-        for node in nodes
-    )
+    convention = next(found for found in CONVENTIONS if found.key == tool)
+    total = 0
+    for node in nodes:
+        in_head = bool(heads) and node.name.startswith(heads)
+        left = in_head and not convention.runs_heads
+        found = _not_run(node) if left else _asked(node, frozenset()).get(tool, ())
+        total += (node.macs or 0) + sum(term.amount for term in found)
+    return total
 
 
-def _differing(tool: Convention, node: Node, in_head: bool) -> Terms:
-    return _not_run(node) if in_head and not tool.runs_heads else tool.rule(node)
-
-
-def _kind(kind: str, row: "Counter[str]", counted: bool) -> KindFlops:
-    numbers = [row[key] if counted else None for key in ("macs", *TOOLS)]
-    return KindFlops(kind, row["count"], *numbers)
+def _sum(parts: Iterable[int | None]) -> int | None:
+    """The sum; None where a part is not known."""
+    total = 0
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total
 
 
 def _differences(terms: "Counter[tuple[str, str]]") -> list[FlopDifference]:
@@ -331,7 +238,12 @@ def _differences(terms: "Counter[tuple[str, str]]") -> list[FlopDifference]:
 
 def _not_run(node: Node) -> Terms:
     """A head where a tool puts the module into eval mode, in which heads do not run."""
-    return _terms("heads, which do not run in the eval mode it sets", -node.macs)
+    return (Term("heads, which do not run in the eval mode it sets", -(node.macs or 0)),)
+
+
+def _not_traced(node: Node) -> Terms:
+    """A layer that no output needs, where a tool traces the module."""
+    return (Term("layers that no output needs, which a trace leaves out", -(node.macs or 0)),)
 
 
 # --- what must be known to repeat a number ---
@@ -339,31 +251,37 @@ def _not_run(node: Node) -> Terms:
 
 def _notes(graph: Graph, totals: FlopTotals) -> list[str]:
     notes = []
-    batch = graph.input_shape[0]
-    if batch > 1:
+    if graph.batch > 1 and totals.ptflops_pytorch is not None:
         notes.append(
-            f"ptflops: for all {batch} images, given as a dict of arguments; given as a tensor, what its hooks count "
-            f"is divided by {batch} and what its patches count is not, which makes "
+            f"ptflops: for all {graph.batch} images, given as a dict of arguments; given as a tensor, what its hooks "
+            f"count is divided by {graph.batch} and what its patches count is not, which makes "
             f"{_averaged(graph, totals.ptflops_pytorch):,}"
         )
-    norms = [node for node in graph.nodes if isinstance(node.op, BatchNorm2d) and node.op.track_running_stats]
-    if graph.mode == "train" and norms:
+    # What counts its batches works its statistics out in training.
+    norms = [node for node in graph.nodes if any(weight.counter for weight in node.op.weights(node.input_shapes))]
+    if graph.mode == "train" and norms and totals.fvcore is not None:
         notes.append(
-            f"BatchNorm with its statistics fixed, as verify runs it: a plain train() {_updated(norms, totals)}"
+            "BatchNorm with its statistics fixed, as verify runs it: a plain train() " + _updated(norms, totals.fvcore)
         )
     return notes
 
 
-def _updated(norms: list[Node], totals: FlopTotals) -> str:
+def _updated(norms: list[Node], fvcore: int) -> str:
     """What becomes of a network whose BatchNorm works its statistics out."""
-    single = [node.name for node in norms if _inputs(node) == node.input_shapes[0][1]]
+    single = [node.name for node in norms if prod(node.input_shapes[0]) == node.input_shapes[0][1]]
     if single:
         return f"updates them, which torch refuses for the single value per channel of {single[0]}"
-    return f"updates them, which fvcore counts as {totals.fvcore + 3 * sum(map(_inputs, norms)):,}"
+    return f"updates them, which fvcore counts as {fvcore + 3 * sum(prod(node.input_shapes[0]) for node in norms):,}"
 
 
 def _averaged(graph: Graph, total: int) -> int:
     """What ptflops's pytorch backend prints for a batch that it sees as one."""
     heads = graph.head_prefixes
-    patched = sum(amount for node in graph.nodes if not node.name.startswith(heads) for _, amount in _patched(node))
-    return (total - patched) // graph.input_shape[0] + patched
+    patched = sum(
+        term.amount
+        for node in graph.nodes
+        if not (heads and node.name.startswith(heads))
+        for term in _asked(node, frozenset()).get("ptflops_pytorch", ())
+        if term.patched
+    )
+    return (total - patched) // graph.batch + patched

@@ -18,7 +18,8 @@ from gnet_inspect.analysis.argument_changes import (
     changes_of_op,
     explains,
 )
-from gnet_inspect.graph import INPUT, Graph, Group, Node
+from gnet_inspect.graph import Graph, Group, Node, node_of
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.ops import Op, Shape
 from gnet_inspect.units import dimensions
 
@@ -53,7 +54,7 @@ def difference(before: Graph, after: Graph) -> tuple[Change, ...]:
     """Every part of both networks, in execution order; what was removed stands where it was."""
     comparer = _Comparer()
     pairs = comparer.paired(_parts(before), _parts(after))
-    rerouted = _rerouted(pairs)
+    rerouted = _rerouted(pairs, before, after)
     changes = [comparer.found(pair, rerouted.get(index, ())).change for index, pair in enumerate(pairs)]
     return (*changes, *_weights(before, after))
 
@@ -64,14 +65,14 @@ class _Part:
     def __init__(self, stage: str, name: str, nodes: tuple[Node, ...], group: Group | None = None) -> None:
         self.stage, self.name, self.nodes, self.group = stage, name, nodes, group
         self.kind = group.kind if group else nodes[0].op.kind
-        self.params, self.macs = sum(node.params for node in nodes), sum(node.macs for node in nodes)
+        self.params, self.macs = sum(node.params for node in nodes), sum(node.macs or 0 for node in nodes)
         self.output = nodes[-1].output_shape
         inside = {node.name for node in nodes}
         outer = [
             (name, shape)
             for node in nodes
             for name, shape in zip(node.inputs, node.input_shapes, strict=True)
-            if name not in inside
+            if node_of(name) not in inside
         ]
         # A block has one input, however often its layers read it; a layer may read one tensor twice.
         self.reads = tuple(dict.fromkeys(name for name, _ in outer)) if group else tuple(name for name, _ in outer)
@@ -117,13 +118,8 @@ def content_of(nodes: tuple[Node, ...], scope: str, ops: OpNumbers) -> Hashable:
 
 
 def _parts(graph: Graph) -> list[_Part]:
-    return [_part(graph, stage.name, unit) for stage in graph.stages for unit in stage.units()]
-
-
-def _part(graph: Graph, stage: str, unit: Group | int) -> _Part:
-    if isinstance(unit, int):
-        return _Part(stage, graph.nodes[unit].name, (graph.nodes[unit],))
-    return _Part(stage, unit.name, tuple(graph.nodes[index] for index in unit.nodes()), unit)
+    entries = Outline(graph, "block").at("block")
+    return [_Part(entry.stage, entry.name, tuple(entry.of(graph.nodes)), entry.part) for entry in entries]
 
 
 class _Pair(NamedTuple):
@@ -264,9 +260,10 @@ def _inputs(old: _Part, new: _Part) -> tuple[str, ...]:
     return (f"input {before} -> {after}",) if before != after else ()
 
 
-def _rerouted(pairs: list[_Pair]) -> dict[int, tuple[str, ...]]:
+def _rerouted(pairs: list[_Pair], *graphs: Graph) -> dict[int, tuple[str, ...]]:
     """Pairs that read from another place now, although what they read before is still there, and was there already."""
-    makers: tuple[dict[str, int], dict[str, int]] = ({INPUT: -1}, {INPUT: -1})
+    # The networks' inputs are -1, -2, ..., whatever their names.
+    makers = tuple({value.name: ~place for place, value in enumerate(graph.inputs)} for graph in graphs)
     for index, pair in enumerate(pairs):
         for side, part in zip(makers, pair[:2], strict=True):
             side.update((node.name, index) for node in (part.nodes if part else ()))
@@ -274,9 +271,11 @@ def _rerouted(pairs: list[_Pair]) -> dict[int, tuple[str, ...]]:
     for index, (old, new, moved) in enumerate(pairs):
         if old is None or new is None or moved or len(old.reads) != len(new.reads):
             continue
-        before, after = ([side[name] for name in part.reads] for side, part in zip(makers, (old, new), strict=True))
+        before, after = (
+            [side[node_of(name)] for name in part.reads] for side, part in zip(makers, (old, new), strict=True)
+        )
         words = tuple(
-            f"reads {_name_of(pairs, was, 0)} -> {_name_of(pairs, now, 1)}"
+            f"reads {_name_of(pairs, was, 0, graphs[0])} -> {_name_of(pairs, now, 1, graphs[1])}"
             for was, now in zip(before, after, strict=True)
             if was != now and _stayed(pairs, was) and _stayed(pairs, now)
         )
@@ -290,10 +289,13 @@ def _stayed(pairs: list[_Pair], index: int) -> bool:
     return index < 0 or bool(pairs[index].old and pairs[index].new and not pairs[index].moved)
 
 
-def _name_of(pairs: list[_Pair], index: int, side: int) -> str:
+def _name_of(pairs: list[_Pair], index: int, side: int, graph: Graph) -> str:
     """What a part is called before (0) or after (1)."""
-    part = pairs[index][side] if index >= 0 else None
-    return part.name if isinstance(part, _Part) else "the input"
+    if index < 0:
+        return "the input" if len(graph.inputs) == 1 else f"the input {graph.inputs[~index].name}"
+    part = pairs[index][side]
+    assert isinstance(part, _Part)
+    return part.name
 
 
 def _weights(before: Graph, after: Graph) -> list[Change]:

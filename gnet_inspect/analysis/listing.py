@@ -13,10 +13,12 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gnet_inspect.analysis.summary import SCHEMA_VERSION, StageSummary, Totals, summarize
-from gnet_inspect.graph import build_graph
-from gnet_inspect.spec import Spec, catalogue, parse_spec
-from gnet_inspect.spec.catalogue import built_in_text, specs_folder
+from gnet_inspect.analysis.summary import StageSummary, Totals, summarize
+from gnet_inspect.language import Spec, catalogue, parse_spec
+from gnet_inspect.language.catalogue import built_in_text, specs_folder
+from gnet_inspect.language.model import Published
+from gnet_inspect.records import SCHEMA_VERSION
+from gnet_inspect.sources.spec import build_graph, edit_texts
 
 # The kept totals lie beside the specs.
 KEPT = "catalogue.json"
@@ -24,7 +26,8 @@ KEPT = "catalogue.json"
 
 class PublishedAccuracy(Struct, frozen=True):
     """A published accuracy: errors in percent, accuracies turned into errors. `crops` is None where the source does not
-    average crops but slides over whole images, or does not say."""
+    average crops but slides over whole images, or does not say. `overrides` and `input` are those of the network that
+    it is of, where that is another one than the listed one: edits as --set takes them, an input with a batch of 1."""
 
     source: str
     dataset: str
@@ -32,6 +35,8 @@ class PublishedAccuracy(Struct, frozen=True):
     top5_error: float | None
     models: int
     crops: int | None
+    overrides: tuple[str, ...] = ()
+    input: tuple[int, ...] = ()
 
 
 class ListedModel(Struct, frozen=True):
@@ -95,13 +100,13 @@ def keep_catalogue() -> str:
 
 def accuracies(spec: Spec) -> tuple[PublishedAccuracy, ...]:
     """What the sources of a spec say of its accuracy, in their order."""
-    return tuple(_accuracy(published.source, published.accuracy) for published in spec.published if published.accuracy)
+    return tuple(_accuracy(spec, published, published.accuracy) for published in spec.published if published.accuracy)
 
 
 def best_accuracy(published: Iterable[PublishedAccuracy]) -> PublishedAccuracy | None:
-    """The one to show: of one model on one crop of each image, with both errors and on whole ImageNet if there is such;
-    of these the lowest top-5 error."""
-    single = [item for item in published if item.models == item.crops == 1]
+    """The one to show: of the listed network, of one model on one crop of each image, with both errors and on whole
+    ImageNet if there is such; of these the lowest top-5 error."""
+    single = [item for item in published if item.models == item.crops == 1 and not (item.overrides or item.input)]
     return min(single, key=_rank, default=None)
 
 
@@ -148,14 +153,16 @@ def _list_model(spec: Spec) -> ListedModel:
     )
 
 
-def _accuracy(source: str, figures: Any) -> PublishedAccuracy:
+def _accuracy(spec: Spec, published: Published, figures: Any) -> PublishedAccuracy:
     return PublishedAccuracy(
-        source,
+        published.source,
         figures["dataset"],
         _error(figures, "top1"),
         _error(figures, "top5"),
         figures.get("models", 1),
         figures.get("crops"),
+        edit_texts(published.overrides),
+        (1, *published.input) if published.input and published.input != spec.input else (),
     )
 
 

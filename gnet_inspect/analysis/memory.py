@@ -5,10 +5,12 @@ from math import prod
 from typing import NamedTuple
 
 from gnet_inspect.analysis.overwriting import overwriting
-from gnet_inspect.graph import INPUT, Graph
+from gnet_inspect.graph import Graph, Node
 from gnet_inspect.graph.scopes import Scopes
+from gnet_inspect.ops import Shapes
 
 EXACT, BOUND = "exact", "bound"
+_INDEX_BYTES = 8
 
 
 class Peak(NamedTuple):
@@ -36,7 +38,8 @@ def activation_peak(graph: Graph, element_bytes: int) -> Peak:
     """The largest sum of what torch's eager forward pass holds at once."""
     moments, known = _moments(graph, element_bytes)
     most = max(moments, default=0)
-    return Peak(most, graph.nodes[moments.index(most)].name if most else INPUT, EXACT if known else BOUND)
+    where = graph.nodes[moments.index(most)].name if most else graph.inputs[0].name
+    return Peak(most, where, EXACT if known else BOUND)
 
 
 def _moments(graph: Graph, element_bytes: int) -> tuple[list[int], bool]:
@@ -45,22 +48,31 @@ def _moments(graph: Graph, element_bytes: int) -> tuple[list[int], bool]:
     in_place = overwriting(graph)
     storage = storages(graph, in_place)
     kept = _kept_by_autograd(graph, storage, in_place) if training else {}
-    dying = _dying(graph, storage, {name for tensors, *_ in kept.values() for name in tensors})
-    sizes: dict[str, int] = {}
+    dying = _dying(graph, storage, {name for found in kept.values() if found for name in found[0]})
+    sizes, disordered = value_bytes(graph, element_bytes), may_lie_otherwise(graph)
     live, known, moments = 0, True, []
+    # By the ids of ops and the shapes of their inputs: large networks repeat themselves.
+    asked: dict[tuple[int, Shapes], int | None] = {}
     for index, node in enumerate(graph.nodes):
-        if storage[node.name] == node.name:
-            sizes[node.name] = size = prod(node.output_shape) * element_bytes
-            live += size
-        made = node.op.temporaries(node.input_shapes, node.output_shape, training)
-        known &= made is not None
-        inside = made.elements * element_bytes + made.bytes if made else 0
+        for name in node.values():
+            if storage[name] == name:
+                live += sizes[name]
+        # A copy that may be there is not counted.
+        if disordered:
+            known &= not may_be_copied(node, disordered)
+        key = id(node.op), node.input_shapes
+        if key not in asked:
+            made = node.op.temporaries(node.input_shapes, node.output_shapes, training)
+            asked[key] = None if made is None else made.elements * element_bytes + made.bytes
+        inside = asked[key]
+        known &= inside is not None
         keeps = 0
-        if node.name in kept:
-            _, elements, extra = kept[node.name]
-            keeps = elements * element_bytes + extra
+        if training and node.name in kept:
+            found = kept[node.name]
+            known &= found is not None
+            keeps = found[1] * element_bytes + found[2] if found else 0
         # What autograd keeps of a layer is among what it makes inside, or stands there after that is gone.
-        moments.append(live + max(inside, keeps))
+        moments.append(live + max(inside or 0, keeps))
         live += keeps
         for name in dying.get(index, ()):
             live -= sizes[name]
@@ -79,34 +91,73 @@ def least_peak_activation_bytes(graph: Graph, element_bytes: int) -> int:
     for index, node in enumerate(graph.nodes):
         for name in node.inputs:
             last_use[storage[name]] = index
-    for name in (graph.output, *(head.output for head in graph.heads)):
-        last_use[storage[name]] = len(graph.nodes)
+    for output in graph.outputs:
+        last_use[storage[output.value]] = len(graph.nodes)
     dying: dict[int, list[str]] = {}
     for name, index in last_use.items():
         dying.setdefault(index, []).append(name)
 
-    sizes = {INPUT: prod(graph.input_shape)}
-    live = most = sizes[INPUT]
+    sizes = value_bytes(graph, element_bytes)
+    live = most = sum(sizes[value.name] for value in graph.inputs)
     for index, node in enumerate(graph.nodes):
-        made = storage[node.name] == node.name
-        if made:
-            sizes[node.name] = prod(node.output_shape)
-            live += sizes[node.name]
+        unread = 0
+        for name in node.values():
+            if storage[name] == name:
+                live += sizes[name]
+                unread += sizes[name] if last_use[name] < 0 else 0
         most = max(most, live)
-        if made and last_use[node.name] < 0:
-            live -= sizes[node.name]
-        live -= sum(sizes[name] for name in dying.get(index, ()))
-    return most * element_bytes
+        live -= unread
+        for name in dying.get(index, ()):
+            live -= sizes[name]
+    return most
+
+
+def value_bytes(graph: Graph, element_bytes: int) -> dict[str, int]:
+    """The bytes of every value: of int64 where it is made of nothing but indices; none where it is a weight that is
+    handed out."""
+    indices = {value.name for value in graph.inputs if value.dtype == "int64"}
+    sizes = {name: prod(shape) * element_bytes for name, shape in graph.shapes().items()}
+    if indices:
+        for node in graph.nodes:
+            if node.op.reads == "either" and node.inputs and indices.issuperset(node.inputs):
+                indices.update(node.values())
+        sizes.update((name, sizes[name] // element_bytes * _INDEX_BYTES) for name in indices)
+    sizes.update((node.name, 0) for node in graph.nodes if node.op.hands_out_weight)
+    return sizes
+
+
+def may_lie_otherwise(graph: Graph) -> set[str]:
+    """The values that may lie in memory in another order than their sizes say, or with gaps, so that to reshape them
+    may copy. What is computed of a tensor with gaps has none; the order is handed on."""
+    if not any(node.op.reorders or node.op.leaves_gaps for node in graph.nodes):
+        return set()
+    reordered: set[str] = set()
+    gapped: set[str] = set()
+    for node in graph.nodes:
+        op = node.op
+        if op.reorders or not (op.puts_in_order or reordered.isdisjoint(node.inputs)):
+            reordered.add(node.name)
+        shared = op.aliases(graph.mode == "train")
+        if op.leaves_gaps or (shared is not None and node.inputs[shared] in gapped):
+            gapped.add(node.name)
+    return reordered | gapped
+
+
+def may_be_copied(node: Node, disordered: Collection[str]) -> bool:
+    """Whether torch may copy what a node reads first: a copy that is not counted."""
+    return node.op.may_copy and any(name in disordered for name in node.inputs)
 
 
 def storages(graph: Graph, overwriting: Collection[str] = ()) -> dict[str, str]:
-    """For the input and every node, the name whose memory holds its output; `overwriting` are nodes that write theirs
-    over their input."""
+    """For every value the name of the one whose memory holds it; `overwriting` are nodes that write theirs over their
+    input."""
     training = graph.mode == "train"
-    storage = {INPUT: INPUT}
+    storage = {value.name: value.name for value in graph.inputs}
     for node in graph.nodes:
-        shared = node.name in overwriting or (node.op.is_view(training) and len(node.inputs) == 1)
-        storage[node.name] = storage[node.inputs[0]] if shared else node.name
+        shared = 0 if node.name in overwriting else node.op.aliases(training)
+        storage[node.name] = node.name if shared is None else storage[node.inputs[shared]]
+        if len(node.output_shapes) > 1:
+            storage.update((name, name) for name in node.values()[1:])
     return storage
 
 
@@ -114,12 +165,12 @@ def storages(graph: Graph, overwriting: Collection[str] = ()) -> dict[str, str]:
 _Kept = tuple[tuple[str, ...], int, int]
 
 
-def _kept_by_autograd(graph: Graph, storage: dict[str, str], in_place: Collection[str]) -> dict[str, _Kept]:
+def _kept_by_autograd(graph: Graph, storage: dict[str, str], in_place: Collection[str]) -> dict[str, _Kept | None]:
     # Imported where it is asked for: a summary in eval mode starts sooner.
     from gnet_inspect.analysis.saving import kept_by_autograd
 
     return {
-        node.name: (tensors, saved.elements, saved.bytes)
+        node.name: (tensors, saved.elements, saved.bytes) if saved else None
         for node, tensors, saved in kept_by_autograd(graph, storage, in_place)
     }
 
@@ -129,8 +180,9 @@ def _dying(graph: Graph, storage: dict[str, str], kept: Collection[str]) -> dict
     ends: dict[str, int] = {}
     for name, index in Scopes(graph).held_until().items():
         ends[storage[name]] = max(index, ends.get(storage[name], 0))
+    given = {value.name for value in graph.inputs}
     dying: dict[int, list[str]] = {}
     for name, index in ends.items():
-        if name != INPUT and name not in kept:
+        if name not in given and name not in kept:
             dying.setdefault(index, []).append(name)
     return dying

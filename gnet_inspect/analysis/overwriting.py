@@ -2,9 +2,6 @@
 
 from gnet_inspect.graph import Graph, Node
 
-# What these return they keep for the backward pass: nobody may overwrite it.
-_KEEP_THEIR_OUTPUT = ("ReLU", "ReLU6", "LeakyReLU", "Sigmoid", "Tanh", "Softmax")
-
 
 def overwriting(graph: Graph) -> set[str]:
     """Names of the nodes that overwrite their input: those with `inplace`, where that changes no number.
@@ -14,7 +11,7 @@ def overwriting(graph: Graph) -> set[str]:
     """
     readers = graph.readers()
     makers = {node.name: node.op for node in graph.nodes}
-    kept = {graph.output, *(head.output for head in graph.heads)}
+    kept = {output.value for output in graph.outputs}
 
     def free(node: Node) -> bool:
         name = node.inputs[0]
@@ -24,8 +21,8 @@ def overwriting(graph: Graph) -> set[str]:
             and len(readers[name]) == 1
             and name not in kept
             and name.rpartition(".")[0] == node.name.rpartition(".")[0]
-            and maker.kind not in _KEEP_THEIR_OUTPUT
-            and not maker.is_view(training=False)
+            and not maker.keeps_output
+            and maker.aliases(training=False) is None
         )
 
     return {node.name for node in graph.nodes if node.op.overwrites() and free(node)}

@@ -17,15 +17,14 @@ that are there see is kept beside it (`first`, `last`), for what lies inside the
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from math import ceil, floor, gcd
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from gnet_inspect.errors import UsageError
-from gnet_inspect.graph import INPUT, Graph, Node
-from gnet_inspect.ops import Shape
-from gnet_inspect.ops.base import POINT, AxisWindow, Window
+from gnet_inspect.graph import Graph, Node, node_of
+from gnet_inspect.ops import POINT, AxisWindow, Look, Shape, Shapes, Sight
 from gnet_inspect.units import LARGEST_EXACT
 
 Status = Literal["exact", "bound", "all", "unknown"]
@@ -148,13 +147,13 @@ class Axis(Struct, frozen=True):
 
     @property
     def clipped(self) -> int:
-        """How much of the input the output sees that sees most of it."""
+        """How much of the input the output sees that sees most of it; where all lie in padding, nothing."""
         return max(
-            (
+            0,
+            *(
                 min(self.high.at(index), self.last) + min(self.low.at(-index), -self.first) + 1
                 for index in self._turning()
             ),
-            default=0,
         )
 
     def _turning(self) -> Iterator[int]:
@@ -190,39 +189,60 @@ def _least(count: int, holds: Callable[[int], bool]) -> int:
     return few
 
 
+Axes = tuple[Axis, ...]
+
+
 class Field(Struct, frozen=True):
-    """Of one output element, along (height, width), in elements of the network's input.
+    """Of one output element, along each spatial axis ((height, width) of images), in elements of the network's input.
 
     `exact`: an output that no border cuts off sees just this; `bound`: none sees more; `all`: every output sees all
     that can be seen at all (of a model: its output does, and the numbers are those before it); `unknown`.
     """
 
-    axes: tuple[Axis, Axis] | None
+    axes: Axes | None
     status: Status
     # Of the widest field of any element, whole numbers; of these three there are none where nobody can tell.
-    size: tuple[int, int] | None = None
-    # Where the field of output (0, 0) begins, below 0 in the padding.
-    offset: tuple[int, int] | None = None
+    size: tuple[int, ...] | None = None
+    # Where the field of the first output begins, below 0 in the padding.
+    offset: tuple[int, ...] | None = None
     # Whole numbers too, but where outputs lie between inputs or fields differ: the mean.
-    jump: tuple[float, float] | None = None
+    jump: tuple[float, ...] | None = None
 
     @property
-    def clipped(self) -> tuple[int, int] | None:
+    def clipped(self) -> tuple[int, ...] | None:
         """The part inside the input, of the output that sees most of it."""
-        return (self.axes[0].clipped, self.axes[1].clipped) if self.axes else None
+        return tuple(axis.clipped for axis in self.axes) if self.axes else None
 
 
-def _of(axes: tuple[Axis, Axis], exact: bool = True) -> Field:
+def _of(axes: Axes, exact: bool = True) -> Field:
     """A field with its numbers, worked out once for all nodes that hand it on."""
-    height, width = axes
-    rows = height.size, height.offset, height.jump, height.exact
-    columns = rows if width is height else (width.size, width.offset, width.jump, width.exact)
-    (size, offset, jump, told), (across, left, over, also) = rows, columns
-    status: Status = "exact" if exact and told and also else "bound"
-    return Field(axes, status, (size, across), (offset, left), (jump, over))
+    first = axes[0]
+    if all(axis is first for axis in axes):
+        number = len(axes)
+        status: Status = "exact" if exact and first.exact else "bound"
+        return Field(axes, status, (first.size,) * number, (first.offset,) * number, (first.jump,) * number)
+    # Axes that are the same are asked once.
+    told = {id(axis): (axis.size, axis.offset, axis.jump, axis.exact) for axis in axes}
+    sizes, offsets, jumps, exacts = zip(*(told[id(axis)] for axis in axes), strict=True)
+    return Field(axes, "exact" if exact and all(exacts) else "bound", sizes, offsets, jumps)
 
 
 ALL, UNKNOWN = Field(None, "all"), Field(None, "unknown")
+
+
+class _Seen(Struct, frozen=True):
+    """What is known of a value: its field, the axes of its shape along which positions lie, and those on which several
+    of them are mixed: True where one axis has them all.
+
+    Without positions there is no field; a field that is `ALL` or `UNKNOWN` has no axes.
+    """
+
+    field: Field | None = None
+    spots: tuple[int, ...] = ()
+    mixed: frozenset[tuple[int, bool]] = frozenset()
+
+
+_NOTHING = _Seen()
 
 
 def receptive_fields(graph: Graph) -> dict[str, Field | None]:
@@ -230,55 +250,202 @@ def receptive_fields(graph: Graph) -> dict[str, Field | None]:
 
     Batch norm sees a point, as it does at inference: statistics of a training step are left aside.
     """
-    fields: dict[str, Field | None] = {INPUT: _start(graph.input_shape)}
-    # Whether the features of an (N, F) come from several positions, which a Linear mixes. A map has several.
-    spread: dict[str, bool] = {}
-    for node in graph.nodes:
-        name = node.name
-        if len(node.output_shape) != 4:
-            spread[name] = any(
-                spread[source] if len(shape) != 4 else shape[2] * shape[3] > 1
-                for source, shape in zip(node.inputs, node.input_shapes, strict=True)
-            )
-        fields[name] = _field(node, [fields[source] for source in node.inputs], spread.get(name, True))
-    return fields
+    return {name: seen.field for name, seen in _Tracker(graph).seen.items()}
 
 
-def _start(shape: Shape) -> Field:
-    height, width = (Axis(Edge(0, 1), Edge(0, 1), size, 0, size - 1) for size in shape[2:])
-    return _of((height, height if shape[2] == shape[3] else width))
+class _Tracker:
+    """Follows every value of a graph from the inputs on."""
+
+    def __init__(self, graph: Graph) -> None:
+        sequences = any(node.op.ndim == 1 for node in graph.nodes)
+        self.seen = {value.name: _start(value.shape, sequences) for value in graph.inputs}
+        # By the ids of ops and the shapes of their inputs: what they look at, None where nobody knows, and whether that
+        # is each element by itself.
+        self._looks: dict[tuple[int, Shapes], tuple[tuple[Sight, ...], bool]] = {}
+        # By these, and by the axes along which the positions of the one input lie: the way along them.
+        self._ways: dict[tuple[int, Shapes, tuple[int, ...]], _Way | None] = {}
+        for node in graph.nodes:
+            self.seen[node.name] = self._behind(node)
+
+    def _behind(self, node: Node) -> _Seen:
+        key = id(node.op), node.input_shapes
+        found = self._looks.get(key)
+        if found is None:
+            sights = node.op.sights(node.input_shapes)
+            sight = sights[0] if len(sights) == 1 else None
+            # What pads looks at each element by itself too, but has more of them.
+            alone = sight is not None and node.output_shapes[0] == node.input_shapes[0]
+            alone = alone and all(look == ((axis,), POINT) for axis, look in enumerate(sight or ()))
+            found = self._looks[key] = sights[: node.op.sources], alone
+        sights, alone = found
+        if len(sights) == 1:
+            source = self._value(node.inputs[0])
+            if alone:
+                return source
+            if source.spots and not source.mixed and sights[0] is not None:
+                straight = self._along(node, source, sights[0], key)
+                if straight is not None:
+                    return straight
+        sources = [self._value(name) for name in node.inputs[: node.op.sources]]
+        if not sights:
+            return _NOTHING
+        looks = [sight for sight in sights if sight is not None]
+        if len(looks) < len(sights):
+            return _Seen(UNKNOWN)
+        if any(source.field is ALL for source in sources):
+            return _Seen(ALL)
+        if any(source.field is UNKNOWN for source in sources):
+            return _Seen(UNKNOWN)
+        return self._joined(node, looks, sources)
+
+    def _along(self, node: Node, source: _Seen, sight: tuple[Look, ...], key: tuple[int, Shapes]) -> _Seen | None:
+        """Positions of one input that stay along axes of their own, as behind most layers; None for any others."""
+        known = (*key, source.spots)
+        if known not in self._ways:
+            self._ways[known] = _way(source.spots, sight, node.input_shapes[0], node.output_shapes[0])
+        way = self._ways[known]
+        if way is None:
+            return None
+        assert source.field is not None
+        field = way.behind(source.field)
+        if field is not source.field:
+            _check_size(node.name, field)
+        return _Seen(field, way.spots)
+
+    def _value(self, name: str) -> _Seen:
+        """What is known of a value. Of further outputs of a layer nobody is told where their positions lie."""
+        if ":" not in name:
+            return self.seen[name]
+        seen = self.seen[node_of(name)]
+        if seen is _NOTHING or seen.field in (ALL, UNKNOWN):
+            return seen
+        return _Seen(UNKNOWN)
+
+    def _joined(self, node: Node, looks: list[tuple[Look, ...]], sources: list[_Seen]) -> _Seen:
+        """The hull of what each source lets be seen."""
+        output = node.output_shapes[0]
+        passed = [
+            _passed(source, look, shape, output)
+            for source, look, shape in zip(sources, looks, node.input_shapes, strict=False)
+            if source is not _NOTHING
+        ]
+        for whole in (ALL, UNKNOWN):
+            if any(seen.field is whole for seen in passed):
+                return _Seen(whole)
+        known = {id(seen.field): seen for seen in passed if seen.field is not None}
+        mixed = frozenset().union(*(seen.mixed for seen in passed))
+        if not known:
+            return _Seen(mixed=mixed) if mixed else _NOTHING
+        spots = {seen.spots for seen in known.values()}
+        if len(spots) > 1:
+            return _Seen(UNKNOWN)
+        axes = [seen.field.axes for seen in known.values() if seen.field and seen.field.axes]
+        field = next(iter(known.values())).field if len(axes) == 1 else _of(_hull(axes))
+        assert field is not None
+        _check_size(node.name, field)
+        return _Seen(field, spots.pop(), mixed)
 
 
-def _field(node: Node, sources: list[Field | None], spread: bool) -> Field | None:
-    sight = node.op.sight(node.input_shapes)
-    if sight is POINT and len(sources) == 1 and len(node.output_shape) == 4:
-        return sources[0]
-    if sight == "unknown":
-        return UNKNOWN
-    if any(field is ALL for field in sources):
-        return ALL
-    if any(field is UNKNOWN for field in sources):
-        return UNKNOWN
-    if sight == "all" and spread:
-        return ALL
-    if len(node.output_shape) != 4:
+def _start(shape: Shape, sequences: bool) -> _Seen:
+    """An input: positions lie behind the batch and the channels; of three axes they do where a layer says so."""
+    if len(shape) < 4 and not (len(shape) == 3 and sequences):
+        return _NOTHING
+    made: dict[int, Axis] = {}
+    for size in shape[2:]:
+        made.setdefault(size, Axis(Edge(0, 1), Edge(0, 1), size, 0, size - 1))
+    return _Seen(_of(tuple(made[size] for size in shape[2:])), tuple(range(2, len(shape))))
+
+
+def _passed(source: _Seen, looks: tuple[Look, ...], shape: Shape, output: Shape) -> _Seen:
+    """What one source lets be seen behind a layer."""
+    places = _places(looks, shape)
+    mixed = set()
+    for axis, complete in source.mixed:
+        for made in places.get(axis, ()):
+            if looks[made].window is None:
+                return _Seen(ALL if complete else UNKNOWN)
+            mixed.add((made, complete and len(places[axis]) == 1))
+    if source.field is None or source.field.axes is None:
+        return _Seen(mixed=frozenset(mixed)) if mixed else _NOTHING
+    way = _way(source.spots, looks, shape, output)
+    if way is None:
+        return _scattered(source, places, shape, mixed)
+    return _Seen(way.behind(source.field), way.spots, frozenset(mixed))
+
+
+def _shift(looks: tuple[Look, ...], shape: Shape) -> int:
+    """By how many axes a value is broadcast: of fewer axes than the output it is repeated in front."""
+    return max(len(looks) - len(shape), 0) if all(look.of == (axis,) for axis, look in enumerate(looks)) else 0
+
+
+def _places(looks: tuple[Look, ...], shape: Shape) -> dict[int, list[int]]:
+    """By each axis of a source, the axes of the output whose elements see along it."""
+    shift = _shift(looks, shape)
+    places: dict[int, list[int]] = {}
+    for made, look in enumerate(looks):
+        for axis in look.of:
+            places.setdefault(axis - shift, []).append(made)
+    return places
+
+
+class _Way(NamedTuple):
+    """How positions pass a layer that keeps each axis of them apart: the axes of the output along which they lie, and
+    for each the window through which so many outputs see; None where they are handed on."""
+
+    spots: tuple[int, ...]
+    windows: tuple[tuple[AxisWindow, int] | None, ...]
+
+    def behind(self, field: Field) -> Field:
+        """The field behind the layer. Axes that are the same behind the same windows stay one."""
+        assert field.axes is not None
+        made: dict[tuple[int, tuple[AxisWindow, int]], Axis] = {}
+        axes = []
+        for axis, window in zip(field.axes, self.windows, strict=True):
+            if window is None:
+                axes.append(axis)
+                continue
+            key = id(axis), window
+            if key not in made:
+                made[key] = axis.through(*window)
+            axes.append(made[key])
+        return _of(tuple(axes)) if made else field
+
+
+def _way(spots: tuple[int, ...], looks: tuple[Look, ...], shape: Shape, output: Shape) -> _Way | None:
+    """How positions along `spots` of an input pass a layer; None where they do not stay along axes of their own."""
+    places, shift = _places(looks, shape), _shift(looks, shape)
+    kept = [places[spot][0] for spot in spots if _is_kept(spot, places, looks, shift, shape)]
+    if len(set(kept)) != len(spots):
         return None
-    known = [field.axes for field in sources if field is not None and field.axes is not None]
-    axes = known[0] if len(known) == 1 else _hull(known)
-    if sight != "all":
-        axes = _seen_through(axes, sight, node.output_shape)
-    field = _of(axes)
-    _check_size(node.name, field)
-    return field
+    windows: list[tuple[AxisWindow, int] | None] = []
+    for spot, place in zip(spots, kept, strict=True):
+        size, count = shape[spot], output[place]
+        window = looks[place].window
+        if window is None:
+            window = AxisWindow(size, 0)
+        elif window == POINT and size == 1 < count:
+            # One position stands for all of them.
+            window = AxisWindow(1, 0)
+        windows.append(None if window == POINT and size == count else (window, count))
+    return _Way(tuple(kept), tuple(windows))
 
 
-def _seen_through(axes: tuple[Axis, Axis], window: Window, output: Shape) -> tuple[Axis, Axis]:
-    if window is POINT:
-        return axes
-    height = axes[0].through(window[0], output[2])
-    if axes[0] is axes[1] and window[0] == window[1] and output[2] == output[3]:
-        return height, height
-    return height, axes[1].through(window[1], output[3])
+def _is_kept(spot: int, places: dict[int, list[int]], looks: tuple[Look, ...], shift: int, shape: Shape) -> bool:
+    """Whether the positions along an axis are those along one axis of the output: alone, or merged with axes of one
+    position each."""
+    made = places.get(spot, [])
+    if len(made) != 1:
+        return False
+    return all(axis == spot + shift or shape[axis - shift] == 1 for axis in looks[made[0]].of)
+
+
+def _scattered(source: _Seen, places: dict[int, list[int]], shape: Shape, mixed: set[tuple[int, bool]]) -> _Seen:
+    """Positions that no longer lie along axes of their own: on one axis all of them, or parts of them on several."""
+    several = [spot for spot in source.spots if shape[spot] > 1]
+    made = {place for spot in several for place in places.get(spot, ())}
+    complete = len(made) == 1
+    mixed |= {(place, complete) for place in made}
+    return _Seen(mixed=frozenset(mixed)) if mixed else _NOTHING
 
 
 def _check_size(name: str, field: Field) -> None:
@@ -292,14 +459,14 @@ def model_field(graph: Graph, fields: dict[str, Field | None]) -> Field | None:
 
     Its status is the output's: `all` where what it saw then was mixed, `unknown` without numbers.
     """
-    last: dict[str, Field | None] = {INPUT: fields[INPUT]}
+    last: dict[str, Field | None] = {value.name: fields[value.name] for value in graph.inputs}
     for node in graph.nodes:
         field = fields[node.name]
         if field is None or field is ALL:
-            before = _gathered([last[name] for name in node.inputs])
-            field = replace(before, status="all") if field is ALL and before is not None else before
+            before = _gathered([last[node_of(name)] for name in node.inputs[: node.op.sources]])
+            field = replace(before, status="all") if field is ALL and before is not None else before or field
         last[node.name] = field
-    return last[graph.output]
+    return last[node_of(graph.output)]
 
 
 def _gathered(fields: Iterable[Field | None]) -> Field | None:
@@ -308,19 +475,22 @@ def _gathered(fields: Iterable[Field | None]) -> Field | None:
     if len(known) < 2:
         return known[0] if known else None
     axes = [field.axes for field in known if field.axes is not None]
-    if len(axes) < len(known):
+    if len(axes) < len(known) or len({len(of) for of in axes}) > 1:
         return UNKNOWN
-    height, width = (_join([pair[index].gathered() for pair in axes]) for index in (0, 1))
-    alone = all(axis.count == 1 for pair in axes for axis in pair)
-    return _of((height, width), alone and all(field.status == "exact" for field in known))
+    joined = tuple(_join([of[index].gathered() for of in axes]) for index in range(len(axes[0])))
+    alone = all(axis.count == 1 for of in axes for axis in of)
+    return _of(joined, alone and all(field.status == "exact" for field in known))
 
 
-def _hull(known: Sequence[tuple[Axis, Axis]]) -> tuple[Axis, Axis]:
+def _hull(known: Sequence[Axes]) -> Axes:
     """Of branches that meet."""
-    height = _join([axes[0] for axes in known])
-    if all(axes[0] is axes[1] for axes in known):
-        return height, height
-    return height, _join([axes[1] for axes in known])
+    made: dict[tuple[int, ...], Axis] = {}
+    for index in range(len(known[0])):
+        together = [axes[index] for axes in known]
+        key = tuple(map(id, together))
+        if key not in made:
+            made[key] = _join(together)
+    return tuple(made[tuple(id(axes[index]) for axes in known)] for index in range(len(known[0])))
 
 
 def _join(axes: list[Axis]) -> Axis:

@@ -9,10 +9,10 @@ from gnet_inspect.analysis.comparison import Comparison, side_by_side
 from gnet_inspect.analysis.listing import Listing, list_catalogue
 from gnet_inspect.analysis.memory import live_activation_bytes
 from gnet_inspect.analysis.summary import Summary, summarize
-from gnet_inspect.analysis.timing import Measurement, TimingRecord
-from gnet_inspect.analysis.verification import Verification
 from gnet_inspect.graph import Graph
-from gnet_inspect.spec import Spec
+from gnet_inspect.language import Spec
+from gnet_inspect.records.timing import Measurement, TimingRecord
+from gnet_inspect.records.verification import Verification
 from gnet_inspect.units import DTYPE_BYTES
 
 

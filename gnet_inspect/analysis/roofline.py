@@ -1,20 +1,23 @@
 """Graph + Device -> Roofline: the least time that a device's arithmetic and its memory allow, by layer and in all.
 
 The model is that of Williams, Waterman and Patterson, "Roofline: an insightful visual performance model" (CACM 52(4),
-2009). FLOPs are 2 x MACs of convolutions and linear layers computed directly: algorithms that multiply less (Winograd,
+2009). FLOPs are 2 x MACs, computed directly: algorithms that multiply less (Winograd,
 FFT) can go below the bound of arithmetic. The fields are the JSON contract.
 """
 
+from collections.abc import Mapping, Sequence
 from math import prod
 
 from msgspec import Struct
 
 from gnet_inspect.analysis.devices import ELEMENT_BYTES, Device
 from gnet_inspect.analysis.memory import activation_peak, storages
-from gnet_inspect.analysis.summary import SCHEMA_VERSION, Coverage, coverage_of
+from gnet_inspect.analysis.summary import Coverage, coverage_of
 from gnet_inspect.errors import UsageError, expect
-from gnet_inspect.graph import INPUT, Graph, Node
+from gnet_inspect.graph import Graph, Node
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.ops import Shape
+from gnet_inspect.records import SCHEMA_VERSION
 
 COMPUTE, MEMORY, NOTHING, UNKNOWN = "compute", "memory", "none", "unknown"
 
@@ -99,6 +102,8 @@ class Roofline(Struct, frozen=True, omit_defaults=True):
     layers: tuple[LayerBound, ...]
     # The edits made to the model ("inception4a.c2=[96,256]"); JSON has the key where there are any.
     overrides: tuple[str, ...] = ()
+    # All inputs by their names; JSON has the key where there are several.
+    inputs: Mapping[str, Shape] = {}
 
 
 def roofline(graph: Graph, device: Device, dtype: str = "fp32") -> Roofline:
@@ -122,11 +127,12 @@ def roofline(graph: Graph, device: Device, dtype: str = "fp32") -> Roofline:
         title=graph.title,
         mode=graph.mode,
         input=graph.input_shape,
+        inputs=graph.named_inputs,
         dtype=dtype,
         device=device,
         totals=_totals(graph, layers, width, peak, device),
         coverage=coverage_of(graph),
-        stages=_stages(layers),
+        stages=tuple(_stage(stage.name, stage.of(layers)) for stage in Outline(graph, "stage").at("stage")),
         layers=layers,
         overrides=graph.overrides,
     )
@@ -150,7 +156,7 @@ def _peak(device: Device, dtype: str) -> float:
 
 
 def _layer(node: Node, mode: str, width: int, peak: float, bandwidth: float) -> LayerBound:
-    flops = 2 * node.macs
+    flops = 2 * (node.macs or 0)
     moved = _elements(node, mode) * width
     compute_s, memory_s = flops / peak, moved / bandwidth
     return LayerBound(
@@ -164,7 +170,7 @@ def _layer(node: Node, mode: str, width: int, peak: float, bandwidth: float) -> 
         compute_s,
         memory_s,
         max(compute_s, memory_s),
-        bound_of(compute_s, memory_s) if node.op.counted else UNKNOWN,
+        bound_of(compute_s, memory_s) if node.macs is not None else UNKNOWN,
     )
 
 
@@ -172,30 +178,34 @@ def _elements(node: Node, mode: str) -> int:
     """What a layer moves: its weights, each tensor it reads, and its output; nothing where that is its input's."""
     if _is_view(node, mode):
         return 0
-    read = dict(zip(node.inputs, node.input_shapes, strict=True))
-    return _weights(node) + prod(node.output_shape) + sum(map(prod, read.values()))
+    # A tensor that is read twice at once is moved once.
+    read = tuple(dict(zip(node.inputs, node.input_shapes, strict=True)).values())
+    twice = sum(map(prod, node.input_shapes)) - sum(map(prod, read))
+    return node.op.traffic(node.input_shapes, node.output_shapes).elements - twice
 
 
 def _is_view(node: Node, mode: str) -> bool:
-    return len(node.inputs) == 1 and node.op.is_view(mode == "train")
+    return node.op.aliases(mode == "train") is not None
 
 
 def _weights(node: Node) -> int:
-    """Parameters, and the buffers that a forward pass reads: BatchNorm's statistics, but not its counter of steps."""
-    counter = 1 if node.buffers and node.op.kind == "BatchNorm2d" else 0
-    return node.params + node.buffers - counter
+    """Parameters, and the buffers that a forward pass reads: no counters."""
+    if not node.params and not node.buffers:
+        return 0
+    return sum(weight.elements for weight in node.op.weights(node.input_shapes) if not weight.counter)
 
 
 def _least_elements(graph: Graph) -> int:
     """What no run can do without: all weights, the input where a layer reads it, and the outputs, each once."""
     storage = storages(graph)
-    outputs = {storage[name] for name in (graph.output, *(head.output for head in graph.heads))} - {INPUT}
-    shapes = {node.name: node.output_shape for node in graph.nodes}
+    given = {value.name: prod(value.shape) for value in graph.inputs}
+    outputs = {storage[output.value] for output in graph.outputs} - set(given)
+    shapes = graph.shapes()
     working = (node for node in graph.nodes if not _is_view(node, graph.mode))
-    reads_input = any(storage[name] == INPUT for node in working for name in node.inputs)
+    read = {storage[name] for node in working for name in node.inputs} & set(given)
     return (
         sum(map(_weights, graph.nodes))
-        + (prod(graph.input_shape) if reads_input else 0)
+        + sum(given[name] for name in read)
         + sum(prod(shapes[name]) for name in outputs)
     )
 
@@ -206,7 +216,7 @@ def _totals(graph: Graph, layers: tuple[LayerBound, ...], width: int, peak: floa
     least_memory_s = least / device.bandwidth_bytes_per_s
     weights = sum(map(_weights, graph.nodes)) * width
     activations = activation_peak(graph, width).bytes
-    needed = weights + prod(graph.input_shape) * width + activations
+    needed = weights + graph.input_bytes(width) + activations
     return RooflineTotals(
         flops=whole.flops,
         bytes=whole.bytes,
@@ -229,15 +239,7 @@ def _totals(graph: Graph, layers: tuple[LayerBound, ...], width: int, peak: floa
     )
 
 
-def _stages(layers: tuple[LayerBound, ...]) -> tuple[StageBound, ...]:
-    """In execution order of their first node; a head inside a stage comes after it."""
-    members: dict[str, list[LayerBound]] = {}
-    for layer in layers:
-        members.setdefault(layer.stage, []).append(layer)
-    return tuple(_stage(name, tuple(found)) for name, found in members.items())
-
-
-def _stage(name: str, layers: tuple[LayerBound, ...]) -> StageBound:
+def _stage(name: str, layers: Sequence[LayerBound]) -> StageBound:
     return StageBound(
         name,
         sum(layer.flops for layer in layers),

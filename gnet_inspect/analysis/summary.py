@@ -1,5 +1,6 @@
 """Graph -> Summary: every layer's numbers, each stage's and the totals. The fields are the JSON contract."""
 
+from collections.abc import Mapping
 from math import prod
 
 from msgspec import Struct
@@ -7,13 +8,15 @@ from msgspec import Struct
 from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.memory import activation_peak, least_peak_activation_bytes
 from gnet_inspect.analysis.receptive import Field, Status, model_field, receptive_fields
+from gnet_inspect.display import shown
 from gnet_inspect.errors import UsageError, expect
-from gnet_inspect.graph import Graph
+from gnet_inspect.graph import Graph, Unreached
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.ops import Shape, Shapes
+from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.units import DTYPE_BYTES
 
-SCHEMA_VERSION = 2
-Size = tuple[int | float, int | float]
+Size = tuple[int | float, ...]
 
 
 class LayerSummary(Struct, frozen=True):
@@ -31,14 +34,15 @@ class LayerSummary(Struct, frozen=True):
     output_shape: Shape
     params: int
     buffers: int
-    macs: int
-    flops: int
+    macs: int | None
+    flops: int | None
     activation_bytes: int
     receptive_field: Size | None
     receptive_field_status: Status | None
     offset: Size | None
     jump: Size | None
-    intensity: float
+    intensity: float | None
+    output_shapes: Shapes
 
 
 class StageSummary(Struct, frozen=True):
@@ -54,6 +58,8 @@ class StageSummary(Struct, frozen=True):
 class Totals(Struct, frozen=True):
     """The whole network.
 
+    `params` are those that the graph uses, of which `frozen_params` are not trained; `unreached_params` are those of
+    layers that its mode or its path leaves out: together they are what torch counts of the whole module.
     `peak_activation_bytes` is what torch's eager forward pass holds at once, reached at `peak_node`; its status is
     "exact", or "bound" where a layer holds nobody knows what. `least_peak_activation_bytes` is the peak if each tensor
     were freed after its last reader (`analysis.memory` has both rules). `receptive_field` is that of the last node
@@ -63,6 +69,9 @@ class Totals(Struct, frozen=True):
     """
 
     params: int
+    trainable_params: int
+    frozen_params: int
+    unreached_params: int
     buffers: int
     macs: int
     flops: int
@@ -97,7 +106,7 @@ class TrainingMemory(Struct, frozen=True):
     """What a training step keeps, in bytes (`analysis.training` has the rule). `weights_bytes` are parameters and
     buffers; `optimizer_bytes` leaves step counters out; `saved_bytes` are the activations that autograd keeps until
     the backward pass, the sum of `saved`, in execution order without the layers that keep nothing more; `total_bytes`
-    is the sum of the four."""
+    is the sum of the four. `saved_status` is "exact", or "bound" where torch keeps more that is not known."""
 
     optimizer: str
     weights_bytes: int
@@ -106,6 +115,7 @@ class TrainingMemory(Struct, frozen=True):
     saved_bytes: int
     total_bytes: int
     saved: tuple[SavedBytes, ...]
+    saved_status: str
 
 
 class Summary(Struct, frozen=True, omit_defaults=True):
@@ -121,16 +131,19 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     coverage: Coverage
     stages: tuple[StageSummary, ...]
     layers: tuple[LayerSummary, ...]
+    # All inputs by their names; JSON has the key where there are several.
+    inputs: Mapping[str, Shape] = {}
     # The edits made to the model ("inception4a.c2=[96,256]"); JSON has the key where there are any.
     overrides: tuple[str, ...] = ()
+    # The layers whose parameters this graph never reads; JSON has the key where there are any.
+    unreached: tuple[Unreached, ...] = ()
     # What a training step keeps; JSON has the key where an optimizer was named.
     training: TrainingMemory | None = None
 
     def _repr_html_(self) -> str:
         """The table, as the last line of a notebook's cell shows it."""
-        from gnet_inspect.notebook import summary_html
-
-        return summary_html(self)
+        table: str = shown(self)
+        return table
 
 
 def summarize(graph: Graph, dtype: str = "fp32", *, optimizer: str | None = None) -> Summary:
@@ -155,11 +168,13 @@ def summarize(graph: Graph, dtype: str = "fp32", *, optimizer: str | None = None
         mode=graph.mode,
         dtype=dtype,
         input=graph.input_shape,
+        inputs=graph.named_inputs,
         totals=_totals(graph, layers, width, model_field(graph, fields)),
         coverage=coverage_of(graph),
-        stages=_stages(layers),
+        stages=_stages(graph, layers),
         layers=layers,
         overrides=graph.overrides,
+        unreached=graph.unreached,
         training=_training(graph, optimizer, dtype),
     )
 
@@ -175,7 +190,7 @@ def _training(graph: Graph, optimizer: str | None, dtype: str) -> TrainingMemory
 
 def coverage_of(graph: Graph) -> Coverage:
     """Which of a graph's nodes are counted."""
-    unknown = tuple(node.name for node in graph.nodes if not node.op.counted)
+    unknown = tuple(node.name for node in graph.nodes if node.macs is None)
     return Coverage(len(graph.nodes), len(graph.nodes) - len(unknown), unknown)
 
 
@@ -203,13 +218,14 @@ def _layers(graph: Graph, width: int, fields: dict[str, Field | None]) -> list[L
                 node.params,
                 node.buffers,
                 node.macs,
-                2 * node.macs,
+                None if node.macs is None else 2 * node.macs,
                 output * width,
                 field.size if field else None,
                 field.status if field else None,
                 field.offset if field else None,
                 field.jump if field else None,
-                2 * node.macs / moved,
+                None if node.macs is None else 2 * node.macs / moved,
+                node.output_shapes,
             )
         )
     return layers
@@ -217,10 +233,14 @@ def _layers(graph: Graph, width: int, fields: dict[str, Field | None]) -> list[L
 
 def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: Field | None) -> Totals:
     params = sum(layer.params for layer in layers)
-    macs = sum(layer.macs for layer in layers)
+    macs = sum(layer.macs or 0 for layer in layers)
+    frozen = sum(node.frozen for node in graph.nodes)
     peak = activation_peak(graph, width)
     return Totals(
         params=params,
+        trainable_params=params - frozen,
+        frozen_params=frozen,
+        unreached_params=sum(layer.params for layer in graph.unreached),
         buffers=sum(layer.buffers for layer in layers),
         macs=macs,
         flops=2 * macs,
@@ -237,18 +257,16 @@ def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: F
     )
 
 
-def _stages(layers: tuple[LayerSummary, ...]) -> tuple[StageSummary, ...]:
+def _stages(graph: Graph, layers: tuple[LayerSummary, ...]) -> tuple[StageSummary, ...]:
     """In execution order of their first node; a head inside a stage comes after it."""
-    members: dict[str, list[LayerSummary]] = {}
-    for layer in layers:
-        members.setdefault(layer.stage, []).append(layer)
+    stages = [(stage.name, stage.of(layers)) for stage in Outline(graph, "stage").at("stage")]
     return tuple(
         StageSummary(
             name,
             found[-1].output_shape,
             sum(layer.params for layer in found),
-            sum(layer.macs for layer in found),
+            sum(layer.macs or 0 for layer in found),
             sum(layer.activation_bytes for layer in found),
         )
-        for name, found in members.items()
+        for name, found in stages
     )

@@ -5,32 +5,31 @@ autograd packs there. CUDA differs, unmeasured: the mask of Dropout has one byte
 statistics in fp32 under half precision, and cuDNN's BatchNorm a reserve beside them.
 """
 
-from collections.abc import Collection, Iterator
-from math import prod
+from collections.abc import Collection
 
-from gnet_inspect.analysis.memory import storages
+from gnet_inspect.analysis.memory import BOUND, EXACT, may_be_copied, may_lie_otherwise, storages, value_bytes
 from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.analysis.saving import kept_by_autograd
 from gnet_inspect.analysis.summary import SavedBytes, TrainingMemory
 from gnet_inspect.errors import UsageError, expect
-from gnet_inspect.graph import INPUT, Graph, Node
-from gnet_inspect.ops import BatchNorm2d
+from gnet_inspect.graph import Graph, Node
 from gnet_inspect.units import DTYPE_BYTES
 
 # How many tensors of a parameter's size torch's optimizer keeps for it: SGD, SGD with momentum, Adam or AdamW.
 OPTIMIZERS = {"sgd": 0, "momentum": 1, "adam": 2}
 DTYPES = tuple(name for name in DTYPE_BYTES if name != "int8")
-_COUNTER_BYTES = 8
+_INTEGER_BYTES = 8
 
 
 def training_memory(graph: Graph, optimizer: str, dtype: str = "fp32") -> TrainingMemory:
     """The bytes that a training step keeps, all of one dtype; `optimizer` is "sgd", "momentum" or "adam".
 
-    Gradients are of the parameters. Saved activations are every tensor that autograd holds at the end of the forward
-    pass, each once, the network's input among them where a layer keeps it. Not counted: what a loss keeps (a cross
-    entropy its log-probabilities, N x classes for each output), Adam's step counters (4 bytes for each parameter
-    tensor), gradients of activations, workspaces, what the allocator rounds up. Layers outside the vocabulary keep an
-    unknown amount and add nothing; a summary's coverage names them.
+    Gradients are of the parameters that are trained (`freeze` leaves some out). Saved activations are every tensor that
+    autograd holds at the end of the forward pass, each once, the network's input among them where a layer keeps it. Not
+    counted: what a loss keeps (a cross entropy its log-probabilities, N x classes for each output), Adam's step
+    counters (4 bytes for each parameter tensor), gradients of activations, workspaces, what the allocator rounds up.
+    Layers that nobody knows in this, attention and recurrent ones among them, keep an unknown amount and add nothing;
+    then `saved_status` is "bound", and torch keeps at least so much. It is too where a layer may copy its input first.
 
     >>> from gnet_inspect import build_graph, load_spec
     >>> memory = training_memory(build_graph(load_spec("lenet5"), mode="train"), "momentum")
@@ -40,12 +39,12 @@ def training_memory(graph: Graph, optimizer: str, dtype: str = "fp32") -> Traini
     expect(graph, Graph, "a Graph (build_graph gives one)")
     _check(graph.mode, optimizer, dtype)
     width = DTYPE_BYTES[dtype]
-    gradients = sum(node.params for node in graph.nodes) * width
+    gradients = sum(node.params - node.frozen for node in graph.nodes) * width
     weights, state = weights_bytes(graph.nodes, width), gradients * OPTIMIZERS[optimizer]
-    layers = tuple(_saved(graph, width))
+    layers, known = _saved(graph, width)
     saved = sum(layer.bytes for layer in layers)
     total = weights + gradients + state + saved
-    return TrainingMemory(optimizer, weights, gradients, state, saved, total, layers)
+    return TrainingMemory(optimizer, weights, gradients, state, saved, total, layers, EXACT if known else BOUND)
 
 
 def _check(mode: str, optimizer: str, dtype: str) -> None:
@@ -58,21 +57,28 @@ def _check(mode: str, optimizer: str, dtype: str) -> None:
 
 
 def weights_bytes(nodes: Collection[Node], width: int) -> int:
-    """Parameters and buffers: all of the network's dtype, whose elements have `width` bytes, but BatchNorm's step
-    counter, an int64."""
+    """Parameters and buffers: all of the network's dtype, whose elements have `width` bytes, but counters and indices,
+    which are int64."""
     elements = sum(node.params + node.buffers for node in nodes)
-    counters = sum(isinstance(node.op, BatchNorm2d) and node.op.track_running_stats for node in nodes)
-    return elements * width + counters * (_COUNTER_BYTES - width)
+    weights = (weight for node in nodes if node.buffers for weight in node.op.weights(node.input_shapes))
+    integers = sum(weight.elements for weight in weights if weight.is_integer)
+    return elements * width + integers * (_INTEGER_BYTES - width)
 
 
-def _saved(graph: Graph, width: int) -> Iterator[SavedBytes]:
-    """What each layer keeps that no layer before it keeps already; nothing where no gradient passes."""
+def _saved(graph: Graph, width: int) -> tuple[tuple[SavedBytes, ...], bool]:
+    """What each layer keeps that no layer before it keeps already, nothing where no gradient passes; and whether that
+    is known of all of them."""
     in_place = overwriting(graph)
     storage = storages(graph, in_place)
-    sizes = {INPUT: prod(graph.input_shape), **{node.name: prod(node.output_shape) for node in graph.nodes}}
+    sizes, disordered = value_bytes(graph, width), may_lie_otherwise(graph)
     kept: set[str] = set()
+    found, known = [], True
     for node, tensors, saved in kept_by_autograd(graph, storage, in_place):
-        elements = sum(sizes[name] for name in set(tensors) - kept) + saved.elements
+        known &= saved is not None and not may_be_copied(node, disordered)
+        if saved is None:
+            continue
+        held = sum(sizes[name] for name in set(tensors) - kept) + saved.elements * width + saved.bytes
         kept.update(tensors)
-        if elements or saved.bytes:
-            yield SavedBytes(node.name, elements * width + saved.bytes)
+        if held:
+            found.append(SavedBytes(node.name, held))
+    return tuple(found), known

@@ -33,7 +33,7 @@ def compare(
     bars: Annotated[
         bool, typer.Option("--bars/--no-bars", help="Where parameters and MACs sit, stage by stage.")
     ] = True,
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     batch: options.Batch = None,
     mode: options.Mode = "eval",
     edits: Annotated[
@@ -45,6 +45,7 @@ def compare(
             show_default=False,
         ),
     ] = None,
+    frozen: options.Freeze = None,
     dtype: options.Dtype = "fp32",
     resize: options.Resize = False,
     style: options.Format = "table",
@@ -60,8 +61,8 @@ def compare(
     from gnet_inspect.analysis.comparison import compare_models
     from gnet_inspect.cli.output import emit_result
     from gnet_inspect.units import DTYPE_BYTES
-    from gnet_inspect.views.comparison import comparison_grids, comparison_rows
-    from gnet_inspect.views.difference import DEPTHS, difference_grid, difference_rows
+    from gnet_inspect.views.tables.comparison import comparison_grids, comparison_rows
+    from gnet_inspect.views.tables.difference import DEPTHS, difference_grid, difference_rows
 
     options.table_format(style, output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
@@ -69,7 +70,7 @@ def compare(
     if depth is not None and not diff:
         raise UsageError("--depth says how far --diff opens, and there is no --diff")
     names = _name_models(models, bool(edits))
-    variants = options.read_variants(names, input_shape, [batch], mode, edits, resize)
+    variants = options.read_variants(names, inputs, [batch], mode, edits, resize, frozen)
     result = compare_models(variants, dtype, diff=diff, names=names)
     if diff:
         emit_result(result, style, output, lambda: difference_grid(result, opened), lambda: difference_rows(result))

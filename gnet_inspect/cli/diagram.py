@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def diagram(
     model: options.Model,
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     batch: options.Batch = None,
     depth: Annotated[
         str, typer.Option("--depth", metavar="stage|block|layer", help="How far the diagram opens.")
@@ -61,9 +61,10 @@ def diagram(
     """
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import emit
-    from gnet_inspect.views.diagram import DEPTHS, Options, drawing_of, too_large
-    from gnet_inspect.views.dot import COLORS, DIRECTIONS, Style, draw_dot
-    from gnet_inspect.views.picture import draw_picture
+    from gnet_inspect.graph.outline import DEPTHS
+    from gnet_inspect.views.drawing.diagram import Options, drawing_of, too_large
+    from gnet_inspect.views.drawing.dot import COLORS, DIRECTIONS, Style, draw_dot
+    from gnet_inspect.views.drawing.picture import draw_picture
 
     form = _format(style, output)
     options.refuse_terminal(output, "diagram googlenet -o googlenet.svg")
@@ -72,7 +73,7 @@ def diagram(
     options.one_of("--color", color, COLORS)
     if (color == "time") != (latency is not None):
         raise UsageError("--color time needs measured times, and --latency FILE gives them: give both or neither")
-    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize)
     drawing = drawing_of(graph, summarize(graph), Options(depth, only, collapse))
     if bound := too_large(drawing, dot=form == "dot"):
         mend = "draw less with --depth, --only or --collapse" + (", or take --format dot" if form != "dot" else "")
@@ -84,7 +85,7 @@ def diagram(
 
 def _format(style: str | None, output: Path | None) -> str:
     """The format that was asked for, or that the file's ending names."""
-    from gnet_inspect.views.picture import FORMATS
+    from gnet_inspect.views.drawing.picture import FORMATS
 
     if style is not None:
         return options.fitting_format(style, output, FORMATS)
@@ -101,7 +102,7 @@ def _format(style: str | None, output: Path | None) -> str:
 
 def _times(path: Path, graph: "Graph") -> dict[str, float]:
     """Seconds by layer, of the first result of this model that has them, in a file that `latency --save` wrote."""
-    from gnet_inspect.analysis.timing import read_measured
+    from gnet_inspect.records.timing import read_measured
 
     record = read_measured(path, [graph])
     timed = [result.layers for result in record.results if result.model == graph.variant and result.layers]

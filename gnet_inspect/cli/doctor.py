@@ -10,7 +10,7 @@ def doctor(style: options.Format = "table", output: options.Output = None) -> No
     """
     from gnet_inspect.cli.output import emit_result
     from gnet_inspect.runtime.environment import examine
-    from gnet_inspect.views.doctor import doctor_grid
+    from gnet_inspect.views.tables.doctor import doctor_grid
 
     options.table_format(style, output)
     result = examine()

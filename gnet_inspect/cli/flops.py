@@ -5,7 +5,7 @@ from gnet_inspect.cli import options
 
 def flops(
     model: options.Model,
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     batch: options.Batch = None,
     mode: options.Mode = "eval",
     edits: options.Set = None,
@@ -22,9 +22,9 @@ def flops(
     """
     from gnet_inspect.analysis.conventions import count_flops
     from gnet_inspect.cli.output import emit_result
-    from gnet_inspect.views.flops import flops_grid, flops_rows
+    from gnet_inspect.views.tables.flops import flops_grid, flops_rows
 
     options.table_format(style, output)
-    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize)
     result = count_flops(graph)
     emit_result(result, style, output, lambda: flops_grid(result), lambda: flops_rows(result))

@@ -12,8 +12,8 @@ from gnet_inspect.cli.options import COMPILE_MODES
 from gnet_inspect.errors import INSTALL_TORCH, MissingError, UsageError
 
 if TYPE_CHECKING:
-    from gnet_inspect.analysis.timing import TimingRecord
     from gnet_inspect.graph import Graph
+    from gnet_inspect.records.timing import TimingRecord
     from gnet_inspect.runtime.latency import Bounds, Job, Protocol
     from gnet_inspect.runtime.latency.setting import Setting
 
@@ -86,9 +86,10 @@ def latency(
     any_device: Annotated[
         bool, typer.Option("--any-device", help="Let --against compare measurements of different devices.")
     ] = False,
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     edits: options.Set = None,
     resize: options.Resize = False,
+    frozen: options.Freeze = None,
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:
@@ -98,10 +99,10 @@ def latency(
 
     Example: gnet-inspect latency googlenet alexnet --batch 1,8 --layers
     """
-    from gnet_inspect.analysis.timing import Stopped, read_record
     from gnet_inspect.cli.output import emit, emit_result, say
+    from gnet_inspect.records.timing import Stopped, read_record
     from gnet_inspect.views.json import draw_json
-    from gnet_inspect.views.latency import latency_grids, latency_rows
+    from gnet_inspect.views.tables.latency import latency_grids, latency_rows
 
     options.table_format(style, output)
     options.one_of("--depth", depth, LAYER_DEPTHS)
@@ -121,7 +122,9 @@ def latency(
     kept = read_record(against, "--against") if against is not None else None
     need_torch("latency")
     options.one_edited(models, edits)
-    variants = options.read_variants(models, input_shape, _batches(batch), mode, edits, resize)
+    if frozen and mode != "train":
+        raise UsageError("--freeze: expected --mode train, because at inference nothing is trained")
+    variants = options.read_variants(models, inputs, _batches(batch), mode, edits, resize, frozen)
     graphs = [graph for _, graph in variants]
     setting = _setting(device, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
     # Told before anything is timed: a dtype without a peak, a record of another device, no place to save.
@@ -155,9 +158,9 @@ def latency(
 
 
 def _check_device(setting: "Setting", kept: "TimingRecord", file: str, any_device: bool) -> None:
-    from gnet_inspect.analysis.timing import TimingRecord
+    from gnet_inspect.records.timing import TimingRecord
     from gnet_inspect.runtime.latency.device import describe_device
-    from gnet_inspect.views.latency import check_devices
+    from gnet_inspect.views.tables.latency import check_devices
 
     here = TimingRecord((), device=describe_device(setting.device, setting.threads))
     check_devices(here, kept, file, any_device)

@@ -36,7 +36,7 @@ def list_models(
     """
     from gnet_inspect.analysis.listing import list_catalogue, select_models
     from gnet_inspect.cli.output import emit_result, say
-    from gnet_inspect.views.listing import SORTS, listing_grid, sorted_listing
+    from gnet_inspect.views.tables.listing import SORTS, listing_grid, sorted_listing
 
     options.table_format(style, output)
     options.one_of("--sort", sort, SORTS)

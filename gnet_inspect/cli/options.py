@@ -15,12 +15,12 @@ from gnet_inspect.units import dimensions
 # What reads specs is imported when a command runs: --help and completion start without it.
 if TYPE_CHECKING:
     from gnet_inspect.graph import Graph
-    from gnet_inspect.spec import Spec
+    from gnet_inspect.language import Spec
 
 
 def complete_model(incomplete: str) -> list[str]:
     """Built-in names for shell completion."""
-    from gnet_inspect.spec import catalogue
+    from gnet_inspect.language import catalogue
 
     return [name for name in catalogue() if name.startswith(incomplete)]
 
@@ -35,8 +35,13 @@ Model = Annotated[
     ),
 ]
 Input = Annotated[
-    str | None,
-    typer.Option("--input", metavar="SHAPE", help="1x3x224x224, or 3x224x224 with --batch. Default: the spec's own."),
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="SHAPE",
+        help="1x3x224x224, or 3x224x224 with --batch; NAME=SHAPE for each of several inputs. Default: the spec's own.",
+        show_default=False,
+    ),
 ]
 Batch = Annotated[int | None, typer.Option("--batch", metavar="N", help="The batch size. Default: 1.")]
 Mode = Annotated[str, typer.Option("--mode", metavar="eval|train", help="train adds the auxiliary heads.")]
@@ -47,6 +52,15 @@ Set = Annotated[
         "--set",
         metavar="PATH=VALUE",
         help="Edit the spec: inception4a.c2=[96,256], maxpool4.kernel_size=3, classes=10. May be given several times.",
+        show_default=False,
+    ),
+]
+Freeze = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--freeze",
+        metavar="GLOB",
+        help="Parts whose parameters are not trained, by their paths: 'inception3*'. May be given several times.",
         show_default=False,
     ),
 ]
@@ -164,7 +178,7 @@ def _a_result(style: str) -> str:
 def read_model(model: str, every: bool = False) -> "Spec":
     """The spec of MODEL: a built-in name, a path, or "-" for standard input. Its warnings are said, `every` one of them
     or those that are true whatever is edited."""
-    from gnet_inspect.spec import parse_spec
+    from gnet_inspect.language import parse_spec
 
     spec = parse_spec(*read_text(model))
     if spec.unused_blocks:
@@ -177,8 +191,8 @@ def read_model(model: str, every: bool = False) -> "Spec":
 
 def read_text(model: str) -> tuple[bytes, str]:
     """(the text of MODEL's spec, the name errors give it)."""
-    from gnet_inspect.spec import spec_text
-    from gnet_inspect.spec.document import MAX_BYTES
+    from gnet_inspect.language import spec_text
+    from gnet_inspect.language.document import MAX_BYTES
 
     if model == "-":
         return _read_stdin(MAX_BYTES), "<stdin>"
@@ -197,70 +211,115 @@ def _read_stdin(most: int) -> bytes:
         raise UsageError(f"cannot read standard input: {error.strerror or error}") from None
 
 
-def read_input(spec: "Spec", text: str | None, batch: int | None, resize: bool = False) -> tuple[int, ...]:
-    """The input shape (N, C, H, W) that --input and --batch ask for."""
+def read_inputs(
+    spec: "Spec", texts: list[str] | None, batch: int | None, resize: bool = False
+) -> dict[str, tuple[int, ...]]:
+    """The shape of every input, by its name, that --input and --batch ask for."""
     if batch is not None and batch < 1:
         raise UsageError(f"--batch: expected a positive integer, got {batch}")
-    if text is None:
-        return (batch or 1, *spec.input)
-    sizes = text.lower().replace(",", "x").split("x")
-    if len(sizes) not in (3, 4) or not all(size.strip().isdecimal() and len(size) < 19 and int(size) for size in sizes):
-        raise UsageError(
-            f"--input: expected NxCxHxW or CxHxW of positive integers, got {text!r}. (for example 1x3x224x224)"
-        )
-    shape = tuple(map(int, sizes))
-    from gnet_inspect.graph import channels_first
+    shapes: dict[str, tuple[int, ...]] = {}
+    names = [given.name for given in spec.inputs]
+    free = iter(names)
+    for text in texts or ():
+        name, equals, shape = text.rpartition("=")
+        found = name if equals else next((given for given in free if given not in shapes), "")
+        if found not in names or found in shapes:
+            known = ", ".join(names)
+            got = f"{text!r} for `{found}`, which has one" if found in shapes else f"{text!r}"
+            raise UsageError(f"--input: expected a shape for each of the inputs {known} at most, got {got}")
+        shapes[found] = _read_shape(spec, found, shape, batch, resize)
+    for given in spec.inputs:
+        shapes.setdefault(given.name, (batch or next((shape[0] for shape in shapes.values()), 1), *given.shape))
+    return shapes
 
-    if shape[-3] != spec.input[0] == shape[-1] and not resize:
-        raise UsageError(
-            f"--input {text} has its {shape[-1]} channels last, expected them before height and width. "
-            f"(write {dimensions(channels_first(shape))})"
-        )
-    if len(shape) == 3:
-        if shape[0] != spec.input[0] and not resize:
-            raise UsageError(
-                f"--input {text} is {shape[0]} channels of {shape[1]}x{shape[2]}, expected {spec.input[0]} channels. "
-                f"(with its batch a shape has four sizes, as {dimensions((1, *spec.input))})"
-            )
+
+def _read_shape(spec: "Spec", name: str, text: str, batch: int | None, resize: bool) -> tuple[int, ...]:
+    """One shape, with its batch or without: "1x3x224x224", "3x224x224"; for indices "1x77:int64"."""
+    given = next(item for item in spec.inputs if item.name == name)
+    written, colon, dtype = text.partition(":")
+    if colon and dtype != given.dtype:
+        raise UsageError(f"--input: expected {given.dtype} for `{name}`, as the spec has it, got {dtype!r}")
+    own, rank = given.shape, len(given.shape) + 1
+    sizes = written.lower().replace(",", "x").split("x")
+    numbers = all(size.strip().isdecimal() and len(size) < 19 and int(size) for size in sizes)
+    if len(sizes) not in (rank, rank - 1) or not numbers:
+        words = "NxCxHxW or CxHxW" if rank == 4 else f"{rank} sizes, the batch first, or {rank - 1} without it,"
+        example = dimensions((1, *own)) if rank != 4 else "1x3x224x224"
+        raise UsageError(f"--input: expected {words} of positive integers, got {text!r}. (for example {example})")
+    shape = tuple(map(int, sizes))
+    if rank == 4:
+        _check_image(text, shape, own, resize)
+    if len(shape) == rank - 1:
         return (batch or 1, *shape)
     if batch is not None and batch != shape[0]:
         raise UsageError(f"--input {text} has a batch of {shape[0]}, --batch says {batch}. (give one of them)")
     return shape
 
 
+def _check_image(text: str, shape: tuple[int, ...], own: tuple[int, ...], resize: bool) -> None:
+    from gnet_inspect.sources.spec import channels_first
+
+    if shape[-3] != own[0] == shape[-1] and not resize:
+        raise UsageError(
+            f"--input {text} has its {shape[-1]} channels last, expected them before height and width. "
+            f"(write {dimensions(channels_first(shape))})"
+        )
+    if len(shape) == 3 and shape[0] != own[0] and not resize:
+        raise UsageError(
+            f"--input {text} is {shape[0]} channels of {shape[1]}x{shape[2]}, expected {own[0]} channels. "
+            f"(with its batch a shape has four sizes, as {dimensions((1, *own))})"
+        )
+
+
 def read_graph(
-    model: str, input_shape: str | None, batch: int | None, mode: str, edits: list[str] | None, resize: bool
-) -> "tuple[Spec, Graph]":
-    """The spec of MODEL, and its graph at the input, in the mode and with the edits that the flags ask for."""
-    (found,) = read_variants([model], input_shape, [batch], mode, edits, resize)
-    return found
+    model: str,
+    inputs: list[str] | None,
+    batch: int | None,
+    mode: str,
+    edits: list[str] | None,
+    resize: bool,
+    frozen: list[str] | None = None,
+) -> "Graph":
+    """The graph of MODEL at the input, in the mode and with the edits that the flags ask for."""
+    ((_, graph),) = read_variants([model], inputs, [batch], mode, edits, resize, frozen)
+    return graph
 
 
 def read_variants(
     names: list[str],
-    input_shape: str | None,
+    inputs: list[str] | None,
     batches: Sequence[int | None],
     mode: str,
     edits: list[str] | None,
     resize: bool,
+    frozen: list[str] | None = None,
 ) -> "list[tuple[Spec, Graph]]":
     """Each model with its graph at the input, for each batch, in the mode that the flags ask for; the last one edited.
 
     Every spec is read once: standard input has nothing more after that.
     """
-    from gnet_inspect.graph import MODES, build_graph
-    from gnet_inspect.graph.overrides import parse_overrides
+    from gnet_inspect.sources.spec import MODES, build_graph
+    from gnet_inspect.sources.spec.overrides import parse_overrides
 
     one_of("--mode", mode, MODES)
     specs = {name: read_model(name) for name in dict.fromkeys(names)}
     variants = []
     for batch in batches:
         for index, name in enumerate(names):
-            shape = read_input(specs[name], input_shape, batch, resize)
+            shape = read_inputs(specs[name], inputs, batch, resize)
             edited = parse_overrides(edits or []) if index == len(names) - 1 else {}
             graph = build_graph(specs[name], shape, overrides=edited, mode=mode, resize=resize)
-            variants.append((specs[name], graph))
+            variants.append((specs[name], _freeze(graph, frozen) if frozen else graph))
     return variants
+
+
+def _freeze(graph: "Graph", frozen: list[str]) -> "Graph":
+    from gnet_inspect.graph.freezing import freeze
+
+    try:
+        return freeze(graph, frozen)
+    except UsageError as error:
+        raise UsageError(f"--freeze: {error}") from None
 
 
 def one_stdin(models: list[str]) -> None:

@@ -21,7 +21,7 @@ def report(
             show_default=False,
         ),
     ],
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     batch: options.Batch = None,
     mode: options.Mode = "eval",
     edits: options.Set = None,
@@ -46,15 +46,15 @@ def report(
     Example: gnet-inspect report googlenet vgg16 alexnet -o report.html
     """
     from gnet_inspect.analysis.reporting import make_report
-    from gnet_inspect.analysis.timing import read_measured
     from gnet_inspect.cli.output import emit
+    from gnet_inspect.records.timing import read_measured
     from gnet_inspect.units import DTYPE_BYTES
-    from gnet_inspect.views.report import draw_report
+    from gnet_inspect.views.pages.report import draw_report
 
     _check_output(output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
     options.one_edited(models, edits)
-    variants = options.read_variants(models, input_shape, [batch], mode, edits, resize)
+    variants = options.read_variants(models, inputs, [batch], mode, edits, resize)
     records = [read_measured(path, [graph for _, graph in variants]) for path in latency or []]
     page = draw_report(make_report(variants, dtype, models, records))
     # As bytes: not even `-o -` puts a page on a terminal.

@@ -24,7 +24,7 @@ def _print_devices(wanted: bool) -> None:
     if wanted:
         from gnet_inspect.analysis.devices import known_devices, load_device
         from gnet_inspect.cli.output import emit_result
-        from gnet_inspect.views.roofline import devices_grid
+        from gnet_inspect.views.tables.roofline import devices_grid
 
         emit_result(None, "table", None, lambda: devices_grid([load_device(name) for name in known_devices()]))
         raise typer.Exit
@@ -46,7 +46,7 @@ def roofline(
         str,
         typer.Option("--dtype", metavar="fp32|tf32|fp16|bf16|fp64|int8", help="What is computed and stored in."),
     ] = "fp32",
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     batch: options.Batch = None,
     depth: Annotated[
         str, typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens.")
@@ -98,7 +98,8 @@ def roofline(
     from gnet_inspect.analysis.devices import ELEMENT_BYTES
     from gnet_inspect.analysis.roofline import roofline as bounds_of
     from gnet_inspect.cli.output import emit, emit_result
-    from gnet_inspect.views.roofline import DEPTHS, Selection, check_sort, roofline_grid, roofline_rows
+    from gnet_inspect.graph.outline import DEPTHS
+    from gnet_inspect.views.tables.roofline import Selection, check_sort, roofline_grid, roofline_rows
 
     form = _format(style, output)
     options.one_of("--dtype", dtype, tuple(ELEMENT_BYTES))
@@ -108,10 +109,10 @@ def roofline(
     if latency is not None and form not in PLOTS:
         raise UsageError(f"--latency goes into a plot: expected --format {', '.join(PLOTS)}, got {form!r}")
     on = _device(device)
-    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize)
     result = bounds_of(graph, on, dtype)
     if form in PLOTS:
-        from gnet_inspect.views.roofline_plot import draw_plot
+        from gnet_inspect.views.pages.roofline import draw_plot
 
         measured = _measured(latency, graph, dtype) if latency else {}
         emit(draw_plot(result, graph, form, measured), output)
@@ -150,7 +151,7 @@ def _device(name: str | None) -> "Device":
 
 def _measured(path: Path, graph: "Graph", dtype: str) -> dict[str, float]:
     """Seconds by layer, of the first result of this model, batch and dtype that has them, in `latency`'s file."""
-    from gnet_inspect.analysis.timing import read_measured
+    from gnet_inspect.records.timing import read_measured
 
     record = read_measured(path, [graph])
     wanted = (graph.input_shape[0], dtype)

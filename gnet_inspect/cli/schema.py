@@ -11,7 +11,7 @@ def schema(output: options.Output = None) -> None:
     Example: gnet-inspect schema -o gnet-inspect.schema.json
     """
     from gnet_inspect.cli.output import emit
-    from gnet_inspect.spec.schema import json_schema
+    from gnet_inspect.language.schema import json_schema
     from gnet_inspect.views.json import draw_json
 
     options.check_ending(output, "json")

@@ -9,7 +9,7 @@ def show(model: options.Model, output: options.Output = None) -> None:
     Example: gnet-inspect show googlenet > mine.yaml
     """
     from gnet_inspect.cli.output import emit
-    from gnet_inspect.spec import parse_spec
+    from gnet_inspect.language import parse_spec
 
     options.check_ending(output, "yaml")
     text, file = options.read_text(model)

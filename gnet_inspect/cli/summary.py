@@ -10,7 +10,7 @@ from gnet_inspect.errors import UsageError
 
 def summary(
     model: options.Model,
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     batch: options.Batch = None,
     depth: Annotated[
         str, typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens.")
@@ -49,6 +49,7 @@ def summary(
         ),
     ] = None,
     edits: options.Set = None,
+    frozen: options.Freeze = None,
     dtype: options.Dtype = "fp32",
     resize: options.Resize = False,
     style: options.Format = "table",
@@ -60,8 +61,9 @@ def summary(
     """
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import emit_result, say
+    from gnet_inspect.graph.outline import DEPTHS
     from gnet_inspect.units import DTYPE_BYTES
-    from gnet_inspect.views.summary import DEPTHS, Selection, check_columns, matches, summary_grid, summary_rows
+    from gnet_inspect.views.tables.summary import Selection, check_columns, matches, summary_grid, summary_rows
 
     options.table_format(style, output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
@@ -76,7 +78,7 @@ def summary(
     check_columns(selection)
     if optimizer is not None:
         _check_training(optimizer, mode, dtype)
-    _, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize, frozen)
     result = summarize(graph, dtype, optimizer=optimizer)
     emit_result(
         result,

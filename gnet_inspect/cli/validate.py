@@ -10,9 +10,9 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
     Example: gnet-inspect validate mine.yaml
     """
     from gnet_inspect.analysis.audit import check_published
-    from gnet_inspect.analysis.summary import SCHEMA_VERSION
     from gnet_inspect.cli.output import emit_result
-    from gnet_inspect.graph import MODES, build_graph
+    from gnet_inspect.records import SCHEMA_VERSION
+    from gnet_inspect.sources.spec import MODES, build_graph
     from gnet_inspect.units import count
     from gnet_inspect.views.grid import Column, Grid, Line
 

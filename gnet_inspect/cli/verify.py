@@ -9,13 +9,13 @@ from gnet_inspect.cli import options, signals
 from gnet_inspect.errors import INSTALL_TORCH
 
 if TYPE_CHECKING:
-    from gnet_inspect.analysis.verification import Check
     from gnet_inspect.graph import Graph
+    from gnet_inspect.records.verification import Check
 
 
 def verify(
     model: options.Model,
-    input_shape: options.Input = None,
+    inputs: options.Input = None,
     batch: options.Batch = None,
     mode: options.Mode = "eval",
     edits: options.Set = None,
@@ -37,10 +37,10 @@ def verify(
     """
     from gnet_inspect.analysis.audit import audit, verification_of
     from gnet_inspect.cli.output import emit_result, say
-    from gnet_inspect.views.verification import verification_grid, verification_rows
+    from gnet_inspect.views.tables.verification import verification_grid, verification_rows
 
     options.table_format(style, output)
-    spec, graph = options.read_graph(model, input_shape, batch, mode, edits, resize)
+    ((spec, graph),) = options.read_variants([model], inputs, [batch], mode, edits, resize)
     # A published row that names what is not there is told before the checks, which take seconds.
     figures = audit(spec)
     checks = [] if published else _checks(graph)
@@ -61,7 +61,7 @@ def _checks(graph: "Graph") -> "list[Check]":
     from importlib.util import find_spec
 
     if find_spec("torch") is None:
-        from gnet_inspect.analysis.verification import not_run
+        from gnet_inspect.records.verification import not_run
 
         return not_run("torch is not installed")
     from gnet_inspect.cli.output import say

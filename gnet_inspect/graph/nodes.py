@@ -1,48 +1,103 @@
-"""The graph: what every analysis, view and runtime reads. Frozen plain data.
+"""The graph: what every analysis, view and runtime reads. Frozen plain data, wherever the network came from.
 
 Node is a msgspec.Struct because a network may have 100,000 of them and a Struct is built in a fraction of a
 microsecond.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from math import prod
 from typing import Any
 
 from msgspec import Struct
 
+from gnet_inspect.display import shown
 from gnet_inspect.ops import Op, Shape, Shapes
 
-# The name under which `inputs` lists the network's own input.
+# The name under which `inputs` lists the network's own input, where it has one that nobody named.
 INPUT = "input"
+# Of an element of int64.
+INDEX_BYTES = 8
 # Of a list among a block's arguments so many elements are said, and of all its arguments so many characters.
 SHOWN_ELEMENTS = 32
 LONGEST_BLOCK = 1_000
 
+# Where a graph comes from: what can be done with it follows from that.
+ORIGINS = ("spec", "module", "exported", "onnx", "file")
+
+
+class Value(Struct, frozen=True):
+    """A tensor that the network is given: its name, its shape, batch first, and its dtype: "float" for the network's
+    own, "int64" for tokens."""
+
+    name: str
+    shape: Shape
+    dtype: str = "float"
+
+
+class Output(Struct, frozen=True):
+    """A value that the network returns. One with a `weight` is an auxiliary head's, which counts so much in the
+    loss."""
+
+    name: str
+    value: str
+    weight: float | None = None
+
 
 class Node(Struct, frozen=True):
-    """One layer of the expanded network.
+    """One call of a layer.
 
-    `inputs` are the names of the nodes it reads ("input" for the network's input), `input_shapes` their shapes in the
-    same order; shapes carry the batch: (N, C, H, W) or (N, F). `macs` include the batch and no biases. `block` is the
-    outermost block instance the node lies in, or None. `sources` are, in a graph that was rewritten, the names of the
-    nodes that this one stands for in the graph of the spec, in the order of their weights; empty where it is its own.
+    `name` is the layer's path, with "@1" behind it for its second call. Its values are `name`, and `name:1` for a
+    second output. `inputs` are the names of the values it reads, `input_shapes` their shapes in the same order; shapes
+    carry the batch first. `params` are its trained scalars and `buffers` the others; both are 0 in later calls of a
+    layer, so that sums count weights once. `macs` include the batch and no biases, and are None where nobody can count
+    them.
+    `module` is the path under which its weights lie, "" where it is a function. `sources` are, in a graph that was
+    rewritten, the names of the nodes that this one stands for in the graph it was made of, in the order of their
+    weights; empty where it is its own. `stage` and `block` (the outermost block instance, or None) say where in the
+    graph's tree it lies, and are set with it.
     """
 
     name: str
     op: Op
     inputs: tuple[str, ...]
     input_shapes: Shapes
-    output_shape: Shape
+    output_shapes: Shapes
     params: int
-    macs: int
-    stage: str
-    block: str | None
+    macs: int | None
+    stage: str = ""
+    block: str | None = None
     buffers: int = 0
     sources: tuple[str, ...] = ()
+    module: str = ""
+    # How many of its parameters are not trained, and whether its weights are; a later call shares them and has none.
+    frozen: int = 0
+    is_frozen: bool = False
+
+    @property
+    def output_shape(self) -> Shape:
+        """The shape of its first output."""
+        return self.output_shapes[0]
 
     @property
     def origin(self) -> tuple[str, ...]:
         """The names of the nodes it stands for: its sources, or itself."""
         return self.sources or (self.name,)
+
+    @property
+    def is_repeated(self) -> bool:
+        """Whether an earlier call ran the same layer."""
+        return bool(self.module) and self.module != self.name
+
+    def describe(self) -> str:
+        """The layer with its arguments; a concat with what it joins."""
+        return self.op.describe_call(self.input_shapes, self.output_shapes)
+
+    def values(self) -> tuple[str, ...]:
+        """The names of its outputs."""
+        if len(self.output_shapes) == 1:
+            return (self.name,)
+        more = (f"{self.name}:{index}" for index in range(1, len(self.output_shapes)))
+        return (self.name, *more)
 
     def scopes(self) -> list[str]:
         """The paths of the scopes it lies in, outermost first: "a" and "a.b" for a node "a.b.c"."""
@@ -75,14 +130,16 @@ def describe_block(kind: str, arguments: tuple[BlockArgument, ...]) -> str:
 
 
 class Template(Struct, frozen=True):
-    """The parameters of a block: the place of each in their order, and the defaults as plain data, by name."""
+    """The parameters of a block: the place of each in their order, and the defaults as plain data, by name.
+    `state_dict` are layers of it in the order of the state dict, where they run in another one."""
 
     places: Mapping[str, int]
     defaults: Mapping[str, Any]
+    state_dict: tuple[str, ...] = ()
 
 
 class Group(Struct, frozen=True):
-    """A part of the network as its spec groups it, for display and diagrams.
+    """A part of the network, for display and diagrams.
 
     `role` is "stage", "head", "block", "list" or "branch"; `name` the stage's or head's name, the path of a block or
     list, or the label of a branch; `kind` the block's name, `arguments` what it was given that is no default, `text`
@@ -102,57 +159,91 @@ class Group(Struct, frozen=True):
         """A block with its arguments: "inception 64, 96-128, 16-32, 32"."""
         return self.text or self.kind
 
-    def units(self) -> Iterator["Group | int"]:
-        """The outermost blocks below and the nodes outside them, in order."""
-        for child in self.children:
-            if isinstance(child, Group) and child.role != "block":
-                yield from child.units()
-            else:
-                yield child
 
-    def nodes(self) -> list[int]:
-        """The indices of all nodes below, in order."""
-        found: list[int] = []
-        for child in self.children:
-            if isinstance(child, int):
-                found.append(child)
-            else:
-                found.extend(child.nodes())
-        return found
-
-
-class HeadOutput(Struct, frozen=True):
-    """An auxiliary head of a training graph: the node that gives its logits, and its weight in the loss."""
+class Unreached(Struct, frozen=True):
+    """A layer of the network whose weights this graph never reads, because its mode or its path leaves it out."""
 
     name: str
-    output: str
-    weight: float
+    params: int
 
 
 class Graph(Struct, frozen=True):
-    """A network at one input shape: nodes in execution order, and the tree of stages they are grouped in.
+    """A network at one size of its inputs: calls in execution order, and the tree of parts they lie in.
 
-    `heads` are those that are there (mode "train"), `left_heads` the names of those that the mode leaves out.
+    `parts` is never empty: a network without stages is one part of its own name. The first of `outputs` is the main
+    one. `left_heads` are the names of the heads that the mode leaves out, `unreached` the layers whose weights are not
+    among those of the nodes, `overrides` the edits that were made.
     """
 
     model: str
     title: str
     mode: str
-    input_shape: Shape
+    inputs: tuple[Value, ...]
+    outputs: tuple[Output, ...]
     nodes: tuple[Node, ...]
-    output: str
-    stages: tuple[Group, ...] = ()
-    heads: tuple[HeadOutput, ...] = ()
+    parts: tuple[Group, ...]
+    origin: str = "spec"
+    # Whether the network returns its outputs by their names, or its one output as it is.
+    names_outputs: bool = False
     overrides: tuple[str, ...] = ()
     left_heads: tuple[str, ...] = ()
+    unreached: tuple[Unreached, ...] = ()
+
+    def _repr_svg_(self) -> str | None:
+        """The diagram, as the last line of a notebook's cell shows it; None where Graphviz is missing."""
+        diagram: str | None = shown(self)
+        return diagram
 
     @property
     def variant(self) -> str:
         """The model's name with the edits that were made to it."""
         return " ".join([self.model, *self.overrides])
 
+    @property
+    def input_shape(self) -> Shape:
+        """The shape of its first input."""
+        return self.inputs[0].shape
+
+    @property
+    def named_inputs(self) -> dict[str, Shape]:
+        """The shapes of its inputs by name, where it has several; nothing where it has one."""
+        return {value.name: value.shape for value in self.inputs} if len(self.inputs) > 1 else {}
+
+    @property
+    def batch(self) -> int:
+        """How many images or sequences it is given at once."""
+        return self.inputs[0].shape[0]
+
+    def input_bytes(self, width: int) -> int:
+        """The bytes of its inputs together, where an element of its own dtype has `width` of them."""
+        return sum(prod(value.shape) * (INDEX_BYTES if value.dtype == "int64" else width) for value in self.inputs)
+
+    @property
+    def output(self) -> str:
+        """The value it returns first."""
+        return self.outputs[0].value
+
+    @property
+    def heads(self) -> tuple[Output, ...]:
+        """The auxiliary heads that are there."""
+        return tuple(output for output in self.outputs if output.weight is not None)
+
+    @property
+    def stages(self) -> tuple[Group, ...]:
+        """Its parts, under their earlier name."""
+        return self.parts
+
+    def shapes(self) -> dict[str, Shape]:
+        """The shape of every value, by its name."""
+        found = {value.name: value.shape for value in self.inputs}
+        for node in self.nodes:
+            found[node.name] = node.output_shapes[0]
+            if len(node.output_shapes) > 1:
+                found.update(zip(node.values(), node.output_shapes, strict=True))
+        return found
+
     def readers(self) -> "dict[str, list[Node]]":
-        """By the name of each node that is read, and of the input: the nodes that read it, as often as they do."""
+        """By the name of each value that is read: the nodes that read it, as often as they do."""
         found: dict[str, list[Node]] = {}
         for node in self.nodes:
             for name in node.inputs:
@@ -164,8 +255,7 @@ class Graph(Struct, frozen=True):
         """What the names of the nodes in its heads start with."""
         return tuple(f"{head.name}." for head in self.heads)
 
-    def _repr_svg_(self) -> str | None:
-        """The diagram, as the last line of a notebook's cell shows it; None where Graphviz is missing."""
-        from gnet_inspect.notebook import graph_svg
 
-        return graph_svg(self)
+def node_of(value: str) -> str:
+    """The name of the node that makes a value: "lstm" for "lstm:1"."""
+    return value.partition(":")[0] if ":" in value else value

@@ -4,16 +4,19 @@ Every pass takes the graph of an eval mode and may be run by itself, in any orde
 nothing to do. `runtime.optimize` carries the weights over.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
-from itertools import accumulate, count, pairwise
+from itertools import accumulate, count, pairwise, takewhile
 
 from msgspec.structs import replace
 
 from gnet_inspect.errors import UsageError, expect
-from gnet_inspect.graph.nodes import INPUT, Graph, Node
+from gnet_inspect.graph.nodes import Graph, Node
 from gnet_inspect.graph.rewriting import Place, Rewrite, places, rewritten
-from gnet_inspect.ops import ActivatedConcat, Channels, Concat, Conv2d, ConvTranspose2d, Op
-from gnet_inspect.ops.elementwise import GELU, BatchNorm2d, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
+from gnet_inspect.ops import ActivatedConcat, Channels, Concat, Op
+from gnet_inspect.ops.activation import GELU, LeakyReLU, ReLU, ReLU6, Sigmoid, SiLU, Tanh
+from gnet_inspect.ops.convolution import Conv2d, ConvTranspose2d
+from gnet_inspect.ops.normalization import BatchNorm2d
 
 # Each works on every element by itself: on several tensors side by side as on each of them.
 ACTIVATIONS = (ReLU, ReLU6, LeakyReLU, Sigmoid, Tanh, SiLU, GELU)
@@ -38,15 +41,15 @@ def fold_batch_norm(graph: Graph) -> Graph:
 
     At inference batch norm is one multiplication and one addition for each channel, which may as well be done to the
     weights (Jacob et al. 2018, section 3.2). One that keeps no running statistics works them out of its input, and
-    stays.
+    stays. So does what shares its weights with another call, which is followed by something else.
     """
     _check(graph)
-    alone = _sole_readers(graph)
+    alone, once = _sole_readers(graph), _called_once(graph)
     changed: dict[str, Node] = {}
     removed: dict[str, str] = {}
     for node in graph.nodes:
-        if isinstance(node.op, Conv2d | ConvTranspose2d):
-            norms = list(_norms_behind(node, alone))
+        if isinstance(node.op, Conv2d | ConvTranspose2d) and node.name in once:
+            norms = list(takewhile(lambda norm: norm.name in once, _norms_behind(node, alone)))
             if norms:
                 changed[node.name] = replace(node, op=replace(node.op, bias=True), sources=_origins([node, *norms]))
                 removed |= {norm.name: node.name for norm in norms}
@@ -69,19 +72,19 @@ def merge_parallel_convolutions(graph: Graph) -> Graph:
 
     So the 1x1 convolutions of an Inception block read its input once, not three times. The merged layers stand in the
     scope that the convolutions share; what followed each of them reads a slice of the channels, under the name of the
-    layer that it takes the place of. Convolutions in groups stay as they are.
+    layer that it takes the place of. Convolutions in groups stay as they are, and those that are called again.
     """
     _check(graph)
-    alone = _sole_readers(graph)
-    siblings: dict[tuple[str, Op, Op | None], list[Node]] = {}
+    alone, once = _sole_readers(graph), _called_once(graph)
+    siblings: dict[tuple[str, Op, Op | None, bool], list[Node]] = {}
     for node in graph.nodes:
         op, reader = node.op, alone.get(node.name)
         # What such a concat reads was left apart when its ReLU was there to see: the next run leaves it, too.
         activated = reader is not None and isinstance(reader.op, ActivatedConcat)
-        if isinstance(op, Conv2d) and op.groups == 1 and not activated:
+        if isinstance(op, Conv2d) and op.groups == 1 and node.name in once and not activated:
             activation = _activation(reader)
-            key = node.inputs[0], replace(op, out_channels=1), activation.op if activation else None
-            siblings.setdefault(key, []).append(node)
+            alike = replace(op, out_channels=1), activation.op if activation else None, node.is_frozen
+            siblings.setdefault((node.inputs[0], *alike), []).append(node)
     merger = _Merger(graph, alone)
     for members in siblings.values():
         if len(members) > 1:
@@ -131,7 +134,9 @@ class _Merger:
         depth = next((depth for depth, parts in enumerate(zip(*found, strict=False)) if len(set(parts)) > 1), 0)
         place = first[: depth + 1]
         source = members[0].inputs[0]
-        if len({node.stage for node in members}) > 1 or (source != INPUT and self.places[source] > place):
+        # The network's own inputs are there from the start.
+        made = self.places.get(source)
+        if len({node.stage for node in members}) > 1 or (made is not None and made > place):
             return None
         return place
 
@@ -140,7 +145,8 @@ class _Merger:
         first = members[0]
         return replace(
             first,
-            name=self._free(f"{_shared_scope(members)}merged_conv"),
+            name=(name := self._free(f"{_shared_scope(members)}merged_conv")),
+            module=name,
             op=replace(first.op, out_channels=channels),
             block=first.block if len({node.block for node in members}) == 1 else None,
             sources=_origins(members),
@@ -151,7 +157,7 @@ class _Merger:
         op = activations[0].op
         scope = merged.name.removesuffix(merged.name.rpartition(".")[2])
         name = self._free(f"{scope}merged_{op.kind.lower()}")
-        return replace(merged, name=name, op=op, inputs=(merged.name,), sources=_origins(activations))
+        return replace(merged, name=name, module=name, op=op, inputs=(merged.name,), sources=_origins(activations))
 
     def _free(self, name: str) -> str:
         """The name, or the first of it with a number that is not taken."""
@@ -186,18 +192,20 @@ def write_concat_in_place(graph: Graph) -> Graph:
     changed: dict[str, Node] = {}
     removed: dict[str, str] = {}
     for node in graph.nodes:
-        if not isinstance(node.op, Concat):
+        # Of a learned tensor torch takes the one for every image.
+        alike = len({shape[0] for shape in node.input_shapes}) == 1
+        if not isinstance(node.op, Concat) or node.op.dim % len(node.output_shape) != 1 or not alike:
             continue
         flags = list(node.op.relu) if isinstance(node.op, ActivatedConcat) else [False] * len(node.inputs)
         # Two in a row are one: behind a flag nothing is looked for.
         found = {
             index: makers[name]
             for index, name in enumerate(node.inputs)
-            if not flags[index] and name in alone and isinstance(makers[name].op, ReLU)
+            if not flags[index] and name in alone and name in makers and isinstance(makers[name].op, ReLU)
         }
         if found:
             relu = tuple(flag or index in found for index, flag in enumerate(flags))
-            changed[node.name] = replace(node, op=ActivatedConcat(relu))
+            changed[node.name] = replace(node, op=ActivatedConcat(relu=relu))
             removed |= {maker.name: maker.inputs[0] for maker in found.values()}
     return rewritten(graph, Rewrite(changed, removed))
 
@@ -219,7 +227,13 @@ def _origins(nodes: list[Node]) -> tuple[str, ...]:
     return tuple(name for node in nodes for name in node.origin)
 
 
+def _called_once(graph: Graph) -> set[str]:
+    """The names of the nodes whose layer no other node calls."""
+    calls = Counter(node.module for node in graph.nodes)
+    return {node.name for node in graph.nodes if calls[node.module] == 1}
+
+
 def _sole_readers(graph: Graph) -> dict[str, Node]:
     """By the name of each node that is read once and not the network's output: the node that reads it."""
-    kept = (INPUT, graph.output)
+    kept = {value.name for value in graph.inputs} | {output.value for output in graph.outputs}
     return {name: found[0] for name, found in graph.readers().items() if len(found) == 1 and name not in kept}

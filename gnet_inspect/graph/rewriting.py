@@ -5,14 +5,13 @@ spec, and the tree of stages and blocks its new indices.
 """
 
 from collections.abc import Iterator, Sequence
-from math import prod
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gnet_inspect.errors import UsageError
-from gnet_inspect.graph.nodes import INPUT, Graph, Group, Node
-from gnet_inspect.units import LARGEST_EXACT
+from gnet_inspect.graph.maker import GraphMaker
+from gnet_inspect.graph.nodes import Graph, Group, Node
+from gnet_inspect.ops import Op
 
 # The way to a child of the tree: its index among the stages, then among the children of each group.
 Place = tuple[int, ...]
@@ -33,17 +32,12 @@ class Rewrite(Struct, frozen=True):
 
 def rewritten(graph: Graph, rewrite: Rewrite) -> Graph:
     """The graph with a rewrite carried out; nodes stay in the order of the tree."""
-    return _Rebuilder(graph, rewrite).graph_made()
+    return _Rebuilder(graph, rewrite).rebuild()
 
 
 def places(graph: Graph) -> dict[str, Place]:
-    """The place of every node in the tree, by its name."""
-    return {graph.nodes[index].name: place for place, index in _walk(_top(graph), ())}
-
-
-def _top(graph: Graph) -> Sequence[Group | int]:
-    """The outermost children; a graph without stages has its nodes there."""
-    return graph.stages or range(len(graph.nodes))
+    """The place in the tree of the node that makes a value, by the value's name."""
+    return {value: place for place, index in _walk(graph.parts, ()) for value in graph.nodes[index].values()}
 
 
 def _walk(children: Sequence[Group | int], place: Place) -> Iterator[tuple[Place, int]]:
@@ -56,63 +50,51 @@ def _walk(children: Sequence[Group | int], place: Place) -> Iterator[tuple[Place
 
 
 class _Rebuilder:
-    """One rewrite being carried out."""
+    """One rewrite being carried out: every node that stays is called anew, in the order of the tree."""
 
     def __init__(self, graph: Graph, rewrite: Rewrite) -> None:
         self.graph, self.rewrite = graph, rewrite
-        self.nodes: list[Node] = []
-        self.shapes = {INPUT: graph.input_shape}
+        self.maker = GraphMaker(graph.inputs)
+        # By the path of each layer that was called, what it does.
+        self._layers: dict[str, Op] = {}
 
-    def graph_made(self) -> Graph:
-        top = self._children(_top(self.graph), ())
-        stages = tuple(child for child in top if isinstance(child, Group)) if self.graph.stages else ()
-        return replace(self.graph, nodes=tuple(self.nodes), output=self._read(self.graph.output), stages=stages)
-
-    def _children(self, children: Sequence[Group | int], place: Place) -> tuple[Group | int, ...]:
-        """The same children with new indices; a group that is left empty goes."""
-        found: list[Group | int] = []
-        for position, child in enumerate(children):
-            here = (*place, position)
-            found.extend(self._put(self._inferred(node)) for node in self.rewrite.added.get(here, ()))
-            if isinstance(child, Group):
-                inner = self._children(child.children, here)
-                if inner:
-                    found.append(replace(child, children=inner))
-            elif self.graph.nodes[child].name not in self.rewrite.removed:
-                found.append(self._put(self._kept(self.graph.nodes[child])))
-        return tuple(found)
-
-    def _put(self, node: Node) -> int:
-        self.nodes.append(node)
-        self.shapes[node.name] = node.output_shape
-        return len(self.nodes) - 1
-
-    def _kept(self, node: Node) -> Node:
-        changed = self.rewrite.changed.get(node.name)
-        if changed is not None:
-            return self._inferred(changed)
-        inputs = tuple(map(self._read, node.inputs))
-        return node if inputs == node.inputs else replace(node, inputs=inputs)
-
-    def _inferred(self, node: Node) -> Node:
-        """A node with what follows from its op and its inputs."""
-        op, inputs = node.op, tuple(map(self._read, node.inputs))
-        shapes = tuple(self.shapes[name] for name in inputs)
-        output = op.output_shape(shapes)
-        params, macs, buffers = op.params(shapes), op.macs(shapes, output), op.buffers(shapes)
-        if 8 * max(params, macs, prod(output)) > LARGEST_EXACT:
-            raise UsageError(
-                f"layer `{node.name}`: expected a layer that can be counted exactly, got totals above 2^53"
-            )
-        return replace(
-            node,
-            inputs=inputs,
-            input_shapes=shapes,
-            output_shape=output,
-            params=params,
-            macs=macs,
-            buffers=buffers,
+    def rebuild(self) -> Graph:
+        parts = [self._part(part, (place,)) for place, part in enumerate(self.graph.parts)]
+        graph = self.graph
+        return self.maker.graph(
+            model=graph.model,
+            title=graph.title,
+            mode=graph.mode,
+            outputs=[replace(output, value=self._read(output.value)) for output in graph.outputs],
+            parts=[part for part in parts if part],
+            origin=graph.origin,
+            names_outputs=graph.names_outputs,
+            overrides=graph.overrides,
+            left_heads=graph.left_heads,
+            unreached=graph.unreached,
         )
+
+    def _part(self, group: Group, place: Place) -> Group | None:
+        """The same part with its new nodes; None where it is left empty."""
+        self.maker.open(group.role, group.name, group.kind, (group.arguments, group.text, group.template))
+        for position, child in enumerate(group.children):
+            here = (*place, position)
+            for node in self.rewrite.added.get(here, ()):
+                self._call(node)
+            if isinstance(child, Group):
+                self.maker.add(self._part(child, here))
+            elif self.graph.nodes[child].name not in self.rewrite.removed:
+                self._call(self.rewrite.changed.get(self.graph.nodes[child].name, self.graph.nodes[child]))
+        return self.maker.close()
+
+    def _call(self, node: Node) -> None:
+        inputs = tuple(map(self._read, node.inputs))
+        module = node.module
+        if node.is_repeated and self._layers.get(module) != node.op:
+            # The first call of its layer is gone, or this one does something else now: it has a layer of its own.
+            module = node.name
+        self._layers[module] = node.op
+        self.maker.call(node.name, node.op, inputs, module=module, sources=node.sources, is_frozen=node.is_frozen)
 
     def _read(self, name: str) -> str:
         """What is read instead of a name: itself, or what the removed node of that name stood for."""

@@ -1,6 +1,6 @@
 """In which scope each layer of a graph runs, and how long each scope holds which value.
 
-A scope (a block or a list) runs as one, by a plan of its own, where it is one run of layers with one input and one
+A scope (a block or a list) runs as one, by a plan of its own, where it is one run of layers with few inputs and one
 output, as every block is. A scope that other layers interrupt, or from whose middle a value is read elsewhere (a
 head's), only lends its name: its members are run by the scope around it.
 
@@ -12,27 +12,30 @@ these calls, and the peak of memory (`analysis.memory`) is counted by them.
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from gnet_inspect.graph.nodes import INPUT, Graph, Node
+from gnet_inspect.graph.nodes import Graph, Node, node_of
+
+# Of so many values that a scope reads from outside it may be a function; one that reads more is opened up.
+MOST_SOURCES = 8
 
 
 class Call(NamedTuple):
-    """What one scope does in one step: it runs the child at `path` below it on some values, makes `output` of them, and
-    then lets go of the values `dropped`. `scope` is the child's own path where that is a scope, "" for a layer."""
+    """What one scope does in one step: it runs the child at `path` below it on some values, makes `outputs` of them,
+    and then lets go of the values `dropped`. `scope` is the child's own path where that is a scope, "" for a layer."""
 
     path: tuple[str, ...]
     inputs: tuple[str, ...]
-    output: str
+    outputs: tuple[str, ...]
     dropped: tuple[str, ...]
     scope: str
 
 
-# A call before it is known what it drops: its path, inputs, output and scope.
-_Step = tuple[tuple[str, ...], tuple[str, ...], str, str]
+# A call before it is known what it drops: its path, inputs, outputs and scope.
+_Step = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...], str]
 
 
 class _Scope:
     """One scope while its graph is read. `sources` are the values it reads from outside, `leaving` those of its own
-    that are read outside; of either more than one makes no difference, so no more than two are kept."""
+    that are read outside; how many more than few there are makes no difference, so no more are kept."""
 
     __slots__ = ("count", "depth", "first", "last", "leaving", "parent", "path", "sources")
 
@@ -45,7 +48,7 @@ class _Scope:
 
     def read(self, name: str) -> None:
         """Note a value from outside."""
-        if len(self.sources) < 2 and name not in self.sources:
+        if len(self.sources) <= MOST_SOURCES and name not in self.sources:
             self.sources += (name,)
 
     def give(self, name: str) -> None:
@@ -63,7 +66,8 @@ class Scopes:
         self._root = _Scope("", None, 0)
         # Outer scopes first.
         self._scopes: dict[str, _Scope] = {"": self._root}
-        self._homes: dict[str, _Scope] = {INPUT: self._root}
+        # By each node, and by each input of the network.
+        self._homes: dict[str, _Scope] = {value.name: self._root for value in graph.inputs}
         self._place_nodes()
         self._note_readers()
 
@@ -73,11 +77,12 @@ class Scopes:
 
     def outputs(self, heads: bool) -> list[str]:
         """What the network hands back: its output, then each head's."""
-        return [self.graph.output, *(head.output for head in self.graph.heads if heads)]
+        return [output.value for output in self.graph.outputs if heads or output.weight is None]
 
-    def source(self, path: str) -> str | None:
-        """The one value that a scope reads from outside, where it runs as one; None where it does not."""
-        return self._source(self._scopes[path])
+    def sources(self, path: str) -> tuple[str, ...] | None:
+        """The values that a scope reads from outside, in the order in which it first does, where it runs as one; None
+        where it does not."""
+        return self._sources(self._scopes[path])
 
     def scope(self, path: str) -> list[Call]:
         """The calls of a scope that runs as one; its last is the one that makes its output."""
@@ -85,25 +90,28 @@ class Scopes:
         return _with_drops(self._scope_steps(scope), [self.graph.nodes[scope.last].name])
 
     def held_until(self) -> dict[str, int]:
-        """By each value but the network's input: the place of the last node that runs while some scope holds it; what
+        """By each value but the network's inputs: the place of the last node that runs while some scope holds it; what
         the network returns is held beyond the last node."""
         ends: dict[str, int] = {}
         heads = bool(self.graph.heads)
         self._hold(self._network_steps(heads), len(self.graph.nodes) - 1, ends)
         ends.update(dict.fromkeys(self.outputs(heads), len(self.graph.nodes)))
-        ends.pop(INPUT, None)
+        for value in self.graph.inputs:
+            ends.pop(value.name, None)
         return ends
 
     def _hold(self, steps: Iterator[_Step], last: int, ends: dict[str, int]) -> None:
         """Note how long a scope whose last node is at `last` holds what it reads and makes."""
-        for _, inputs, output, inner in steps:
+        for _, inputs, outputs, inner in steps:
             if inner:
                 scope = self._scopes[inner]
                 self._hold(self._scope_steps(scope), scope.last, ends)
             # What nothing reads stays until the scope returns.
-            ends[output] = last
-            # The last that reads a value has the last word; an outer scope has it after those inside.
-            place = self._place[output]
+            for name in outputs:
+                ends[name] = last
+            # The last that reads a value has the last word; an outer scope has it after those inside. A first output
+            # is called as its node.
+            place = self._place[outputs[0]]
             for name in inputs:
                 ends[name] = place
 
@@ -150,15 +158,17 @@ class Scopes:
         for node in self.graph.nodes:
             reader = self._homes[node.name]
             for name in node.inputs:
-                if self._homes[name] is not reader:
-                    _cross(name, self._homes[name], reader)
+                maker = self._homes[node_of(name)]
+                if maker is not reader:
+                    _cross(name, maker, reader)
         for name in self.outputs(heads=True):
-            _cross(name, self._homes[name], self._root)
+            _cross(name, self._homes[node_of(name)], self._root)
 
-    def _source(self, scope: _Scope) -> str | None:
+    def _sources(self, scope: _Scope) -> tuple[str, ...] | None:
         together = scope.last - scope.first == scope.count - 1
-        alone = len(scope.sources) == 1 and scope.leaving == (self.graph.nodes[scope.last].name,)
-        return scope.sources[0] if together and alone else None
+        few = 0 < len(scope.sources) <= MOST_SOURCES
+        alone = scope.leaving == (self.graph.nodes[scope.last].name,)
+        return scope.sources if together and few and alone else None
 
     def _steps(self, nodes: Sequence[Node], within: _Scope) -> Iterator[_Step]:
         """One step for each child of a scope; children that do not run as one are opened up."""
@@ -167,22 +177,22 @@ class Scopes:
             node = nodes[index]
             child = self._homes[node.name]
             if child is within:
-                yield (node.name.rpartition(".")[2],), node.inputs, node.name, ""
+                yield (node.module.rpartition(".")[2],), node.inputs, node.values(), ""
                 index += 1
                 continue
             while child.depth > within.depth + 1 and child.parent is not None:
                 child = child.parent
             name = child.path.rpartition(".")[2]
-            source = self._source(child)
-            if source is not None:
+            sources = self._sources(child)
+            if sources is not None:
                 index += child.count
-                yield (name,), (source,), nodes[index - 1].name, child.path
+                yield (name,), sources, (nodes[index - 1].name,), child.path
                 continue
             start = index
             while index < len(nodes) and nodes[index].name.startswith(f"{child.path}."):
                 index += 1
-            for path, inputs, output, scope in self._steps(nodes[start:index], child):
-                yield (name, *path), inputs, output, scope
+            for path, inputs, outputs, scope in self._steps(nodes[start:index], child):
+                yield (name, *path), inputs, outputs, scope
 
 
 def _cross(name: str, maker: _Scope, reader: _Scope) -> None:
@@ -205,7 +215,9 @@ def _with_drops(steps: Iterator[_Step], outputs: list[str]) -> list[Call]:
     last = {name: index for index, (_, inputs, *_) in enumerate(found) for name in inputs}
     last.update(dict.fromkeys(outputs, len(found)))
     calls = []
-    for index, (path, inputs, output, scope) in enumerate(found):
+    for index, (path, inputs, made, scope) in enumerate(found):
         dropped = tuple(name for name in inputs if last[name] == index)
-        calls.append(Call(path, inputs, output, tuple(sorted(set(dropped))) if len(dropped) > 1 else dropped, scope))
+        # Of several outputs those that nobody reads go at once.
+        dropped += tuple(name for name in made[1:] if name not in last)
+        calls.append(Call(path, inputs, made, tuple(sorted(set(dropped))) if len(dropped) > 1 else dropped, scope))
     return calls

@@ -8,6 +8,7 @@ from math import isfinite
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 # No size in a network comes near it, and products of a few of these stay exact and fast.
 LARGEST_INTEGER = 2**31 - 1
@@ -77,39 +78,62 @@ class Integer(Kind, frozen=True):
         return schema | ({"not": {"const": 0}} if self.nonzero else {})
 
 
-class Pair(Kind, frozen=True):
-    """One integer for both axes, or [height, width]; read as a tuple (height, width)."""
+# The spatial axes of a layer by their number, in torch's order.
+AXES = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
+_GROUPS = {1: "a list", 2: "a pair", 3: "a triple"}
+
+
+class Sizes(Kind, frozen=True):
+    """One value for all spatial axes, or one for each of them; read as a tuple in torch's order."""
 
     each: Kind = Integer(1)
+    axes: int = 2
 
     @property
     def words(self) -> str:
         one = self.each.of if isinstance(self.each, Optional) else self.each
-        return f"{one.words} or a pair [height, width] of {self.each.plural}"
+        return f"{one.words} or {_GROUPS[self.axes]} [{', '.join(AXES[self.axes])}] of {self.each.plural}"
 
     @property
     def plural(self) -> str:
-        return f"{self.each.plural} or pairs of them"
+        return f"{self.each.plural} or {_GROUPS[self.axes].partition(' ')[2]}s of them"
 
-    def read(self, value: object) -> tuple[Any, Any]:
+    def read(self, value: object) -> tuple[Any, ...]:
         if value is None:
             raise self._refuse()
         try:
             if isinstance(value, list | tuple):
-                height, width = value
-                return self.each.read(height), self.each.read(width)
+                if len(value) != self.axes:
+                    raise self._refuse()
+                return tuple(self.each.read(item) for item in value)
             one = self.each.read(value)
         except ValueError as error:
             raise self._refuse(error) from None
-        return one, one
+        return (one,) * self.axes
 
     def schema(self) -> dict[str, Any]:
         each = self.each.schema()
         one = self.each.of.schema() if isinstance(self.each, Optional) else each
-        return {"anyOf": [one, {"type": "array", "items": each, "minItems": 2, "maxItems": 2}]}
+        return {"anyOf": [one, {"type": "array", "items": each, "minItems": self.axes, "maxItems": self.axes}]}
 
     def element(self) -> Kind:
         return self.each
+
+
+class PerAxis(Kind, frozen=True):
+    """What an op's field of several spatial axes is annotated with: its class says how many, and makes the kind."""
+
+    kind: Kind
+
+    def of(self, axes: int) -> Kind:
+        """The kind of a class with so many spatial axes."""
+        return _spread(self.kind, axes)
+
+
+def _spread(kind: Kind, axes: int) -> Kind:
+    if isinstance(kind, Optional):
+        return Optional(_spread(kind.of, axes))
+    return replace(kind, axes=axes) if isinstance(kind, Sizes | Padding) else kind
 
 
 class Optional(Kind, frozen=True):
@@ -141,31 +165,47 @@ class Optional(Kind, frozen=True):
 
 
 class Padding(Kind, frozen=True):
-    """Conv2d's: a pair, or torch's words "same" and "valid"."""
+    """Zeros around the input: one number or one for each axis, the same before and after; two for each axis, the last
+    axis first ([left, right, top, bottom], as torch.nn.functional.pad has them); "same_tf", TensorFlow's "same"; and
+    where `words_of_torch` torch's own "same" and "valid"."""
 
-    pair: Pair = Pair(Integer(0))
+    axes: int = 2
+    words_of_torch: bool = True
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """The paddings that are words."""
+        return ("same", "valid", "same_tf") if self.words_of_torch else ("same_tf",)
 
     @property
     def words(self) -> str:
-        return 'a non-negative integer, a pair [height, width] of them, "same" or "valid"'
+        both = ", ".join(f"before {axis}, after {axis}" for axis in reversed(AXES[self.axes]))
+        both = "left, right, top, bottom" if self.axes == 2 else both
+        *most, last = (f'"{option}"' for option in self.options)
+        words = f"{', '.join(most)} or {last}" if most else last
+        one = f"a non-negative integer, {_GROUPS[self.axes]} [{', '.join(AXES[self.axes])}] of them, [{both}]"
+        return f"{one}{', ' if most else ' or '}{words}"
 
     @property
     def plural(self) -> str:
         return "paddings"
 
-    def read(self, value: object) -> tuple[int, int] | str:
-        if value in ("same", "valid"):
-            return str(value)
+    def read(self, value: object) -> tuple[int, ...] | str:
+        if isinstance(value, str) and value in self.options:
+            return value
         try:
-            return self.pair.read(value)
+            if isinstance(value, list | tuple) and len(value) == 2 * self.axes:
+                return tuple(Integer(0).read(item) for item in value)
+            return Sizes(Integer(0), self.axes).read(value)
         except ValueError as error:
             raise self._refuse(error) from None
 
     def schema(self) -> dict[str, Any]:
-        return {"anyOf": [*self.pair.schema()["anyOf"], {"enum": ["same", "valid"]}]}
+        both = {"type": "array", "items": Integer(0).schema(), "minItems": 2 * self.axes, "maxItems": 2 * self.axes}
+        return {"anyOf": [*Sizes(Integer(0), self.axes).schema()["anyOf"], both, {"enum": list(self.options)}]}
 
     def element(self) -> Kind:
-        return self.pair.element()
+        return Integer(0)
 
 
 class Number(Kind, frozen=True):
@@ -241,6 +281,29 @@ class Choice(Kind, frozen=True):
         return {"enum": list(self.options)}
 
 
+class NumberOr(Kind, frozen=True):
+    """A number, or one of some words."""
+
+    options: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        return f"a number or {Choice(self.options).words}"
+
+    @property
+    def plural(self) -> str:
+        return f"numbers or {Choice(self.options).plural}"
+
+    def read(self, value: object) -> float | str:
+        try:
+            return Choice(self.options).read(value) if isinstance(value, str) else Number().read(value)
+        except ValueError:
+            raise self._refuse() from None
+
+    def schema(self) -> dict[str, Any]:
+        return {"anyOf": [Number().schema(), Choice(self.options).schema()]}
+
+
 class Numbers(Kind, frozen=True):
     """A list of numbers, one for each channel."""
 
@@ -265,6 +328,39 @@ class Numbers(Kind, frozen=True):
 
     def element(self) -> Kind:
         return Number()
+
+
+class Integers(Kind, frozen=True):
+    """A list of integers, of any length from one on; read as a tuple. With `single` one number stands for a list of
+    it."""
+
+    each: Integer = Integer(1)
+    single: bool = False
+
+    @property
+    def words(self) -> str:
+        return f"{f'{self.each.words} or ' if self.single else ''}a list of {self.each.plural}"
+
+    @property
+    def plural(self) -> str:
+        return "lists of integers"
+
+    def read(self, value: object) -> tuple[int, ...]:
+        try:
+            if isinstance(value, list | tuple) and value:
+                return tuple(self.each.read(item) for item in value)
+            if self.single:
+                return (self.each.read(value),)
+        except ValueError as error:
+            raise self._refuse(error) from None
+        raise self._refuse()
+
+    def schema(self) -> dict[str, Any]:
+        several = {"type": "array", "items": self.each.schema(), "minItems": 1}
+        return {"anyOf": [self.each.schema(), several]} if self.single else several
+
+    def element(self) -> Kind:
+        return self.each
 
 
 class Elements(Kind, frozen=True):
@@ -369,3 +465,30 @@ class LayerKind(Kind, frozen=True):
 
 
 LAYER = LayerKind()
+
+
+class ValueKind(Kind, frozen=True):
+    """A parameter that holds what a layer gave: a tensor, by that layer's name. A class that has one takes the tensor
+    as a further input, and keeps of the argument only that it was given."""
+
+    @property
+    def words(self) -> str:
+        return "the name of a layer or block before this one"
+
+    @property
+    def plural(self) -> str:
+        return "names of layers"
+
+    def read(self, value: object) -> bool:
+        return bool(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "description": "the name of a layer or block before this one"}
+
+
+VALUE = ValueKind()
+
+
+def is_value(kind: Kind) -> bool:
+    """Whether a kind holds what a layer gave."""
+    return isinstance(kind, ValueKind)

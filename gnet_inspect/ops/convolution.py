@@ -1,11 +1,16 @@
-"""The layers with weights that multiply: Conv2d, ConvTranspose2d and Linear."""
+"""The layers whose weights multiply: convolutions of one to three axes, transposed ones, and Linear."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from math import prod
+from typing import Annotated, Any, ClassVar
 
 from gnet_inspect.errors import ShapeError
-from gnet_inspect.ops.arguments import Flag, Integer, Padding, Pair
+from gnet_inspect.ops.arguments import AXES, Flag, Integer, Padding, PerAxis, Sizes
 from gnet_inspect.ops.base import (
     AxisWindow,
+    Call,
+    Family,
+    Look,
     OneOperator,
     Op,
     Saved,
@@ -13,153 +18,229 @@ from gnet_inspect.ops.base import (
     Shapes,
     Sight,
     Temporaries,
-    Window,
+    Terms,
+    Weight,
+    counted_as_macs,
+    terms,
+)
+from gnet_inspect.ops.spatial import (
+    Size,
+    before_and_after,
+    is_symmetric,
     sized,
     spatial,
     strided,
+    windows_of,
 )
 from gnet_inspect.units import dimensions
 
-Size = tuple[int, int]
+CONVOLUTION, LINEAR = Family("convolution"), Family("linear")
 
 
-class Conv2d(Op, frozen=True):
-    """torch.nn.Conv2d; in_channels is inferred.
+class _Convolution(Op, frozen=True):
+    """What Conv1d, Conv2d and Conv3d are; in_channels is inferred.
 
     Output size per axis: floor((in + padding_before + padding_after - dilation * (kernel - 1) - 1) / stride) + 1
     (https://pytorch.org/docs/stable/generated/torch.nn.Conv2d.html). MACs: output elements x in_channels / groups x
     kernel area, biases not counted.
     """
 
+    family: ClassVar[Family] = CONVOLUTION
+    depth: ClassVar[int] = 1
+    keeps_output: ClassVar[bool] = False
+    ndim: ClassVar[int]
+    may_copy: ClassVar[bool] = False
+
     out_channels: Annotated[int, Integer(1)]
-    kernel_size: Annotated[Size, Pair(Integer(1))]
-    stride: Annotated[Size, Pair(Integer(1))] = (1, 1)
-    padding: Annotated[Size | str, Padding()] = (0, 0)
-    dilation: Annotated[Size, Pair(Integer(1))] = (1, 1)
+    kernel_size: Annotated[Size, PerAxis(Sizes(Integer(1)))]
+    stride: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1, 1)
+    padding: Annotated[Size | str, PerAxis(Padding())] = (0, 0)
+    dilation: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1, 1)
     groups: Annotated[int, Integer(1)] = 1
     bias: Annotated[bool, Flag()] = True
 
-    def output_shape(self, inputs: Shapes) -> Shape:
-        batch, channels, height, width = spatial("Conv2d", inputs)
-        _check_groups("Conv2d", self.groups, channels, self.out_channels)
-        if self.padding == "same" and self.stride != (1, 1):
-            raise ShapeError(f'Conv2d with padding "same" expects stride 1, got {sized(self.stride)}')
-        return batch, self.out_channels, self._along("height", 0, height), self._along("width", 1, width)
+    @property
+    def module(self) -> str:  # type: ignore[override]  # what torch cannot pad by itself has a class of ours
+        return f"torch.nn.{self.kind}" if self._pads_itself() else f"gnet_inspect.runtime.padded.Padded{self.kind}"
 
-    def _along(self, axis: str, index: int, size: int) -> int:
+    def _pads_itself(self) -> bool:
+        """Whether torch.nn's class knows this padding."""
+        return self.padding in ("same", "valid") or is_symmetric(self.padding, self.ndim)
+
+    def output_shape(self, inputs: Shapes) -> Shape:
+        batch, channels, *sizes = spatial(self.kind, inputs, self.ndim)
+        _check_groups(self.kind, self.groups, channels, self.out_channels)
+        if self.padding == "same" and any(step != 1 for step in self.stride):
+            raise ShapeError(f'{self.kind} with padding "same" expects stride 1, got {sized(self.stride)}')
+        return batch, self.out_channels, *(self._along(index, size) for index, size in enumerate(sizes))
+
+    def _along(self, index: int, size: int) -> int:
         reach = self.dilation[index] * (self.kernel_size[index] - 1)
-        padded = size + self._total_padding(index)
+        padded = size + sum(self._pads(index, size))
         if padded <= reach:
             raise ShapeError(
-                f"Conv2d kernel {sized(self.kernel_size)} covers {reach + 1} along {axis}, "
+                f"{self.kind} kernel {sized(self.kernel_size)} covers {reach + 1} along {AXES[self.ndim][index]}, "
                 f"more than the padded input's {padded} ({size} + {padded - size})"
             )
         return (padded - reach - 1) // self.stride[index] + 1
 
-    def _total_padding(self, index: int) -> int:
-        """Padding before and after together, along height (0) or width (1)."""
-        if self.padding == "valid":
-            return 0
-        if self.padding == "same":
-            return self.dilation[index] * (self.kernel_size[index] - 1)
-        return 2 * int(self.padding[index])
+    def _pads(self, index: int, size: int) -> tuple[int, int]:
+        """The padding before and after one axis."""
+        kernel, stride, dilation = self.kernel_size[index], self.stride[index], self.dilation[index]
+        return before_and_after(self.padding, index, size, kernel, stride, dilation, self.ndim)
 
-    def _weights(self, inputs: Shapes) -> int:
-        area = self.kernel_size[0] * self.kernel_size[1]
-        return self.out_channels * (inputs[0][1] // self.groups) * area
+    def weights(self, inputs: Shapes) -> tuple[Weight, ...]:
+        weight = Weight("weight", (self.out_channels, inputs[0][1] // self.groups, *self.kernel_size))
+        return (weight, Weight("bias", (self.out_channels,))) if self.bias else (weight,)
 
-    def params(self, inputs: Shapes) -> int:
-        return self._weights(inputs) + (self.out_channels if self.bias else 0)
-
-    def macs(self, inputs: Shapes, output: Shape) -> int:
+    def macs(self, inputs: Shapes, outputs: Shapes) -> int:
         # Every output position multiplies each of the layer's weights once.
-        return output[0] * output[2] * output[3] * self._weights(inputs)
+        per_position = self.out_channels * (inputs[0][1] // self.groups) * prod(self.kernel_size)
+        return outputs[0][0] * prod(outputs[0][2:]) * per_position
 
-    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+    def saved(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved:
         copied = self._copied(inputs)
         return Saved(elements=copied) if copied else Saved(input=True)
 
-    def temporaries(self, inputs: Shapes, output: Shape, training: bool) -> Temporaries | None:
+    def temporaries(self, inputs: Shapes, outputs: Shapes, training: bool) -> Temporaries | None:
         return Temporaries(self._copied(inputs))
 
     def _copied(self, inputs: Shapes) -> int:
-        """Elements of the copy that torch makes of its input, with one more row or column, for "same" around an even
-        kernel, and that autograd keeps in the input's place; 0 where it makes none."""
-        more_rows, more_columns = self._total_padding(0) % 2, self._total_padding(1) % 2
-        if not more_rows and not more_columns:
+        """Elements of the copy of its input that is made where torch's operator cannot pad alike on both sides: with
+        one more row or column for "same" around an even kernel, else with the whole padding. Autograd keeps it in the
+        input's place. 0 where none is made."""
+        batch, channels, *sizes = inputs[0]
+        pads = [sum(self._pads(index, size)) for index, size in enumerate(sizes)]
+        more = [pad % 2 for pad in pads] if self._pads_itself() else pads
+        if not any(more):
             return 0
-        batch, channels, height, width = inputs[0]
-        return batch * channels * (height + more_rows) * (width + more_columns)
+        return batch * channels * prod(size + extra for size, extra in zip(sizes, more, strict=True))
 
-    def sight(self, inputs: Shapes) -> Window:
-        return self._window(0), self._window(1)
+    def sight(self, inputs: Shapes) -> Sight:
+        return windows_of(self._window(index, size) for index, size in enumerate(inputs[0][2:]))
 
-    def _window(self, index: int) -> AxisWindow:
+    def _window(self, index: int, size: int) -> AxisWindow:
         reach = self.dilation[index] * (self.kernel_size[index] - 1) + 1
-        # Of an odd padding ("same" around an even kernel) torch puts the larger half behind.
-        return AxisWindow(reach, self.stride[index], start=-(self._total_padding(index) // 2))
+        return AxisWindow(reach, self.stride[index], start=-self._pads(index, size)[0])
+
+    def differences(self, call: Call) -> Mapping[str, Terms]:
+        if not self._pads_itself():
+            return self._counted_behind_padding(call)
+        biases = terms("biases", prod(call.output_shapes[0]) if self.bias else 0)
+        unknown = isinstance(self.padding, str)
+        return counted_as_macs(call) | {
+            # A padding in words makes another operator of a convolution, which fvcore does not know.
+            "fvcore": terms("convolutions with a padding in words are not known", -(call.macs or 0) if unknown else 0),
+            "torchinfo": biases,
+            "ptflops_pytorch": biases,
+            "ptflops_aten": biases,
+        }
+
+    def _counted_behind_padding(self, call: Call) -> Mapping[str, Terms]:
+        """A class of ours is no module that ptflops's hooks and thop know."""
+        biases = terms("biases", prod(call.output_shapes[0]) if self.bias else 0)
+        unknown = terms("convolutions padded by hand are not known", -(call.macs or 0))
+        return counted_as_macs(call) | {
+            "torchinfo": biases,
+            "ptflops_pytorch": unknown,
+            "ptflops_aten": biases,
+            "thop": unknown,
+        }
 
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         return {"in_channels": inputs[0][1]} | super().torch_arguments(inputs)
 
     def describe(self) -> str:
-        text = f"Conv2d {strided(self.kernel_size, self.stride)}, {self.out_channels}"
+        text = f"{self.kind} {strided(self.kernel_size, self.stride)}, {self.out_channels}"
         return text + (f", groups {self.groups}" if self.groups != 1 else "")
 
 
-class ConvTranspose2d(OneOperator, frozen=True):
-    """torch.nn.ConvTranspose2d; in_channels is inferred.
+class Conv1d(_Convolution, frozen=True):
+    """torch.nn.Conv1d; in_channels is inferred."""
+
+    ndim: ClassVar[int] = 1
+    stride: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1,)
+    padding: Annotated[Size | str, PerAxis(Padding())] = (0,)
+    dilation: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1,)
+
+
+class Conv2d(_Convolution, frozen=True):
+    """torch.nn.Conv2d; in_channels is inferred."""
+
+    ndim: ClassVar[int] = 2
+
+
+class Conv3d(_Convolution, frozen=True):
+    """torch.nn.Conv3d; in_channels is inferred."""
+
+    ndim: ClassVar[int] = 3
+    stride: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1, 1, 1)
+    padding: Annotated[Size | str, PerAxis(Padding())] = (0, 0, 0)
+    dilation: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1, 1, 1)
+
+
+class _TransposedConvolution(OneOperator, frozen=True):
+    """What ConvTranspose1d, ConvTranspose2d and ConvTranspose3d are; in_channels is inferred.
 
     Output size per axis: (in - 1) * stride - 2 * padding + dilation * (kernel - 1) + output_padding + 1
     (https://pytorch.org/docs/stable/generated/torch.nn.ConvTranspose2d.html). MACs: input elements x out_channels /
     groups x kernel area, for every input is multiplied by each of its weights once; biases not counted.
     """
 
+    family: ClassVar[Family] = CONVOLUTION
+    depth: ClassVar[int] = 1
+    keeps_output: ClassVar[bool] = False
+    ndim: ClassVar[int]
+
     out_channels: Annotated[int, Integer(1)]
-    kernel_size: Annotated[Size, Pair(Integer(1))]
-    stride: Annotated[Size, Pair(Integer(1))] = (1, 1)
-    padding: Annotated[Size, Pair(Integer(0))] = (0, 0)
-    output_padding: Annotated[Size, Pair(Integer(0))] = (0, 0)
+    kernel_size: Annotated[Size, PerAxis(Sizes(Integer(1)))]
+    stride: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1, 1)
+    padding: Annotated[Size, PerAxis(Sizes(Integer(0)))] = (0, 0)
+    output_padding: Annotated[Size, PerAxis(Sizes(Integer(0)))] = (0, 0)
     groups: Annotated[int, Integer(1)] = 1
     bias: Annotated[bool, Flag()] = True
-    dilation: Annotated[Size, Pair(Integer(1))] = (1, 1)
+    dilation: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1, 1)
+
+    @property
+    def module(self) -> str:  # type: ignore[override]  # named after the class
+        return f"torch.nn.{self.kind}"
 
     def output_shape(self, inputs: Shapes) -> Shape:
-        batch, channels, height, width = spatial("ConvTranspose2d", inputs)
-        _check_groups("ConvTranspose2d", self.groups, channels, self.out_channels)
-        return batch, self.out_channels, self._along("height", 0, height), self._along("width", 1, width)
+        batch, channels, *sizes = spatial(self.kind, inputs, self.ndim)
+        _check_groups(self.kind, self.groups, channels, self.out_channels)
+        return batch, self.out_channels, *(self._along(index, size) for index, size in enumerate(sizes))
 
-    def _along(self, axis: str, index: int, size: int) -> int:
+    def _along(self, index: int, size: int) -> int:
+        axis = AXES[self.ndim][index]
         stride, dilation, extra = self.stride[index], self.dilation[index], self.output_padding[index]
         if extra >= max(stride, dilation):
             raise ShapeError(
-                f"ConvTranspose2d expects an output_padding smaller than its stride or its dilation, "
+                f"{self.kind} expects an output_padding smaller than its stride or its dilation, "
                 f"got {extra} along {axis} with stride {stride} and dilation {dilation}"
             )
         full = (size - 1) * stride + dilation * (self.kernel_size[index] - 1) + extra + 1
         cut = 2 * self.padding[index]
         if full <= cut:
             raise ShapeError(
-                f"ConvTranspose2d {strided(self.kernel_size, self.stride)} leaves nothing along {axis}: "
+                f"{self.kind} {strided(self.kernel_size, self.stride)} leaves nothing along {axis}: "
                 f"its padding takes {cut} off the {full} it makes of the input's {size}"
             )
         return full - cut
 
-    def _weights(self, inputs: Shapes) -> int:
-        return inputs[0][1] * (self.out_channels // self.groups) * self.kernel_size[0] * self.kernel_size[1]
+    def weights(self, inputs: Shapes) -> tuple[Weight, ...]:
+        weight = Weight("weight", (inputs[0][1], self.out_channels // self.groups, *self.kernel_size))
+        return (weight, Weight("bias", (self.out_channels,))) if self.bias else (weight,)
 
-    def params(self, inputs: Shapes) -> int:
-        return self._weights(inputs) + (self.out_channels if self.bias else 0)
-
-    def macs(self, inputs: Shapes, output: Shape) -> int:
+    def macs(self, inputs: Shapes, outputs: Shapes) -> int:
         # Every input position multiplies each of the layer's weights once.
-        return inputs[0][0] * inputs[0][2] * inputs[0][3] * self._weights(inputs)
+        per_position = inputs[0][1] * (self.out_channels // self.groups) * prod(self.kernel_size)
+        return inputs[0][0] * prod(inputs[0][2:]) * per_position
 
-    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+    def saved(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved:
         return Saved(input=True)
 
-    def sight(self, inputs: Shapes) -> Window:
-        return self._window(0), self._window(1)
+    def sight(self, inputs: Shapes) -> Sight:
+        return windows_of(map(self._window, range(self.ndim)))
 
     def _window(self, index: int) -> AxisWindow:
         # Inputs lie a stride apart under the kernel that one output looks back through.
@@ -169,12 +250,50 @@ class ConvTranspose2d(OneOperator, frozen=True):
         exact = stride == 1 or (dilation == 1 and kernel >= stride)
         return AxisWindow(reach, 1, stride, self.padding[index] + 1 - reach, exact)
 
+    def differences(self, call: Call) -> Mapping[str, Terms]:
+        biases = terms("biases", prod(call.output_shapes[0]) if self.bias else 0)
+        macs, made, read = call.macs or 0, prod(call.output_shapes[0][2:]), prod(call.input_shapes[0][2:])
+        # torchinfo and thop multiply the weights at each position of the output, where they are used at the input's.
+        at_outputs = terms("transposed convolutions by their outputs", macs * made // read - macs)
+        return counted_as_macs(call) | {
+            "torchinfo": at_outputs + biases,
+            "ptflops_pytorch": biases,
+            "ptflops_aten": biases,
+            "thop": at_outputs,
+        }
+
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         return {"in_channels": inputs[0][1]} | super().torch_arguments(inputs)
 
     def describe(self) -> str:
-        text = f"ConvTranspose2d {strided(self.kernel_size, self.stride)}, {self.out_channels}"
+        text = f"{self.kind} {strided(self.kernel_size, self.stride)}, {self.out_channels}"
         return text + (f", groups {self.groups}" if self.groups != 1 else "")
+
+
+class ConvTranspose1d(_TransposedConvolution, frozen=True):
+    """torch.nn.ConvTranspose1d; in_channels is inferred."""
+
+    ndim: ClassVar[int] = 1
+    stride: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1,)
+    padding: Annotated[Size, PerAxis(Sizes(Integer(0)))] = (0,)
+    output_padding: Annotated[Size, PerAxis(Sizes(Integer(0)))] = (0,)
+    dilation: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1,)
+
+
+class ConvTranspose2d(_TransposedConvolution, frozen=True):
+    """torch.nn.ConvTranspose2d; in_channels is inferred."""
+
+    ndim: ClassVar[int] = 2
+
+
+class ConvTranspose3d(_TransposedConvolution, frozen=True):
+    """torch.nn.ConvTranspose3d; in_channels is inferred."""
+
+    ndim: ClassVar[int] = 3
+    stride: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1, 1, 1)
+    padding: Annotated[Size, PerAxis(Sizes(Integer(0)))] = (0, 0, 0)
+    output_padding: Annotated[Size, PerAxis(Sizes(Integer(0)))] = (0, 0, 0)
+    dilation: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1, 1, 1)
 
 
 def _check_groups(kind: str, groups: int, channels: int, out_channels: int) -> None:
@@ -186,36 +305,56 @@ def _check_groups(kind: str, groups: int, channels: int, out_channels: int) -> N
 
 
 class Linear(OneOperator, frozen=True):
-    """torch.nn.Linear on (N, F); in_features is inferred. MACs: N x in_features x out_features."""
+    """torch.nn.Linear along the last axis of (N, F), (N, L, F), ...; in_features is inferred. MACs: rows x in_features
+    x out_features."""
+
+    family: ClassVar[Family] = LINEAR
+    depth: ClassVar[int] = 1
+    module: ClassVar[str] = "torch.nn.Linear"
+    keeps_output: ClassVar[bool] = False
+    may_copy: ClassVar[bool] = True
 
     out_features: Annotated[int, Integer(1)]
     bias: Annotated[bool, Flag()] = True
 
     def output_shape(self, inputs: Shapes) -> Shape:
         shape = inputs[0]
-        if len(shape) != 2:
-            # torch would multiply along the last axis, the width: never what a convolutional network means.
-            raise ShapeError(f"Linear expects an input N x F, got {dimensions(shape)}; put a Flatten in front of it")
-        return shape[0], self.out_features
+        if len(shape) < 2:
+            raise ShapeError(f"Linear expects an input N x F or N x ... x F, got {dimensions(shape)}")
+        return *shape[:-1], self.out_features
 
-    def params(self, inputs: Shapes) -> int:
-        return inputs[0][1] * self.out_features + (self.out_features if self.bias else 0)
+    def weights(self, inputs: Shapes) -> tuple[Weight, ...]:
+        weight = Weight("weight", (self.out_features, inputs[0][-1]))
+        return (weight, Weight("bias", (self.out_features,))) if self.bias else (weight,)
 
-    def macs(self, inputs: Shapes, output: Shape) -> int:
-        return inputs[0][0] * inputs[0][1] * self.out_features
+    def macs(self, inputs: Shapes, outputs: Shapes) -> int:
+        return prod(inputs[0]) * self.out_features
 
-    def sight(self, inputs: Shapes) -> Sight:
-        return "all"
-
-    def saved(self, inputs: Shapes, output: Shape, in_place: bool) -> Saved:
+    def saved(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved:
         return Saved(input=True)
 
+    def saved_frozen(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved:
+        # The gradient of the input is made of the weight alone.
+        return Saved()
+
+    def sight(self, inputs: Shapes) -> Sight:
+        last = len(inputs[0]) - 1
+        return (*(Look((axis,)) for axis in range(last)), Look((last,), None))
+
+    def differences(self, call: Call) -> Mapping[str, Terms]:
+        shape, biases = call.input_shapes[0], terms("biases", prod(call.output_shapes[0]) if self.bias else 0)
+        # torchinfo takes notice of the batch alone.
+        rows = prod(shape[1:-1])
+        torchinfo = terms("linear layers, once for each image", (call.macs or 0) // rows - (call.macs or 0))
+        torchinfo += terms("biases", shape[0] * self.out_features if self.bias else 0)
+        return counted_as_macs(call) | {"torchinfo": torchinfo, "ptflops_pytorch": biases, "ptflops_aten": biases}
+
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
-        return {"in_features": inputs[0][1]} | super().torch_arguments(inputs)
+        return {"in_features": inputs[0][-1]} | super().torch_arguments(inputs)
+
+    def tools_by_order(self, call: Call) -> tuple[str, ...]:
+        # Of rows in another order torch makes a product and a sum.
+        return ("ptflops_aten",) if self.bias and len(call.input_shapes[0]) > 2 else ()
 
     def describe(self) -> str:
         return f"Linear {self.out_features}"
-
-
-# The layers whose multiplications are counted; a network's depth counts them too.
-WEIGHTED = (Conv2d, ConvTranspose2d, Linear)

@@ -5,9 +5,9 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from gnet_inspect.analysis.environment import Examination, Part
-from gnet_inspect.analysis.summary import SCHEMA_VERSION
 from gnet_inspect.errors import INSTALL_REPORT, INSTALL_TORCH
+from gnet_inspect.records import SCHEMA_VERSION
+from gnet_inspect.records.environment import Examination, Part
 
 
 def examine() -> Examination:

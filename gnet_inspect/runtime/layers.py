@@ -1,18 +1,31 @@
-"""The modules a network is made of that torch.nn does not have, or not quite so."""
+"""The modules a network is made of that torch.nn does not have, or not quite so: where values meet, and constants."""
 
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from gnet_inspect.ops import ActivatedConcat, Add, Channels, Concat, Op, Opaque, Shapes
+from gnet_inspect.ops import Op, Shapes
 
 
 class ConcatBranches(nn.Module):
-    """torch.cat of any number of (N, C_i, H, W) or (N, F_i) along dim 1."""
+    """torch.cat of any number of tensors along `dim`; a first size of 1 (a learned tensor's) is expanded to the
+    batch."""
+
+    def __init__(self, dim: int = 1) -> None:
+        super().__init__()
+        self.dim = dim
 
     def forward(self, *branches: Tensor) -> Tensor:
-        return torch.cat(branches, 1)
+        if self.dim % branches[0].dim() == 0:
+            return torch.cat(branches, self.dim)
+        batch = max(branch.shape[0] for branch in branches)
+        parts = [x if x.shape[0] == batch else x.expand(batch, *x.shape[1:]) for x in branches]
+        return torch.cat(parts, self.dim)
+
+    def extra_repr(self) -> str:
+        return "" if self.dim == 1 else f"dim={self.dim}"
 
 
 class ConcatActivated(nn.Module):
@@ -93,6 +106,23 @@ class AddBranches(nn.Module):
         return "" if self.scale == 1 else f"scale={self.scale}"
 
 
+class MulBranches(nn.Module):
+    """The product of any number of tensors, broadcast, from left to right."""
+
+    def forward(self, first: Tensor, *others: Tensor) -> Tensor:
+        product = first
+        for other in others:
+            product = product * other
+        return product
+
+
+class MatMul(nn.Module):
+    """torch.matmul of two tensors."""
+
+    def forward(self, left: Tensor, right: Tensor) -> Tensor:
+        return torch.matmul(left, right)
+
+
 class ChannelAffine(nn.Module):
     """x * scale + shift, one pair for each channel of (N, C, H, W); constants, so they stay out of the state dict."""
 
@@ -121,24 +151,38 @@ class LocalResponseNorm(nn.LocalResponseNorm):
             raise RuntimeError(f"LocalResponseNorm has no {where}. (use float32 there, or a GPU)") from error
 
 
-_OWN: dict[str, type[nn.Module]] = {"ChannelAffine": ChannelAffine, "LocalResponseNorm": LocalResponseNorm}
+class LayerNorm2d(nn.LayerNorm):
+    """torch.nn.LayerNorm over the channels of (N, C, H, W), which it moves last for it, and back, as views."""
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # torch.nn's own parameter name
+        return super().forward(input.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
-def build_layer(op: Op, inputs: Shapes, in_place: bool) -> nn.Module:
-    """The torch layer of an op for these input shapes; `in_place` where it overwrites its input."""
-    if isinstance(op, ActivatedConcat):
-        return ConcatActivated(op.relu)
-    if isinstance(op, Concat):
-        return ConcatBranches()
-    if isinstance(op, Channels):
-        return ChannelSlice(op.start, op.stop)
-    if isinstance(op, Add):
-        return AddBranches(op.scale)
-    if isinstance(op, Opaque):
-        raise NotImplementedError(f"{op.kind} is outside the vocabulary: it cannot be built")
+class StochasticDepth(nn.Module):
+    """Zeroes whole rows, or the whole batch, with the probability `p` in training, and divides the others by 1 - p."""
+
+    def __init__(self, p: float, mode: str) -> None:
+        super().__init__()
+        self.p, self.mode = p, mode
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.p == 0:
+            return x
+        size = [x.shape[0] if self.mode == "row" else 1] + [1] * (x.dim() - 1)
+        noise = torch.empty(size, dtype=x.dtype, device=x.device).bernoulli_(1 - self.p)
+        if self.p < 1:
+            noise.div_(1 - self.p)
+        return x * noise
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, mode={self.mode}"
+
+
+def build_layer(op: Op, inputs: Shapes, in_place: bool) -> nn.Module | nn.Parameter:
+    """The module of an op for these input shapes; `in_place` where it overwrites its input."""
     arguments: dict[str, Any] = op.torch_arguments(inputs)
     if "inplace" in arguments:
         arguments["inplace"] = in_place
-    cls = _OWN.get(op.kind) or getattr(nn, op.kind)
-    layer: nn.Module = cls(**arguments)
+    home, _, name = op.module.rpartition(".")
+    layer: nn.Module | nn.Parameter = getattr(import_module(home), name)(**arguments)
     return layer

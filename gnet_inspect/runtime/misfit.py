@@ -5,8 +5,8 @@ from difflib import get_close_matches
 
 from torch import Tensor, nn
 
-from gnet_inspect.analysis.weights import LoadedWeights, is_below
 from gnet_inspect.errors import SHOWN, quoted, some_of
+from gnet_inspect.records.weights import LoadedWeights, is_below
 from gnet_inspect.runtime.module import Network
 from gnet_inspect.runtime.recognition import Likeness, recognise
 from gnet_inspect.runtime.renaming import fitting_prefixes

@@ -6,7 +6,7 @@ A plan is plain data (tuples), so modules pickle, deep-copy, compile and export 
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,16 +14,26 @@ from torch import Tensor, nn
 from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.errors import MissingError, UsageError, expect
 from gnet_inspect.graph import Graph
+from gnet_inspect.graph.outline import Outline
 from gnet_inspect.graph.scopes import Scopes
 from gnet_inspect.runtime.layers import build_layer
 from gnet_inspect.runtime.plan import Plan, network_plan, scope_plan
 from gnet_inspect.units import byte_count
 
 
-class Outputs(NamedTuple):
-    """What a module with heads returns in training mode: logits (N, classes), and each head's by its name."""
+class Interface(NamedTuple):
+    """The names of a network's inputs, of its outputs where the spec names them, and of its heads."""
 
-    logits: Tensor
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    heads: tuple[str, ...]
+
+
+class Outputs(NamedTuple):
+    """What a module with heads returns in training mode: logits (N, classes), or a dict of the spec's outputs, and each
+    head's logits by its name."""
+
+    logits: Any
     heads: dict[str, Tensor]
 
 
@@ -32,51 +42,72 @@ class Members(nn.Module):
 
 
 class Block(nn.Module):
-    """A block or list: one tensor in, one out."""
+    """A block or list: the value that it works on, and what else it reads from outside, in; one tensor out."""
 
     def __init__(self, plan: Plan) -> None:
         super().__init__()
         self._plan = plan
 
-    def forward(self, x: Tensor) -> Tensor:
-        return _run(self, self._plan, x)[0]
+    def forward(self, *values: Tensor) -> Tensor:
+        return _run(self, self._plan, list(values))[0]
 
 
 class Network(nn.Module):
-    """A whole network of an eval graph: images (N, C, H, W) in, logits out, in either mode."""
+    """A whole network of one input: images (N, C, H, W) in, logits out, or a dict of the outputs that its spec names.
 
-    def __init__(self, plan: Plan, heads: tuple[str, ...]) -> None:
+    That of a training graph returns `Outputs` in training mode, and in eval mode does not run its heads.
+    """
+
+    def __init__(self, plan: Plan, training_plan: Plan | None, interface: Interface) -> None:
         super().__init__()
-        self._plan = plan
-        # Every head of the spec, also those an eval graph leaves out: a checkpoint may hold their weights.
-        self._heads = heads
+        self._plan, self._training_plan, self._interface = plan, training_plan, interface
 
-    def forward(self, x: Tensor) -> Tensor | Outputs:
-        return _run(self, self._plan, x)[0]
+    @property
+    def _heads(self) -> tuple[str, ...]:
+        """Every head of the spec, also those an eval graph leaves out: a checkpoint may hold their weights."""
+        return self._interface.heads
+
+    def forward(self, x: Tensor) -> Any:
+        return self._returned([x])
+
+    def _returned(self, given: list[Tensor]) -> Any:
+        if self._training_plan is None or not self.training:
+            return self._named(_run(self, self._plan, given))
+        found = _run(self, self._training_plan, given)
+        main = len(found) - len(self._heads)
+        return Outputs(self._named(found[:main]), dict(zip(self._heads, found[main:], strict=True)))
+
+    def _named(self, found: list[Tensor]) -> Any:
+        names = self._interface.outputs
+        return dict(zip(names, found, strict=True)) if names else found[0]
 
 
-class NetworkWithHeads(Network):
-    """A whole network of a training graph: `Outputs` in training mode; in eval mode logits, its heads not run."""
+class NetworkOfInputs(Network):
+    """A whole network of several inputs, given in their order or by name."""
 
-    def __init__(self, plan: Plan, training_plan: Plan, heads: tuple[str, ...]) -> None:
-        super().__init__(plan, heads)
-        self._training_plan = training_plan
-
-    def forward(self, x: Tensor) -> Tensor | Outputs:
-        if not self.training:
-            return super().forward(x)
-        logits, *heads = _run(self, self._training_plan, x)
-        return Outputs(logits, dict(zip(self._heads, heads, strict=True)))
+    def forward(self, *values: Tensor, **named: Tensor) -> Any:
+        names = self._interface.inputs
+        missing = [name for name in names[len(values) :] if name not in named]
+        if missing or len(values) > len(names) or not set(named) <= set(names[len(values) :]):
+            raise TypeError(f"expected each of the inputs {', '.join(names)} once")
+        return self._returned([*values, *(named[name] for name in names[len(values) :])])
 
 
-def _run(module: nn.Module, plan: Plan, x: Tensor) -> list[Tensor]:
-    values: list[Tensor | None] = [x, *[None] * (plan.slots - 1)]
-    del x  # the plan decides when it dies
+def _run(module: nn.Module, plan: Plan, given: list[Tensor]) -> list[Tensor]:
+    values: list[Tensor | None] = [*given, *[None] * (plan.slots - plan.inputs)]
+    given.clear()  # the plan decides when they die
     for step in plan.steps:
-        child = module
+        child: Any = module
         for name in step.path:
             child = getattr(child, name)
-        values[step.output] = child(*[values[slot] for slot in step.inputs])
+        # A learned tensor is read, all else is called.
+        made = child(*[values[slot] for slot in step.inputs]) if callable(child) else child
+        if len(step.outputs) == 1:
+            values[step.outputs[0]] = made
+        else:
+            for slot, value in zip(step.outputs, made, strict=True):
+                values[slot] = value
+        del made
         for slot in step.drop:
             values[slot] = None
     return [values[slot] for slot in plan.outputs]  # type: ignore[misc]  # outputs are never dropped
@@ -89,13 +120,14 @@ def build_module(
 
     Every block and list is a module of its own (`net.inception3a(x)` works, hooks on it fire). The module of an eval
     graph returns logits (N, classes); that of a train graph returns `Outputs` in training mode, and logits in eval
-    mode. Build on the device "meta" for shapes without memory.
+    mode. Parts of the graph that were frozen (`freeze`) take no gradient. Build on the device "meta" for shapes without
+    memory.
 
     Raises MissingError where the weights would not fit into the memory that is free, with the bytes they take, and
     UsageError for a graph with layers outside the vocabulary.
     """
     expect(graph, Graph, "a Graph (build_graph gives one)")
-    unknown = sorted({node.op.kind for node in graph.nodes if not node.op.counted})
+    unknown = sorted({node.op.kind for node in graph.nodes if not node.op.module})
     if unknown:
         raise UsageError(f"expected layers of the vocabulary, got {', '.join(unknown)}: they cannot be built")
     target = torch.device(device) if device is not None else torch.get_default_device()
@@ -118,20 +150,52 @@ def build_module(
                     made.add(path)
                     plan = scope_plan(scopes, path)
                     _add(network, path, Members() if plan is None else Block(plan))
-            _add(network, node.name, build_layer(node.op, node.input_shapes, node.name in in_place))
+            if not node.is_repeated:
+                layer = build_layer(node.op, node.input_shapes, node.name in in_place)
+                if node.is_frozen:
+                    layer.requires_grad_(False)
+                _add(network, node.module, layer)
+        _order_state_dicts(network, graph, made)
     return network if dtype is None else network.to(dtype)
 
 
 def _empty_network(graph: Graph, scopes: Scopes) -> Network:
-    plan = network_plan(scopes, heads=False)
-    if not graph.heads:
-        return Network(plan, graph.left_heads)
-    return NetworkWithHeads(plan, network_plan(scopes, heads=True), tuple(head.name for head in graph.heads))
+    heads = tuple(head.name for head in graph.heads)
+    main = [output.name for output in graph.outputs if output.weight is None]
+    interface = Interface(
+        tuple(value.name for value in graph.inputs),
+        tuple(main) if graph.names_outputs else (),
+        heads or graph.left_heads,
+    )
+    training_plan = network_plan(scopes, heads=True) if heads else None
+    kind = Network if len(graph.inputs) == 1 else NetworkOfInputs
+    return kind(network_plan(scopes, heads=False), training_plan, interface)
 
 
-def _add(network: nn.Module, path: str, child: nn.Module) -> None:
+def _add(network: nn.Module, path: str, child: nn.Module | nn.Parameter) -> None:
     parent, _, name = path.rpartition(".")
-    network.get_submodule(parent).add_module(name, child)
+    home = network.get_submodule(parent)
+    if isinstance(child, nn.Parameter):
+        home.register_parameter(name, child)
+    else:
+        home.add_module(name, child)
+
+
+def _order_state_dicts(network: nn.Module, graph: Graph, scopes: set[str]) -> None:
+    """Give the layers of blocks that say so another order than the one they run in: what is kept of a network in the
+    order of its parameters, as an optimizer's state is, fits only then."""
+    for entry in Outline(graph).entries:
+        names = entry.part.template.state_dict if entry.part and entry.part.template else ()
+        path = entry.name.partition("@")[0]
+        if not names or path not in scopes:
+            continue
+        block = network.get_submodule(path)
+        for held in (block._modules, block._parameters):
+            there = iter([name for name in names if name in held])
+            order = [next(there) if name in names else name for name in held]
+            items = [(name, held[name]) for name in order]
+            held.clear()
+            held.update(items)  # type: ignore[arg-type]  # each of its own kind
 
 
 def check_memory(what: str, needed: int, device: torch.device) -> None:

@@ -5,11 +5,12 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from gnet_inspect.analysis.weights import is_below
 from gnet_inspect.errors import UsageError, expect, quoted, some_of
 from gnet_inspect.graph import Graph, Node
-from gnet_inspect.ops.convolution import WEIGHTED, ConvTranspose2d
-from gnet_inspect.ops.elementwise import BatchNorm2d
+from gnet_inspect.ops import Weight
+from gnet_inspect.ops.convolution import ConvTranspose2d
+from gnet_inspect.ops.normalization import BatchNorm2d
+from gnet_inspect.records.weights import is_below
 from gnet_inspect.runtime.module import build_module
 from gnet_inspect.units import dimensions
 
@@ -41,8 +42,8 @@ def optimized_module(graph: Graph, module: nn.Module, optimized: Graph) -> nn.Mo
     layers = _layers(graph, optimized)
     device, dtype = _find_place(state)
     built = build_module(optimized, device=device, dtype=dtype)
-    own = _by_layer(state)
-    made = _by_layer(built.state_dict())
+    own = _by_layer(graph, state)
+    made = _by_layer(optimized, built.state_dict())
     with torch.no_grad():
         for name, parts in layers:
             weights = _weights(parts, own)
@@ -113,12 +114,16 @@ def _layers(graph: Graph, optimized: Graph) -> list[tuple[str, list[Node]]]:
 def _fits(node: Node, parts: list[Node]) -> bool:
     """Whether layers can be one layer: it itself, or convolutions side by side, each before its batch norms."""
     if len(parts) == 1:
-        return parts[0].op == node.op and parts[0].input_shapes[0][1:2] == node.input_shapes[0][1:2]
+        return parts[0].op == node.op and _held(parts[0]) == _held(node)
     convs = [part for part in parts if isinstance(part.op, type(node.op))]
     rest = [part for part in parts if not isinstance(part.op, type(node.op) | BatchNorm2d)]
     same = all(part.input_shapes[0][1] == node.input_shapes[0][1] for part in convs)
     channels = sum(part.output_shape[1] for part in convs)
-    return isinstance(node.op, WEIGHTED) and not rest and same and channels == node.output_shape[1]
+    return bool(node.op.depth) and not rest and same and channels == node.output_shape[1]
+
+
+def _held(node: Node) -> tuple[Weight, ...]:
+    return node.op.weights(node.input_shapes)
 
 
 # --- the weights ---
@@ -134,7 +139,7 @@ def _weights(parts: list[Node], own: Layers) -> dict[str, Tensor]:
 
 def _runs(parts: list[Node]) -> Iterator[tuple[Node, list[Node]]]:
     """Each convolution with the batch norms behind it."""
-    starts = [index for index, part in enumerate(parts) if isinstance(part.op, WEIGHTED)]
+    starts = [index for index, part in enumerate(parts) if part.op.depth]
     for start, stop in zip(starts, [*starts[1:], len(parts)], strict=True):
         yield parts[start], parts[start + 1 : stop]
 
@@ -165,10 +170,14 @@ def _scale(conv: Node, weight: Tensor, scale: Tensor) -> Tensor:
     return parted.view(weight.shape)
 
 
-def _by_layer(state: Mapping[str, Tensor]) -> Layers:
-    """A state dict's tensors by layer, and by their names in it."""
-    found: dict[str, dict[str, Tensor]] = {}
-    for path, tensor in state.items():
-        layer, _, name = path.rpartition(".")
-        found.setdefault(layer, {})[name] = tensor
-    return found
+def _by_layer(graph: Graph, state: Mapping[str, Tensor]) -> Layers:
+    """A state dict's tensors by layer, and by their names in it: a name may have points, a learned tensor has none."""
+    return {
+        node.name: {
+            weight.name: state[f"{node.module}.{weight.name}" if weight.name else node.module]
+            for weight in _held(node)
+            if weight.persistent
+        }
+        for node in graph.nodes
+        if node.module and not node.is_repeated
+    }

@@ -9,15 +9,16 @@ from typing import NamedTuple
 from torch import Tensor
 
 from gnet_inspect.errors import GnetError, quoted, some_of
-from gnet_inspect.graph import Graph, build_graph
+from gnet_inspect.graph import Graph
+from gnet_inspect.language import Spec, catalogue, load_spec
 from gnet_inspect.runtime.module import build_module
 from gnet_inspect.runtime.renaming import without_inner
-from gnet_inspect.spec import Spec, catalogue, load_spec
+from gnet_inspect.sources.spec import build_graph
 
 # The model parameter on which a classifier's size depends in the catalogue.
 CLASSES = "classes"
-# What BatchNorm counts, which files may lack.
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+# What is not trained: BatchNorm's statistics, which files may lack, and the places in a table of windows.
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "relative_position_index")
 # How many prefixes are taken off, at most.
 _TAKEN = 8
 # More than any model of the catalogue has: a file may have any number of names, and each prefix is a pass over them.
@@ -75,7 +76,7 @@ def _unprefixed(tensors: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]
 
 
 def _trained(tensors: Mapping[str, Tensor]) -> dict[str, int]:
-    """The number of trained scalars of each layer."""
+    """The number of trained scalars under each name but its last part: of each layer, and of what one is made of."""
     found: dict[str, int] = {}
     for name, tensor in tensors.items():
         layer, _, last = name.rpartition(".")
@@ -85,7 +86,15 @@ def _trained(tensors: Mapping[str, Tensor]) -> dict[str, int]:
 
 
 def _layers(graph: Graph) -> dict[str, int]:
-    return {node.name: node.params for node in graph.nodes if node.params}
+    """The same of a graph, whose layers say the names of their weights. A learned tensor has its layer's own."""
+    found: dict[str, int] = {}
+    for node in graph.nodes:
+        for weight in node.op.weights(node.input_shapes) if node.params else ():
+            if weight.trained:
+                path = f"{node.module}.{weight.name}" if weight.name else node.module
+                layer = path.rpartition(".")[0]
+                found[layer] = found.get(layer, 0) + weight.elements
+    return found
 
 
 def _likeness(spec: Spec, graph: Graph, trained: dict[str, int], tensors: Mapping[str, Tensor]) -> Likeness | None:

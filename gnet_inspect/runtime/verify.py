@@ -6,7 +6,7 @@ The module is this function's own copy: nothing of the user's is touched.
 
 import warnings
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from math import prod
 from typing import Any
@@ -16,10 +16,9 @@ from torch import Tensor, nn
 
 from gnet_inspect.analysis.conventions import count_flops
 from gnet_inspect.analysis.memory import activation_peak
-from gnet_inspect.analysis.verification import CHECKS, Check, compare
 from gnet_inspect.errors import MissingError
-from gnet_inspect.graph import Graph
-from gnet_inspect.ops import WEIGHTED
+from gnet_inspect.graph import Graph, Node
+from gnet_inspect.records.verification import CHECKS, Check, compare
 from gnet_inspect.runtime.module import build_module, check_memory
 
 # (name, ours, theirs)
@@ -45,47 +44,81 @@ def run_checks(graph: Graph, progress: Callable[[str], None] = lambda _: None) -
     return checks
 
 
-def _meta_module(graph: Graph) -> tuple[nn.Module, Tensor]:
-    return prepared(build_module(graph, device="meta"), graph.mode), torch.empty(graph.input_shape, device="meta")
+def _meta_module(graph: Graph) -> tuple[nn.Module, list[Tensor]]:
+    return prepared(build_module(graph, device="meta"), graph.mode), example_inputs(graph, "meta")
+
+
+def example_inputs(graph: Graph, device: str) -> list[Tensor]:
+    """A tensor of zeros for each input of a graph: of torch's default dtype, or of int64 where it holds indices."""
+    kinds = {"int64": torch.int64}
+    return [torch.zeros(value.shape, dtype=kinds.get(value.dtype), device=device) for value in graph.inputs]
 
 
 def prepared(module: nn.Module, mode: str) -> nn.Module:
     """A module in the graph's mode. In training BatchNorm keeps its statistics: it refuses one value per channel."""
     module.train(mode == "train")
     for layer in module.modules():
-        if isinstance(layer, nn.BatchNorm2d):
+        if isinstance(layer, nn.modules.batchnorm._BatchNorm):
             layer.eval()
     return module
 
 
 def _shapes(graph: Graph) -> Pairs:
-    module, x = _meta_module(graph)
+    module, given = _meta_module(graph)
+    # A layer is called once for each of its nodes, in their order.
+    calls: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        calls.setdefault(node.module, []).append(node.name)
     seen: dict[str, tuple[object, object]] = {}
     handles = []
-    for node in graph.nodes:
+    for path, names in calls.items():
+        layer = _held(module, path)
+        if isinstance(layer, nn.Parameter):
+            # A learned tensor is read, not called.
+            seen[path] = (), (tuple(layer.shape),)
+            continue
 
-        def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Tensor, name: str = node.name) -> None:
-            seen[name] = tuple(tuple(item.shape) for item in inputs), tuple(output.shape)
-
-        handles.append(module.get_submodule(node.name).register_forward_hook(hook))
+        handles.append(layer.register_forward_hook(_recording(iter(names), seen)))
     try:
-        module(x)
+        module(*given)
     finally:
         for handle in handles:
             handle.remove()
-    pairs: Pairs = [(node.name, (node.input_shapes, node.output_shape), seen.get(node.name)) for node in graph.nodes]
+    pairs: Pairs = [(node.name, (node.input_shapes, node.output_shapes), seen.get(node.name)) for node in graph.nodes]
     # The order too: the plan must run the nodes as the graph lists them.
-    pairs.append(("order of execution", [node.name for node in graph.nodes], list(seen)))
+    called = [node.name for node in graph.nodes if node.inputs]
+    pairs.append(("order of execution", called, [name for name, (inputs, _) in seen.items() if inputs]))
     return pairs
+
+
+def _recording(names: Iterator[str], seen: dict[str, tuple[object, object]]) -> Callable[..., None]:
+    """A hook that keeps the shapes of what a layer reads and gives, call by call, under the names of its nodes."""
+
+    def hook(_: nn.Module, inputs: tuple[Tensor, ...], output: Any) -> None:
+        made = output if isinstance(output, tuple) else (output,)
+        seen[next(names)] = tuple(tuple(item.shape) for item in inputs), tuple(tuple(item.shape) for item in made)
+
+    return hook
+
+
+def _held(module: nn.Module, path: str) -> nn.Module | nn.Parameter:
+    """What a network has at the path of a node: a layer, or a learned tensor."""
+    parent, _, name = path.rpartition(".")
+    held: nn.Module | nn.Parameter = getattr(module.get_submodule(parent), name)
+    return held
 
 
 def _parameters(graph: Graph) -> Pairs:
     module, _ = _meta_module(graph)
     pairs: Pairs = []
     for node in graph.nodes:
-        layer = module.get_submodule(node.name)
-        pairs.append((f"{node.name} params", node.params, sum(item.numel() for item in layer.parameters())))
-        pairs.append((f"{node.name} buffers", node.buffers, sum(item.numel() for item in layer.buffers())))
+        if node.is_repeated:
+            continue
+        layer = _held(module, node.module)
+        held = [layer] if isinstance(layer, nn.Parameter) else list(layer.parameters())
+        buffers = [] if isinstance(layer, nn.Parameter) else list(layer.buffers())
+        pairs.append((f"{node.name} params", node.params, sum(item.numel() for item in held)))
+        pairs.append((f"{node.name} buffers", node.buffers, sum(item.numel() for item in buffers)))
     pairs.append(
         ("total params", sum(node.params for node in graph.nodes), sum(item.numel() for item in module.parameters()))
     )
@@ -95,14 +128,18 @@ def _parameters(graph: Graph) -> Pairs:
 def _flop_counter(graph: Graph) -> Pairs:
     from torch.utils.flop_counter import FlopCounterMode
 
-    module, x = _meta_module(graph)
+    module, given = _meta_module(graph)
     counter = FlopCounterMode(display=False)
     with torch.no_grad(), counter:
-        module(x)
+        module(*given)
     name = type(module).__name__
     by_module = {key: sum(counts.values()) for key, counts in counter.get_flop_counts().items()}
-    pairs: Pairs = [(node.name, 2 * node.macs, by_module.get(f"{name}.{node.name}", 0)) for node in graph.nodes]
-    pairs.append(("total", 2 * sum(node.macs for node in graph.nodes), counter.get_total_flops()))
+    # A module that is called twice has the sum of both calls.
+    ours: Counter[str] = Counter()
+    for node in graph.nodes:
+        ours[node.module] += 2 * (node.macs or 0)
+    pairs: Pairs = [(path, macs, by_module.get(f"{name}.{path}", 0)) for path, macs in ours.items()]
+    pairs.append(("total", ours.total(), counter.get_total_flops()))
     return pairs
 
 
@@ -117,28 +154,51 @@ class _Tuple(nn.Module):
     def train(self, mode: bool = True) -> "_Tuple":  # noqa: ARG002  # nn.Module's own signature
         return self
 
-    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
-        output = self.network(x)
-        return (output,) if isinstance(output, Tensor) else (output.logits, *output.heads.values())
+    def forward(self, *given: Tensor) -> tuple[Tensor, ...]:
+        output = self.network(*given)
+        heads = () if isinstance(output, Tensor | dict) else output.heads.values()
+        main = output if isinstance(output, Tensor | dict) else output.logits
+        return (*(main.values() if isinstance(main, dict) else (main,)), *heads)
 
 
 def _fvcore(graph: Graph) -> Pairs:
-    elements = prod(graph.input_shape) + sum(node.params + node.buffers for node in graph.nodes)
+    elements = sum(prod(value.shape) for value in graph.inputs) + sum(
+        node.params + node.buffers for node in graph.nodes
+    )
     needed = 4 * elements + activation_peak(graph, 4).bytes
     check_memory(f"tracing {graph.variant} for fvcore", needed, torch.device("cpu"))
     module = _Tuple(prepared(build_module(graph, device="cpu"), graph.mode))
     with warnings.catch_warnings():
         # fvcore scripts and traces with torch.jit, which torch 2.13 deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
-        counts = _fvcore_counts(module, torch.zeros(graph.input_shape))
-    pairs: Pairs = []
+        counts = _fvcore_counts(module, tuple(example_inputs(graph, "cpu")))
+    # A module that is called twice has the sum of both calls.
+    calls: dict[str, list[Node]] = {}
     for node in graph.nodes:
-        found = counts.get(f"network.{node.name}", {})
-        if isinstance(node.op, WEIGHTED):
-            pairs.append((node.name, node.macs, int(found.get("conv", 0) + found.get("linear", 0))))
-    total = counts[""]
-    pairs.append(("total", sum(node.macs for node in graph.nodes), int(total.get("conv", 0) + total.get("linear", 0))))
+        if node.macs:
+            calls.setdefault(node.module, []).append(node)
+    pairs, total = Pairs(), 0
+    for path, nodes in calls.items():
+        known = [node.op.differences(node).get("fvcore") for node in nodes]
+        terms = [term.amount for found in known for term in found or ()]
+        # Of what fvcore is not known to count it says nothing.
+        if None not in known:
+            macs, found = sum(node.macs or 0 for node in nodes), _products(counts.get(f"network.{path}", {}))
+            # What it does not know by itself it may have been told of above.
+            expected = macs if found == macs else macs + sum(terms)
+            total += expected
+            pairs.append((path, expected, found))
+    if len(pairs) == len(calls):
+        pairs.append(("total", total, _products(counts[""])))
     return pairs
+
+
+# fvcore's operators that multiply and add up.
+_PRODUCTS = ("conv", "linear", "matmul", "mm", "bmm", "addmm", "baddbmm", "einsum")
+
+
+def _products(counts: Mapping[str, float]) -> int:
+    return int(sum(counts.get(name, 0) for name in _PRODUCTS))
 
 
 def _convolution_mode(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
@@ -149,10 +209,10 @@ def _convolution_mode(inputs: list[Any], outputs: list[Any]) -> "Counter[str]":
     return Counter({"conv": count(get_shape(inputs[0]), get_shape(inputs[1]), get_shape(outputs[0]))})
 
 
-def _fvcore_counts(module: nn.Module, x: Tensor) -> dict[str, Any]:
+def _fvcore_counts(module: nn.Module, given: tuple[Tensor, ...]) -> dict[str, Any]:
     from fvcore.nn.flop_count import FlopCountAnalysis
 
-    analysis = FlopCountAnalysis(module, x)
+    analysis = FlopCountAnalysis(module, given)
     # A padding of "same" or "valid" is an op of its own, which fvcore does not know.
     analysis.set_op_handle("aten::_convolution_mode", _convolution_mode)
     analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
@@ -165,14 +225,15 @@ def _torchinfo(graph: Graph) -> Pairs:
     """torchinfo's total by torchinfo's own convention."""
     import torchinfo
 
-    module, x = _meta_module(graph)
+    module, given = _meta_module(graph)
     stats = torchinfo.summary(
-        _Tuple(module), input_data=x, verbose=0, device=torch.device("meta"), cache_forward_pass=False
+        _Tuple(module), input_data=given, verbose=0, device=torch.device("meta"), cache_forward_pass=False
     )
-    return [
-        ("params", sum(node.params for node in graph.nodes), stats.total_params),
-        ("mult-adds", count_flops(graph).totals.torchinfo, stats.total_mult_adds),
-    ]
+    pairs: Pairs = [("params", sum(node.params for node in graph.nodes), stats.total_params)]
+    printed = count_flops(graph).totals.torchinfo
+    if printed is not None:
+        pairs.append(("mult-adds", printed, stats.total_mult_adds))
+    return pairs
 
 
 # In the order of CHECKS: the package each one needs, and what gathers its pairs.

@@ -8,8 +8,8 @@ from typing import Literal
 from torch import Tensor, is_inference_mode_enabled, nn, no_grad, strided
 from torch.nn.parameter import is_lazy
 
-from gnet_inspect.analysis.weights import LoadedWeights, Mismatch, is_below
 from gnet_inspect.errors import UsageError, brief, expect, nearest, quoted, show
+from gnet_inspect.records.weights import LoadedWeights, Mismatch, is_below
 from gnet_inspect.runtime.checkpoint import WRAPPERS, Checkpoint, read_checkpoint
 from gnet_inspect.runtime.layers import ChannelAffine
 from gnet_inspect.runtime.misfit import SEARCHED, explain_misfit

@@ -1,1 +1,1 @@
-"""A result -> text: tables, CSV, Markdown and JSON."""
+"""A result -> text: tables, diagrams, charts and pages, and what they share."""

@@ -1,9 +1,10 @@
 """Text from strangers, made safe for where it is drawn."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gnet_inspect.errors import printable, some_of
+from gnet_inspect.units import dimensions
 
 if TYPE_CHECKING:
     from gnet_inspect.analysis.summary import Coverage, Totals
@@ -55,10 +56,26 @@ def headline(title: str, model: str, overrides: Sequence[str]) -> str:
     return name if title == model else f"{title} - {name}"
 
 
+def inputs_text(first: tuple[int, ...], inputs: Mapping[str, tuple[int, ...]]) -> str:
+    """What goes in, as it stands above a table: the first input, or `inputs` by name where there are several.
+
+    >>> inputs_text((1, 3, 224, 224), {}), inputs_text((2, 3, 64, 64), {"image": (2, 3, 64, 64), "words": (2, 12)})
+    ('input 1x3x224x224', 'inputs image 2x3x64x64, words 2x12')
+    """
+    if not inputs:
+        return f"input {dimensions(first)}"
+    return "inputs " + ", ".join(f"{name} {dimensions(shape)}" for name, shape in inputs.items())
+
+
 def coverage_line(coverage: "Coverage") -> str:
     """How many layers were counted, and which nobody can count."""
     line = f"coverage     {coverage.counted:,} of {coverage.nodes:,} nodes counted"
     return f"{line}; {unknown_names(coverage.unknown)}" if coverage.unknown else line
+
+
+def at_least(coverage: "Coverage") -> str:
+    """What stands before a total where some layer could not be counted."""
+    return "at least " if coverage.unknown else ""
 
 
 def unknown_names(names: Sequence[str]) -> str:
@@ -70,7 +87,7 @@ def unknown_names(names: Sequence[str]) -> str:
     return f"nobody can count {some_of(names, 8)}"
 
 
-def field_text(size: tuple[float, float] | None, status: str | None) -> str:
+def field_text(size: tuple[float, ...] | None, status: str | None) -> str:
     """A receptive field as tables write it: "<=" before what may be less; "all" of the input; "?" where nobody knows.
 
     >>> field_text((59, 59), "exact"), field_text((9, 7), "bound"), field_text((212, 212), "all")
@@ -86,7 +103,7 @@ def field_lines(totals: "Totals", of_output: bool) -> list[str]:
     """What stands below a summary of the network's field; nothing where it has none."""
     status, size, clipped = totals.receptive_field_status, totals.receptive_field, totals.receptive_field_clipped
     if status == "unknown":
-        return ["field        unknown: a layer that nobody knows lies before the output"]
+        return ["field        unknown: a layer before the output does not say what of its input it sees"]
     if not size or not clipped:
         return []
     field = field_text(size, None if status == "all" else status)

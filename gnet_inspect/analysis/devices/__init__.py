@@ -7,10 +7,10 @@ from pathlib import Path
 from msgspec import Struct
 
 from gnet_inspect.errors import expect
+from gnet_inspect.language.catalogue import file_text
+from gnet_inspect.language.document import Value, read_document
+from gnet_inspect.language.reader import Reader
 from gnet_inspect.ops.arguments import Choice, Number
-from gnet_inspect.spec.catalogue import file_text
-from gnet_inspect.spec.document import Value, read_document
-from gnet_inspect.spec.reader import Reader
 from gnet_inspect.units import DTYPE_BYTES
 
 # TF32 is how tensor cores multiply what memory holds as FP32.

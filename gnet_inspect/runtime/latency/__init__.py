@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gnet_inspect.analysis.timing import Measurement, Stopped, TimingRecord
+from gnet_inspect.records.timing import Measurement, Stopped, TimingRecord
 from gnet_inspect.runtime.latency.candidate import named
 from gnet_inspect.runtime.latency.device import ALLOCATOR, PROCESS, describe_device
 from gnet_inspect.runtime.latency.improving import improve, planned_seconds
@@ -28,8 +28,8 @@ def time_networks(
     """
 
     def work(results: list[Measurement]) -> None:
-        for batch in dict.fromkeys(job.graph.input_shape[0] for job in jobs):
-            together = [job for job in jobs if job.graph.input_shape[0] == batch]
+        for batch in dict.fromkeys(job.graph.batch for job in jobs):
+            together = [job for job in jobs if job.graph.batch == batch]
             try:
                 results += _time_together(together, protocol, progress, layers, bounds)
             except Interrupted as stopped:
@@ -79,7 +79,7 @@ def _time_together(
     candidates, peaks = [], []
     forget_compiled(jobs[0].setting, len(jobs))
     for job in jobs:
-        progress(0.0, f"building {job.graph.variant} at batch {job.graph.input_shape[0]}")
+        progress(0.0, f"building {job.graph.variant} at batch {job.graph.batch}")
         candidate, peak = build_candidate(job)
         candidates.append(candidate)
         peaks.append(peak)

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import torch
 from torch.utils.benchmark import Timer
 
-from gnet_inspect.analysis.timing import CROWDED, NOISY
 from gnet_inspect.errors import MissingError
+from gnet_inspect.records.timing import CROWDED, NOISY
 from gnet_inspect.runtime.latency import waiting
 from gnet_inspect.runtime.latency.candidate import synchronize
 from gnet_inspect.runtime.latency.device import describe_device

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable, Iterator
 from itertools import cycle
-from math import prod
 from typing import Any
 
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from gnet_inspect.analysis.memory import activation_peak
 from gnet_inspect.analysis.training import training_memory
 from gnet_inspect.errors import MissingError, UsageError
-from gnet_inspect.graph import Graph
+from gnet_inspect.graph import Graph, Value
 from gnet_inspect.runtime.latency.session import is_short_of_memory
 from gnet_inspect.runtime.latency.setting import Setting
 from gnet_inspect.runtime.module import Outputs, build_module, check_memory
@@ -20,6 +19,8 @@ from gnet_inspect.units import DTYPE_BYTES
 
 # Inputs take turns, so that none is in the cache from the run before; more of them than this help nothing.
 MOST_INPUTS = 512
+# What a network is given for one run: a tensor for each of its inputs.
+Given = tuple[Tensor, ...]
 LEARNING_RATE = 1e-6
 SEED = 0
 
@@ -36,9 +37,9 @@ class Candidate:
         self.inputs = _inputs(graph, setting)
         self.compile_s: float | None = None
         self.warm = False
-        self._replay: Callable[[Tensor], Any] | None = None
+        self._replay: Callable[..., Any] | None = None
         self._called = self._compiled() if setting.compiled is not None else self.module
-        self._turn: Iterator[Tensor] = cycle(self.inputs)
+        self._turn: Iterator[Given] = cycle(self.inputs)
         self.run: Callable[[], object] = self._infer if setting.mode == "eval" else self._trainer()
         if setting.compiled is not None:
             self._compile()
@@ -46,14 +47,14 @@ class Candidate:
             self._capture()
 
     def _infer(self) -> object:
-        return self.answer(next(self._turn))
+        return self.answer(*next(self._turn))
 
-    def answer(self, x: Tensor) -> Any:
-        """The network's output for one input, on its device and in its dtype."""
+    def answer(self, *given: Tensor) -> Any:
+        """The network's output for a tensor of each input, on its device and in its dtype."""
         if self._replay is not None:
-            return self._replay(x)
+            return self._replay(*given)
         with torch.inference_mode():
-            return self._called(x)
+            return self._called(*given)
 
     def _compiled(self) -> Callable[..., Any]:
         mode = self.setting.compiled
@@ -83,9 +84,9 @@ class Candidate:
         """One run as a CUDA graph: replaying it costs one launch.
 
         https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs: warm up on a side stream, then capture; the
-        graph reads the tensor it was captured with, so inputs are copied into that.
+        graph reads the tensors it was captured with, so inputs are copied into those.
         """
-        held = self.inputs[0].clone()
+        held = [x.clone() for x in self.inputs[0]]
         with torch.inference_mode():
             side = torch.cuda.Stream()  # type: ignore[no-untyped-call]
             side.wait_stream(torch.cuda.current_stream())
@@ -93,13 +94,14 @@ class Candidate:
             # The stream around both is left again, also where the capture fails.
             with torch.cuda.stream(side):
                 for _ in range(3):
-                    self._called(held)
+                    self._called(*held)
                 with torch.cuda.graph(captured, stream=side):
-                    output = self._called(held)
+                    output = self._called(*held)
             torch.cuda.current_stream().wait_stream(side)
 
-        def replay(x: Tensor) -> Any:
-            held.copy_(x)
+        def replay(*given: Tensor) -> Any:
+            for mine, x in zip(held, given, strict=True):
+                mine.copy_(x)
             captured.replay()
             return output
 
@@ -107,14 +109,15 @@ class Candidate:
 
     def _trainer(self) -> Callable[[], object]:
         """A whole step: forward with the heads, the loss as the paper weighs it, backward, the optimizer's step."""
-        classes = next(node for node in self.graph.nodes if node.name == self.graph.output).output_shape[1]
-        self.labels = labels = torch.randint(0, classes, (self.graph.input_shape[0],), device=self.setting.device)
+        # One class for each image, or for each place of a map of scores.
+        batch, classes, *places = self.graph.shapes()[self.graph.output]
+        self.labels = labels = torch.randint(0, classes, (batch, *places), device=self.setting.device)
         optimizer = _optimizer(self.setting.optimizer, self.module)
-        weights = {head.name: head.weight for head in self.graph.heads}
+        weights = {head.name: head.weight or 0.0 for head in self.graph.heads}
 
         def step() -> object:
             optimizer.zero_grad(set_to_none=True)
-            output = self._called(next(self._turn))
+            output = self._called(*next(self._turn))
             loss = nn.functional.cross_entropy(output.logits if isinstance(output, Outputs) else output, labels)
             if isinstance(output, Outputs):
                 for name, logits in output.heads.items():
@@ -137,7 +140,7 @@ def place(module: nn.Module, setting: Setting) -> nn.Module:
 def named(graph: Graph, setting: Setting) -> str:
     """What is run, in words."""
     doing = "a training step of" if setting.mode == "train" else "running"
-    return f"{doing} {graph.variant} at batch {graph.input_shape[0]} in {setting.dtype}"
+    return f"{doing} {graph.variant} at batch {graph.batch} in {setting.dtype}"
 
 
 def synchronize(device: str) -> None:
@@ -156,32 +159,42 @@ def estimated_bytes(graph: Graph, setting: Setting) -> int:
         return training_memory(graph, setting.optimizer, stored).total_bytes
     width = DTYPE_BYTES[stored]
     weights = sum(node.params + node.buffers for node in graph.nodes) * width
-    return weights + prod(graph.input_shape) * width + activation_peak(graph, width).bytes
+    return weights + graph.input_bytes(width) + activation_peak(graph, width).bytes
 
 
-def _inputs(graph: Graph, setting: Setting) -> list[Tensor]:
-    """Random images; on a GPU so many that they do not fit its second-level cache together."""
-    size = prod(graph.input_shape) * torch.empty((), dtype=setting.torch_dtype).element_size()
+def _inputs(graph: Graph, setting: Setting) -> list[Given]:
+    """Random images, or whatever a network reads; on a GPU so many that they do not fit its second-level cache
+    together."""
+    size = graph.input_bytes(torch.empty((), dtype=setting.torch_dtype).element_size())
     number = 1
     if setting.device.startswith("cuda"):
         # torch 2.4 does not tell; no cache is larger than this.
         cache = getattr(torch.cuda.get_device_properties(setting.device), "L2_cache_size", 2**27)
         number = min(2 * cache // size + 1, MOST_INPUTS)
     generator = torch.Generator().manual_seed(SEED)
-    layout = torch.channels_last if setting.channels_last else torch.contiguous_format
-    return [
-        torch.randn(graph.input_shape, generator=generator)
-        .to(setting.device, setting.torch_dtype)
-        .to(memory_format=layout)
-        for _ in range(number)
-    ]
+    return [tuple(_input(value, setting, generator) for value in graph.inputs) for _ in range(number)]
+
+
+def _input(value: Value, setting: Setting, generator: torch.Generator) -> Tensor:
+    if value.dtype == "int64":
+        # How many rows a table has, its input does not say; each has a row 0.
+        return torch.zeros(value.shape, dtype=torch.int64, device=setting.device)
+    x = torch.randn(value.shape, generator=generator)
+    return laid_out(x.to(setting.device, setting.torch_dtype), setting)
+
+
+def laid_out(x: Tensor, setting: Setting) -> Tensor:
+    """An input in the setting's layout, which images alone have."""
+    last = setting.channels_last and x.dim() == 4
+    return x.contiguous(memory_format=torch.channels_last if last else torch.contiguous_format)
 
 
 def _optimizer(name: str, module: nn.Module) -> torch.optim.Optimizer:
     # So small a rate that many steps on the same images change nothing that costs time.
-    parameters = list(module.parameters())
+    parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
     if not parameters:
-        raise UsageError("--mode train: expected a network with parameters to train, got one without")
+        frozen = "none that is not frozen" if any(True for _ in module.parameters()) else "one without"
+        raise UsageError(f"--mode train: expected a network with parameters to train, got {frozen}")
     if name == "adam":
         # The default eps is 0 in fp16.
         return torch.optim.Adam(parameters, lr=LEARNING_RATE, eps=1e-4)

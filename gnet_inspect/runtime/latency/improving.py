@@ -1,6 +1,6 @@
 """A network made faster step by step, each step kept only where it helps and the output stays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from typing import Any, NamedTuple
 
@@ -8,11 +8,11 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor, nn
 
-from gnet_inspect.analysis.timing import Measurement, ratio_of
 from gnet_inspect.errors import GnetError, brief
 from gnet_inspect.graph import Graph
 from gnet_inspect.graph.optimize import fold_batch_norm, merge_parallel_convolutions, write_concat_in_place
-from gnet_inspect.runtime.latency.candidate import Candidate, named
+from gnet_inspect.records.timing import Measurement, ratio_of
+from gnet_inspect.runtime.latency.candidate import Candidate, laid_out, named
 from gnet_inspect.runtime.latency.protocol import Progress, Protocol, measure
 from gnet_inspect.runtime.latency.result import Bounds, Job, measurement_of
 from gnet_inspect.runtime.latency.session import explain_out_of_memory, forget_compiled, release
@@ -79,7 +79,7 @@ def improve(
     improver = _Improver(job, protocol, progress, bounds)
     results.append(improver.eager_measurement())
     for step in steps_of(job.setting):
-        progress(0.0, f"{step.name}: {job.graph.variant} at batch {job.graph.input_shape[0]}")
+        progress(0.0, f"{step.name}: {job.graph.variant} at batch {job.graph.batch}")
         turns = TURNS - 1 if improver.best is improver.eager else TURNS
         found = improver.attempt(step)
         timed = turns if found is not None and found.median_s is not None else 0
@@ -96,9 +96,9 @@ class _Improver:
         self.job, self.protocol, self.progress, self.bounds = job, protocol, progress, bounds
         self.module = module_with_signal(job.graph)
         eager = Candidate(job.graph, job.setting, deepcopy(self.module))
-        self.image = eager.inputs[0].float().cpu().contiguous()
+        self.given = [x.cpu().contiguous() for x in eager.inputs[0]]
         self.expected = output_of(
-            Candidate(job.graph, Setting(threads=job.setting.threads), deepcopy(self.module)), self.image
+            Candidate(job.graph, Setting(threads=job.setting.threads), deepcopy(self.module)), self.given
         )
         self.eager = self.best = _Variant(job.graph, job.setting, (), eager)
 
@@ -119,7 +119,7 @@ class _Improver:
             forget_compiled(setting, 1)
             with explain_out_of_memory(named(graph, setting), setting.device):
                 candidate = Candidate(graph, setting, self._module(graph))
-                error = output_error(output_of(candidate, self.image), self.expected)
+                error = output_error(output_of(candidate, self.given), self.expected)
         except (GnetError, RuntimeError, NotImplementedError) as failure:
             return self._failed(steps, setting, f"not possible: {brief(str(failure), 160)}")
         tolerance = TOLERANCE[setting.dtype]
@@ -156,7 +156,7 @@ class _Improver:
     def _failed(self, steps: tuple[str, ...], setting: Setting, note: str, error: float | None = None) -> Measurement:
         return Measurement(
             self.job.graph.variant,
-            batch=self.job.graph.input_shape[0],
+            batch=self.job.graph.batch,
             dtype=setting.dtype,
             variant="+".join(steps),
             input=self.job.graph.input_shape,
@@ -177,7 +177,7 @@ def module_with_signal(graph: Graph) -> nn.Module:
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for layer in module.modules():
-            if isinstance(layer, nn.BatchNorm2d):
+            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
                 for tensor, low, high in (
                     *((item, 0.5, 1.5) for item in (layer.weight, layer.running_var)),
                     *((item, -0.2, 0.2) for item in (layer.bias, layer.running_mean)),
@@ -191,13 +191,14 @@ def module_with_signal(graph: Graph) -> nn.Module:
     return module
 
 
-def output_of(candidate: Candidate, image: Tensor) -> Tensor:
-    """What a candidate makes of an image, in fp32 on the CPU."""
-    x = image.to(candidate.setting.device, candidate.setting.torch_dtype)
-    if candidate.setting.channels_last:
-        x = x.contiguous(memory_format=torch.channels_last)
-    output: Tensor = candidate.answer(x)
-    return output.float().cpu()
+def output_of(candidate: Candidate, given: Sequence[Tensor]) -> Tensor:
+    """What a candidate makes of a tensor for each input, in fp32 on the CPU; several outputs one behind the other."""
+    setting = candidate.setting
+    placed = [x.to(setting.device, setting.torch_dtype if x.is_floating_point() else None) for x in given]
+    output: Tensor | dict[str, Tensor] = candidate.answer(*(laid_out(x, setting) for x in placed))
+    if isinstance(output, Tensor):
+        return output.float().cpu()
+    return torch.cat([part.float().cpu().flatten() for part in output.values()])
 
 
 def output_error(output: Tensor, expected: Tensor) -> float:

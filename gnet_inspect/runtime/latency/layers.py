@@ -6,6 +6,7 @@ layers say whose it was, so that a program which launches them too slowly is mea
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import cycle
 from statistics import median
 from timeit import default_timer
 from typing import Any, Protocol
@@ -141,11 +142,13 @@ def _runs(
 
 @contextmanager
 def _hooks(candidate: Candidate, times: "_HostClock | _CudaClock | _Spans") -> Iterator[None]:
-    """Around every layer."""
+    """Around every call of every layer; a learned tensor is only read."""
+    layers = dict(candidate.module.named_modules())
+    calls: dict[str, list[str]] = {}
+    for node in candidate.graph.nodes:
+        calls.setdefault(node.module, []).append(node.name)
     handles = [
-        handle
-        for node in candidate.graph.nodes
-        for handle in _hooked(candidate.module.get_submodule(node.name), node.name, times)
+        handle for path, names in calls.items() if path in layers for handle in _hooked(layers[path], names, times)
     ]
     try:
         yield
@@ -154,12 +157,15 @@ def _hooks(candidate: Candidate, times: "_HostClock | _CudaClock | _Spans") -> I
             handle.remove()
 
 
-def _hooked(layer: nn.Module, name: str, times: "_HostClock | _CudaClock | _Spans") -> list[Any]:
+def _hooked(layer: nn.Module, names: list[str], times: "_HostClock | _CudaClock | _Spans") -> list[Any]:
+    """A layer that a run calls several times has a name for each call, in their order."""
+    begun, ended = cycle(names), cycle(names)
+
     def start(*_: object) -> None:
-        times.start(name)
+        times.start(next(begun))
 
     def stop(*_: object) -> None:
-        times.stop(name)
+        times.stop(next(ended))
 
     return [layer.register_forward_pre_hook(start), layer.register_forward_hook(stop)]
 

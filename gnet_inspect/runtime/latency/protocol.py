@@ -159,4 +159,4 @@ def _event() -> Any:
 
 def _name_of(timed: Timed) -> str:
     candidate = timed.candidate
-    return f"{candidate.graph.variant} at batch {candidate.graph.input_shape[0]} ({candidate.setting.variant})"
+    return f"{candidate.graph.variant} at batch {candidate.graph.batch} ({candidate.setting.variant})"

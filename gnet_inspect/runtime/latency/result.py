@@ -9,8 +9,8 @@ import torch
 from msgspec.structs import replace
 
 from gnet_inspect.analysis.roofline import Roofline
-from gnet_inspect.analysis.timing import LayerTiming, Measurement, measurement_times
 from gnet_inspect.graph import Graph
+from gnet_inspect.records.timing import LayerTiming, Measurement, measurement_times
 from gnet_inspect.runtime.latency.candidate import Candidate, named, synchronize
 from gnet_inspect.runtime.latency.device import PeakMemory
 from gnet_inspect.runtime.latency.layers import LayerTimes
@@ -51,7 +51,7 @@ def build_candidate(job: Job) -> tuple[Candidate, int | None]:
         synchronize(device)
     most = peak.read()
     # All images but one are there to take turns.
-    spare = sum(image.nbytes for image in candidate.inputs[1:]) if on_cuda else 0
+    spare = sum(x.nbytes for given in candidate.inputs[1:] for x in given) if on_cuda else 0
     return candidate, None if most is None else most - others - spare
 
 
@@ -59,16 +59,17 @@ def measurement_of(timed: Timed, peak: int | None, layers: LayerTimes | None, bo
     """The record of one job: the times of its rounds, `peak` bytes of memory, and its layers where they were timed."""
     candidate = timed.candidate
     graph, setting = candidate.graph, candidate.setting
+    frozen = sum(node.frozen for node in graph.nodes)
     least = bounds(graph) if bounds is not None and setting.mode == "eval" else None
     times = measurement_times(timed.rounds)
     result = Measurement(
         model=graph.variant,
-        batch=graph.input_shape[0],
+        batch=graph.batch,
         dtype=setting.dtype,
-        variant=setting.variant,
+        variant=setting.variant + (f", {frozen:,} parameters frozen" if frozen else ""),
         mode=setting.mode,
         input=graph.input_shape,
-        images_per_s=graph.input_shape[0] / times["median_s"],
+        images_per_s=graph.batch / times["median_s"],
         peak_memory_bytes=peak,
         estimated_memory_bytes=candidate.estimated_bytes,
         compile_s=candidate.compile_s,

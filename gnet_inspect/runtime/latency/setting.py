@@ -5,7 +5,7 @@ from msgspec import Struct
 
 from gnet_inspect.errors import MissingError, UsageError
 from gnet_inspect.graph import Graph
-from gnet_inspect.ops.elementwise import BatchNorm2d
+from gnet_inspect.units import dimensions
 
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
@@ -77,18 +77,40 @@ def check_setting(graph: Graph, setting: Setting) -> None:
         )
     if setting.dtype == "tf32" and not on_cuda:
         raise UsageError(f"--dtype tf32 is a format of NVIDIA's GPUs, got the device {setting.device}. (take fp32)")
+    if setting.channels_last and not any(len(value.shape) == 4 for value in graph.inputs):
+        shapes = ", ".join(dimensions(value.shape) for value in graph.inputs)
+        raise UsageError(f"--channels-last: expected a network of images, N x C x H x W, got the input {shapes}")
     if setting.mode == "train":
         if setting.cuda_graph:
             raise UsageError("--cuda-graph: expected --mode eval; a training step is not captured")
+        _check_loss(graph)
         _check_batch_norm(graph)
+
+
+def _check_loss(graph: Graph) -> None:
+    """A step has the loss of a classifier: cross-entropy of the output and of each head, with the same labels."""
+    if graph.names_outputs:
+        names = ", ".join(output.name for output in graph.outputs if output.weight is None)
+        raise UsageError(f"--mode train: expected a network of one output that has no name, got {names}")
+    shapes = graph.shapes()
+    scores = shapes[graph.output]
+    if len(scores) not in (2, 4, 5):
+        raise UsageError(
+            "--mode train: expected scores N x classes, or N x classes x H x W, for the loss of a classifier, got "
+            f"{dimensions(scores)}"
+        )
+    for head in graph.heads:
+        if shapes[head.value] != scores:
+            raise UsageError(
+                f"--mode train: expected the head `{head.name}` to give what the network gives, {dimensions(scores)}, "
+                f"for one loss of both, got {dimensions(shapes[head.value])}"
+            )
 
 
 def _check_batch_norm(graph: Graph) -> None:
     """BatchNorm in training needs more than one value in each channel."""
     for node in graph.nodes:
-        shape = node.output_shape
-        values = shape[0] * (shape[2] * shape[3] if len(shape) == 4 else 1)
-        if isinstance(node.op, BatchNorm2d) and values == 1:
+        if node.op.refuses_training(node.input_shapes):
             raise UsageError(
                 f"--mode train: `{node.name}` is a BatchNorm behind a 1x1 map, and at batch 1 it sees one value in "
                 "each channel, which has no variance. (take --batch 2 or more)"

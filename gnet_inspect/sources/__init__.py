@@ -1,0 +1,1 @@
+"""What a network may come from: each source turns it into a Graph."""

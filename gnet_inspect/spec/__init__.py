@@ -1,7 +1,0 @@
-"""YAML -> Spec: plain frozen data, every mistake answered with file, line and path."""
-
-from gnet_inspect.spec.catalogue import catalogue as catalogue
-from gnet_inspect.spec.catalogue import load_spec as load_spec
-from gnet_inspect.spec.catalogue import spec_text as spec_text
-from gnet_inspect.spec.model import Spec as Spec
-from gnet_inspect.spec.parse import parse_spec as parse_spec

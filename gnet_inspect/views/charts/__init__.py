@@ -1,0 +1,1 @@
+"""Results -> charts as specifications of Vega and Vega-Lite."""

@@ -1,0 +1,1 @@
+"""Graph -> diagrams: what is drawn, as DOT, as svg, png and pdf."""

@@ -1,0 +1,394 @@
+"""Graph -> Drawing: the boxes, frames and wires of a diagram as plain data, whatever draws them.
+
+BatchNorm, activations and dropout fold into the layer they follow, and at depth "layer" a block that then is one box is
+drawn as that box: a diagram shows what one would sketch, and its tooltips hold the exact figures.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby, pairwise
+from typing import NamedTuple
+
+from msgspec import Struct
+
+from gnet_inspect.analysis.difference import OpNumbers, content_of
+from gnet_inspect.analysis.summary import LayerSummary, Summary
+from gnet_inspect.errors import UsageError, nearest, printable
+from gnet_inspect.graph import Graph, Output, node_of
+from gnet_inspect.graph.outline import Entry, Outline
+from gnet_inspect.units import byte_count, count, dimensions
+from gnet_inspect.views.text import at_least, headline, inputs_text
+
+# What Graphviz lays out in some seconds; twice as many take it four times as long. Wires are what it works on most.
+MOST_BOXES = 1_000
+MOST_WIRES = 2_000
+# The same of DOT, which is written in a tenth of a millisecond for each; no layout of more would come to an end.
+MOST_DOT_BOXES = 20_000
+MOST_DOT_WIRES = 40_000
+
+
+class Box(Struct, frozen=True):
+    """One node of the diagram: what it says, what its tooltip says, and the figures it may be coloured by.
+
+    `role` is "layer", or the role of the Group that is drawn whole ("block", "stage", "head"); `kind` is the family
+    of a layer or the name of a block. A spec calls its blocks as it likes, so what a box is, only the role says.
+    """
+
+    key: str
+    lines: tuple[str, ...]
+    tooltip: str
+    role: str
+    # Of a layer its family, of a block its name.
+    kind: str
+    params: int
+    macs: int
+    activation_bytes: int
+    layers: tuple[str, ...]
+
+
+class Frame(Struct, frozen=True):
+    """A stage, head or block drawn around its members; its lines stand in a header, by which its input comes in."""
+
+    key: str
+    role: str
+    lines: tuple[str, ...]
+    tooltip: str
+    members: "tuple[Frame | Box, ...]"
+
+
+class Wire(Struct, frozen=True):
+    """A tensor from one box, header or pill to another; `label` is its shape, "" behind a header, which had it."""
+
+    tail: str
+    head: str
+    label: str
+    tooltip: str
+
+
+class Drawing(Struct, frozen=True):
+    """A diagram: `heading` lines stand above it. The key of a frame is that of its header, too."""
+
+    heading: tuple[str, ...]
+    members: tuple[Frame | Box, ...]
+    wires: tuple[Wire, ...]
+
+    def boxes(self) -> list[Box]:
+        """All boxes, in execution order."""
+        return [member for member in _list_drawn(self.members) if isinstance(member, Box)]
+
+    def frames(self) -> list[Frame]:
+        """All frames, outer ones first."""
+        return [member for member in _list_drawn(self.members) if isinstance(member, Frame)]
+
+
+def too_large(drawing: Drawing, dot: bool = False) -> str:
+    """Which bound of pictures, or of DOT, a drawing is beyond: "at most 1,000 boxes, got 1,001"; "" if none."""
+    most_boxes, most_wires = (MOST_DOT_BOXES, MOST_DOT_WIRES) if dot else (MOST_BOXES, MOST_WIRES)
+    boxes, frames, wires = len(drawing.boxes()), len(drawing.frames()), len(drawing.wires)
+    for found, most, what in (
+        (boxes, most_boxes, "boxes"),
+        (frames, most_boxes, "frames"),
+        (wires, most_wires, "wires"),
+    ):
+        if found > most:
+            return f"at most {most:,} {what}, got {found:,}"
+    return ""
+
+
+def _list_drawn(members: tuple[Frame | Box, ...]) -> Iterator[Frame | Box]:
+    for member in members:
+        yield member
+        if isinstance(member, Frame):
+            yield from _list_drawn(member.members)
+
+
+class Options(NamedTuple):
+    """What is to be drawn: how far it opens, of which block or stage alone, and whether equal blocks are drawn once."""
+
+    depth: str = "block"
+    only: str | None = None
+    collapse: bool = False
+
+
+def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
+    """The diagram of a graph. Raises UsageError for an `only` that names no block, stage or head of it."""
+    outline = Outline(graph)
+    shown = _find(outline, options.only) if options.only is not None else None
+    maker = _Maker(graph, outline, summary, options, shown)
+    members = maker.members_of_graph()
+    wires = maker.wires(members)
+    totals = summary.totals
+    size = f"{count(totals.params)} params, {at_least(summary.coverage)}{count(totals.macs)} MACs"
+    if shown is not None:
+        size = f"{_name_of(shown)} alone: {_figures(shown.of(summary.layers))} of {size}"
+    given = inputs_text(graph.input_shape, graph.named_inputs)
+    heading = (
+        printable(headline(graph.title, graph.model, graph.overrides)),
+        f"{given}, {graph.mode} mode: {size}; in boxes: parameters, MACs",
+    )
+    return Drawing(heading, members, wires)
+
+
+def _find(outline: Outline, name: str) -> Entry:
+    """The block of a name, else the stage or head of it."""
+    blocks = [entry for entry in outline.entries if entry.role == "block"]
+    found: dict[str, Entry] = {}
+    for entry in (*blocks, *outline.at("stage")):
+        found.setdefault(entry.name, entry)
+    if name not in found:
+        raise UsageError(f"--only: expected a block, stage or head, got {name!r}. ({nearest(name, found)})")
+    return found[name]
+
+
+def _name_of(entry: Entry) -> str:
+    return f"{entry.name}: {entry.describe()}" if entry.role == "block" else printable(entry.name)
+
+
+def _figures(layers: Sequence[LayerSummary]) -> str:
+    params, macs = sum(layer.params for layer in layers), _macs(layers, count)
+    return f"{count(params)}, {macs}" if params or macs != "0" else ""
+
+
+def _macs(layers: Sequence[LayerSummary], write: Callable[[int], str]) -> str:
+    """The MACs of layers: a least, or a question, where nobody can count some of them."""
+    known = [layer.macs for layer in layers if layer.macs is not None]
+    if not known:
+        return "?"
+    return f"{'' if len(known) == len(layers) else '>= '}{write(sum(known))}"
+
+
+class _Maker:
+    """Makes the boxes of one graph, and knows afterwards in which box every node is."""
+
+    def __init__(self, graph: Graph, outline: Outline, summary: Summary, options: Options, shown: Entry | None) -> None:
+        self.graph, self.outline, self.summary, self.options, self.shown = graph, outline, summary, options, shown
+        self.depth = "layer" if shown is not None else options.depth
+        self.ops = OpNumbers()
+        self.box_of: dict[str, str] = {}
+        # Which copy of a run of equal blocks a node lies in, where the run is drawn once.
+        self.copy_of: dict[str, tuple[str, int]] = {}
+        self.hosts = self._fold()
+        self.folded: dict[int, list[int]] = {}
+        for index, host in self.hosts.items():
+            if index != host:
+                self.folded.setdefault(host, []).append(index)
+        self._made = 0
+
+    def members_of_graph(self) -> tuple[Frame | Box, ...]:
+        if self.shown is not None:
+            return (self._frame([self.shown], ""),)
+        draw = self._whole_box if self.depth == "stage" else self._frame
+        return tuple(draw([stage], "") for stage in self.outline.at("stage"))
+
+    # --- folding ---
+
+    def _fold(self) -> dict[int, int]:
+        """For every node the one it is drawn in: what folds goes where its only input goes."""
+        places = {node.name: index for index, node in enumerate(self.graph.nodes)}
+        readers = self.graph.readers()
+        hosts = {}
+        for index, node in enumerate(self.graph.nodes):
+            hosts[index] = index
+            if not node.op.family.folds_as or len(node.inputs) != 1 or node.inputs[0] not in places:
+                continue
+            before = node.inputs[0]
+            same_scope = before.rpartition(".")[0] == node.name.rpartition(".")[0]
+            same_stage = same_scope and self.graph.nodes[places[before]].stage == node.stage
+            if same_stage and len(readers[before]) == 1:
+                hosts[index] = hosts[places[before]]
+        return hosts
+
+    # --- boxes and frames ---
+
+    # A `run` is an entry with the equal blocks right behind it, where they are drawn once; else the entry alone.
+
+    def _frame(self, run: Sequence[Entry], scope: str) -> Frame:
+        entry, layers = run[0], self._layers(run)
+        title = [_run_name(run, scope)]
+        if entry.role == "block":
+            title.append(_run_of(run))
+        key = self._key("f")
+        members = self._members(entry, entry.name if entry.role == "block" else "")
+        return Frame(key, entry.role, (": ".join(title), _figures(layers)), _tooltip(_name_of(entry), layers), members)
+
+    def _members(self, entry: Entry, scope: str) -> tuple[Frame | Box, ...]:
+        found: list[Frame | Box] = []
+        for _, equal in groupby(self.outline.inside(entry, self.depth), self._likeness):
+            run = list(equal)
+            if run[0].role == "layer":
+                (index,) = run[0].indices
+                if self.hosts[index] == index:
+                    found.append(self._layer_box(index, scope))
+            elif self.depth == "block":
+                found.append(self._whole_box(run, scope))
+            else:
+                found.append(self._opened(run, scope))
+        return tuple(found)
+
+    def _opened(self, run: Sequence[Entry], scope: str) -> Frame | Box:
+        """A block opened: a frame around its boxes, or its one box; equal copies behind it are drawn by the first."""
+        entry = run[0]
+        boxes = {self.hosts[index] for index in entry.indices}
+        drawn: Frame | Box
+        if len(boxes) == 1 and len(run) == 1:
+            drawn = self._layer_box(boxes.pop(), scope, _short(entry.name, scope))
+        else:
+            drawn = self._frame(run, scope)
+        names = [node.name for node in entry.of(self.graph.nodes)]
+        for number, copy in enumerate(run[1:], 1):
+            for first, other in zip(names, copy.of(self.graph.nodes), strict=True):
+                self.box_of[other.name] = self.box_of[first]
+                self.copy_of[other.name] = (entry.name, number)
+                self.copy_of.setdefault(first, (entry.name, 0))
+        return drawn
+
+    def _likeness(self, entry: Entry) -> object:
+        """What entries side by side have in common that are drawn once: blocks of one list that are equal."""
+        if entry.role != "block" or entry.is_branch or not self.options.collapse:
+            return entry.position
+        nodes = tuple(entry.of(self.graph.nodes))
+        shapes = tuple(shape for node in nodes for shape in (*node.input_shapes, node.output_shape))
+        return id(entry.parent), entry.kind, content_of(nodes, entry.name, self.ops), shapes
+
+    def _layers(self, run: Sequence[Entry]) -> list[LayerSummary]:
+        return [layer for entry in run for layer in entry.of(self.summary.layers)]
+
+    def _layer_box(self, index: int, scope: str, name: str | None = None) -> Box:
+        node = self.graph.nodes[index]
+        folded = self.folded.get(index, [])
+        layers = [self.summary.layers[drawn] for drawn in (index, *folded)]
+        parts = [node.op.describe_box(node.output_shapes)]
+        parts += [self.graph.nodes[other].op.family.folds_as for other in folded]
+        shown = name if name is not None else _short(node.name, scope)
+        lines = (f"{shown}: {' + '.join(parts)}", _figures(layers))
+        return self._box(lines, layers, node.name, "layer", node.op.family.name)
+
+    def _whole_box(self, run: Sequence[Entry], scope: str) -> Box:
+        entry, layers = run[0], self._layers(run)
+        described = _run_of(run) if entry.role == "block" else f"{len(layers)} layers"
+        lines = (_run_name(run, scope), described, _figures(layers))
+        return self._box(lines, layers, _name_of(entry), entry.role, entry.kind)
+
+    def _box(self, lines: tuple[str, ...], layers: Sequence[LayerSummary], name: str, role: str, kind: str) -> Box:
+        key = self._key("b")
+        for layer in layers:
+            self.box_of[layer.name] = key
+        return Box(
+            key,
+            tuple(filter(None, lines)),
+            _tooltip(name, layers),
+            role,
+            kind,
+            sum(layer.params for layer in layers),
+            sum(layer.macs or 0 for layer in layers),
+            sum(layer.activation_bytes for layer in layers),
+            tuple(layer.name for layer in layers),
+        )
+
+    def _key(self, prefix: str) -> str:
+        self._made += 1
+        return f"{prefix}{self._made}"
+
+    # --- wires ---
+
+    def wires(self, members: tuple[Frame | Box, ...]) -> tuple[Wire, ...]:
+        """One wire for each pair of boxes that a tensor joins.
+
+        The first tensor that a frame reads enters by its header, once, and parts there; others go straight to their
+        boxes, because behind a header nobody could tell them apart. A shape is written where a tensor sets out. What
+        comes from or goes to the outside of the diagram has a pill.
+        """
+        inside = dict(_list_framed(members))
+        found: dict[tuple[str, str], Wire] = {}
+        led: set[tuple[str, str]] = set()
+        # By the key of each frame, the box whose tensor its header hands on.
+        entering: dict[str, str] = {}
+        for reading in self._readings():
+            left, entered = inside.get(reading.tail, ()), inside.get(reading.head, ())
+            common = next(
+                (level for level, ends in enumerate(zip(left, entered, strict=False)) if ends[0] != ends[1]), len(left)
+            )
+            headers = [frame for frame in entered[common:] if entering.setdefault(frame, reading.tail) == reading.tail]
+            hops = [reading.tail, *headers, reading.head]
+            if len(hops) > 2 and (reading.tail, hops[-2]) in led:
+                # The way to its frame was drawn for a box beside it.
+                hops = hops[-2:]
+            led.add((reading.tail, hops[-2]))
+            said = f"{reading.name}: {dimensions(reading.shape)}"
+            for ends in pairwise(hops):
+                if ends[0] != ends[1]:
+                    label = dimensions(reading.shape[1:]) if ends[0] == reading.tail else ""
+                    found.setdefault(ends, Wire(*ends, label, said))
+        return tuple(found.values())
+
+    def _readings(self) -> "Iterator[_Reading]":
+        """Every tensor that a box reads or the network returns: from which box it comes, and which it goes to."""
+        given_names = {value.name for value in self.graph.inputs}
+        for node in self.graph.nodes:
+            head = self.box_of.get(node.name)
+            for name, shape in zip(node.inputs, node.input_shapes, strict=True):
+                tail = self.box_of.get(node_of(name))
+                run, other = self.copy_of.get(node.name), self.copy_of.get(node_of(name))
+                if run and other and run[0] == other[0] and run[1] != other[1]:
+                    continue  # from one copy to the next, which is the same picture
+                if head is not None:
+                    # Inside a block that is drawn alone, what comes from outside has one pill.
+                    given = name if name in given_names else "input"
+                    yield _Reading(tail or given, head, name, shape)
+                elif tail is not None:
+                    yield _Reading(tail, "output", name, shape)
+        shapes = self.graph.shapes()
+        for output in self.graph.outputs:
+            maker = node_of(output.value)
+            if maker in self.box_of:
+                yield _Reading(self.box_of[maker], self._pill(output), output.value, shapes[output.value])
+
+    def _pill(self, output: Output) -> str:
+        """What stands where an output leaves the picture."""
+        named = output.weight is not None or self.graph.names_outputs
+        return f"output {output.name}" if named else "output"
+
+
+class _Reading(NamedTuple):
+    tail: str
+    head: str
+    name: str
+    shape: tuple[int, ...]
+
+
+def _list_framed(members: Sequence[Frame | Box], inside: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The key of every box, and those of the frames around it, the outermost first."""
+    for member in members:
+        if isinstance(member, Box):
+            yield member.key, inside
+        else:
+            yield from _list_framed(member.members, (*inside, member.key))
+
+
+def _short(name: str, scope: str) -> str:
+    return name.removeprefix(f"{scope}.") if scope else name
+
+
+def _run_name(run: Sequence[Entry], scope: str) -> str:
+    first = printable(_short(run[0].name, scope))
+    return first if len(run) == 1 else f"{first} to {_short(run[-1].name, scope)}"
+
+
+def _run_of(run: Sequence[Entry]) -> str:
+    described = run[0].describe()
+    return described if len(run) < 2 else f"{len(run)} x {described}"
+
+
+def _tooltip(name: str, layers: Sequence[LayerSummary]) -> str:
+    """The exact figures, and every layer that is drawn in a box."""
+    params, macs = sum(layer.params for layer in layers), _macs(layers, "{:,}".format)
+    activations = sum(layer.activation_bytes for layer in layers)
+    lines = [
+        name,
+        f"output {dimensions(layers[-1].output_shape)}",
+        f"{params:,} params, {macs} MACs, {activations:,} bytes of activations ({byte_count(activations)})",
+    ]
+    if 1 < len(layers) <= 12:
+        lines.append(", ".join(f"{layer.name} ({layer.kind})" for layer in layers))
+    elif len(layers) > 12:
+        lines.append(f"{len(layers)} layers")
+    return "\n".join(lines)

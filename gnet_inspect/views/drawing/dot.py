@@ -1,0 +1,240 @@
+"""Drawing -> DOT, Graphviz's language. The graphviz package quotes; text is escaped before, so that it stays text."""
+
+from collections.abc import Mapping
+from html import escape as html_escape
+
+import graphviz
+from msgspec import Struct
+
+from gnet_inspect.errors import printable
+from gnet_inspect.units import BYTE_UNITS, count, duration
+from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
+from gnet_inspect.views.drawing.heat import heat_edges, heat_step
+from gnet_inspect.views.text import clip
+
+DIRECTIONS = ("TB", "LR")
+COLORS = ("kind", "params", "macs", "memory", "time")
+
+# Roboto is what the layout is measured with; the others are as wide and stand in where a viewer does not have it.
+FONTS = "Roboto,Arial,Helvetica,sans-serif"
+FONT_SIZE = 20
+INK, FAINT = "#1b1f24", "#7d8a99"
+
+# What a box is by colour, and the families of the layers that are it; every fill has a contrast of at least 7:1 to the
+# ink.
+MERGE = "concat, add, mul"
+CLASSES = {
+    "convolution": ("#cfe3f7", ("convolution",)),
+    "linear": ("#e4d7f5", ("linear", "embedding")),
+    "attention": ("#f6d3e6", ("attention", "matrix product", "recurrent")),
+    "pooling": ("#d6efcf", ("pooling", "resampling")),
+    "normalisation": ("#fbe6c5", ("normalisation",)),
+    MERGE: ("#f7d4d4", ("merge",)),
+    "stage": ("#e6edf2", ()),
+    "other layer": ("#ffffff", ()),
+    "block": ("#d3eef0", ()),
+}
+# From nothing to the most: five steps of one hue.
+STEPS = ("#ffffff", "#fdeed9", "#fbd6a8", "#f7b267", "#f29340", "#e5741f")
+
+# What Roboto has of Unicode: Latin, Greek and Cyrillic, and the punctuation of text.
+ROBOTO = ((0x20, 0x7E), (0xA0, 0x24F), (0x391, 0x3A1), (0x3A3, 0x3CE), (0x400, 0x52F), (0x2010, 0x2026))
+
+MOST_TEXT, MOST_HEADING, MOST_TOOLTIP = 90, 160, 2_000
+
+
+class Style(Struct, frozen=True):
+    """How a drawing is drawn.
+
+    `seconds` are measured times by the name of the layer, for the colour "time". `in_roboto` writes letters that Roboto
+    lacks as escapes: in a png or pdf they would be empty boxes, while an svg's viewer has fonts of its own. `bare`
+    leaves out the heading and the legend, for a page that has them.
+    """
+
+    direction: str = "TB"
+    color: str = "kind"
+    seconds: Mapping[str, float] = {}
+    in_roboto: bool = False
+    bare: bool = False
+
+
+def draw_dot(drawing: Drawing, style: Style) -> str:
+    """The DOT text: the same for the same drawing, to the byte."""
+    painter = _Painter(drawing, style)
+    dot = graphviz.Digraph(
+        graph_attr={
+            "rankdir": style.direction,
+            **({} if style.bare else {"label": painter.heading(), "labelloc": "t"}),
+            "fontname": FONTS,
+            "fontsize": str(FONT_SIZE),
+            "fontcolor": INK,
+            "bgcolor": "white",
+            "nodesep": "0.2",
+            "ranksep": "0.02" if style.direction == "TB" else "0.3",
+            "margin": "0.1",
+            "newrank": "true",
+            "tooltip": painter.label(" - ".join(drawing.heading), MOST_TOOLTIP),
+        },
+        node_attr={
+            "shape": "box",
+            "style": "rounded,filled",
+            "fontname": FONTS,
+            "fontsize": str(FONT_SIZE),
+            "fontcolor": INK,
+            "color": FAINT,
+            "margin": "0.09,0.03",
+            "height": "0.1",
+            "width": "0.1",
+        },
+        edge_attr={
+            "fontname": FONTS,
+            "fontsize": str(FONT_SIZE),
+            "fontcolor": INK,
+            "color": FAINT,
+            "arrowsize": "0.7",
+        },
+    )
+    headers = {frame.key for frame in drawing.frames()}
+    ends = {end for wire in drawing.wires for end in (wire.tail, wire.head)}
+    for pill in sorted(ends - headers - {box.key for box in drawing.boxes()}):
+        said = painter.label(pill, MOST_TEXT)
+        dot.node(pill, said, shape="plaintext", style="", tooltip=said)
+    for member in drawing.members:
+        painter.paint(dot, member)
+    for wire in drawing.wires:
+        said = painter.label(wire.tooltip, MOST_TOOLTIP)
+        # The space keeps the label off the wire.
+        label = f" {painter.label(wire.label, MOST_TEXT)} " if wire.label else ""
+        arrow = {"dir": "none"} if wire.head in headers else {}
+        if style.direction == "LR":
+            # A header is wide: wires meet its ends, not its text.
+            arrow |= ({"tailport": "e"} if wire.tail in headers else {}) | (
+                {"headport": "w"} if wire.head in headers else {}
+            )
+        dot.edge(wire.tail, wire.head, label=label, tooltip=said, labeltooltip=said, edgetooltip=said, **arrow)
+    source: str = dot.source
+    return source
+
+
+class _Painter:
+    """Knows the colours of one drawing, and where its wires lead."""
+
+    def __init__(self, drawing: Drawing, style: Style) -> None:
+        self.drawing, self.style = drawing, style
+        self.boxes = drawing.boxes()
+        self.edges = heat_edges(max((self._value(box) for box in self.boxes), default=0))
+        self.heads: dict[str, list[str]] = {}
+        self.tails: dict[str, list[str]] = {}
+        for wire in drawing.wires:
+            self.heads.setdefault(wire.tail, []).append(wire.head)
+            self.tails.setdefault(wire.head, []).append(wire.tail)
+
+    def line(self, text: str, most: int) -> str:
+        """Free text as one line that is safe to draw."""
+        shown = clip(printable(text), most)
+        return "".join(map(_written, shown)) if self.style.in_roboto and not shown.isascii() else shown
+
+    def label(self, text: str, most: int) -> str:
+        """Free text as a label: nothing in it means anything to Graphviz, but for the ends of lines."""
+        escaped: str = graphviz.escape("\n".join(self.line(line, most) for line in text.split("\n")))
+        return escaped
+
+    def cell(self, text: str) -> str:
+        """Free text in an HTML-like table."""
+        # Graphviz looks for its escapes ("\\G") here, too: after the entities, and a doubled backslash is one.
+        return html_escape(self.line(text, MOST_HEADING)).replace("\\", "\\\\")
+
+    def paint(self, dot: graphviz.Digraph, member: "Frame | Box") -> None:
+        if isinstance(member, Box):
+            dot.node(
+                member.key,
+                self.label("\n".join(_rows(member.lines)), MOST_TEXT),
+                fillcolor=self.fill(member),
+                tooltip=self.label(member.tooltip, MOST_TOOLTIP),
+                id=f"box-{member.key}",
+            )
+            return
+        title = self.label("   ".join(filter(None, member.lines)), MOST_HEADING)
+        tooltip = self.label(member.tooltip, MOST_TOOLTIP)
+        with dot.subgraph(name=f"cluster_{member.key}") as frame:
+            frame.attr(
+                label="",
+                color=FAINT,
+                style="rounded",
+                margin="6",
+                tooltip=tooltip,
+                id=f"frame-{member.key}",
+            )
+            frame.node(member.key, title, shape="plaintext", style="", margin="0.02,0", height="0.01", tooltip=tooltip)
+            for inner in member.members:
+                self.paint(frame, inner)
+            self._level(frame, member)
+
+    def _level(self, dot: graphviz.Digraph, frame: Frame) -> None:
+        """The first boxes of a frame's branches side by side: those that read nothing but what enters the frame."""
+        boxes = [member for member in frame.members if isinstance(member, Box)]
+        own = {box.key for box in boxes if class_of(box) != MERGE}
+        firsts = [head for head in self.heads.get(frame.key, ()) if head in own and self.tails[head] == [frame.key]]
+        if len(firsts) > 1:
+            with dot.subgraph() as level:
+                level.attr(rank="same")
+                for key in firsts:
+                    level.node(key)
+
+    def fill(self, box: Box) -> str:
+        if self.style.color == "kind":
+            return CLASSES[class_of(box)][0]
+        return STEPS[heat_step(self._value(box), self.edges)]
+
+    def heading(self) -> str:
+        """What stands above: the model, its figures, and what the colours mean, as an HTML-like table."""
+        cells = [(fill, name) for name, fill in self._legend()]
+        rows = [f'<tr><td colspan="{max(len(cells), 1)}">{self.cell(line)}</td></tr>' for line in self.drawing.heading]
+        rows.append("<tr>" + "".join(f'<td bgcolor="{fill}">{self.cell(name)}</td>' for fill, name in cells) + "</tr>")
+        return f'<<table border="0" cellborder="0" cellspacing="6" cellpadding="3">{"".join(rows)}</table>>'
+
+    def _legend(self) -> list[tuple[str, str]]:
+        if self.style.color == "kind":
+            present = {class_of(box) for box in self.boxes}
+            return [(name, fill) for name, (fill, _) in CLASSES.items() if name in present]
+        what = {"params": "params", "macs": "MACs", "memory": "activations", "time": "time"}[self.style.color]
+        edges = [f"up to {self._said(edge)}" for edge in self.edges]
+        return list(zip((f"no {what}", *edges), STEPS, strict=True))
+
+    def _said(self, value: float) -> str:
+        if self.style.color == "time":
+            return duration(value)
+        return count(round(value), BYTE_UNITS) if self.style.color == "memory" else count(round(value))
+
+    def _value(self, box: Box) -> float:
+        match self.style.color:
+            case "params":
+                return box.params
+            case "macs":
+                return box.macs
+            case "memory":
+                return box.activation_bytes
+            case "time":
+                return sum(self.style.seconds.get(name, 0.0) for name in box.layers)
+        return 0
+
+
+def _written(character: str) -> str:
+    """A letter of Roboto as it is, another as its escape."""
+    if any(first <= ord(character) <= last for first, last in ROBOTO):
+        return character
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def _rows(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """A layer on one line, with its figures; a block or stage on two."""
+    if len(lines) <= 2:
+        return ("   ".join(lines),)
+    return (": ".join(lines[:2]), *lines[2:])
+
+
+def class_of(box: Box) -> str:
+    """The name in CLASSES of what a box is."""
+    if box.role != "layer":
+        return "block" if box.role == "block" else "stage"
+    return next((name for name, (_, kinds) in CLASSES.items() if box.kind in kinds), "other layer")

@@ -1,0 +1,1 @@
+"""Results -> the tables of the command line, of Markdown and CSV."""

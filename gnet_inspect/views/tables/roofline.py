@@ -1,0 +1,332 @@
+"""Roofline + Graph -> the table of least times: stages, blocks or layers, whose rows sum to the row above them."""
+
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from typing import Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gnet_inspect.analysis.devices import Device
+from gnet_inspect.analysis.roofline import COMPUTE, MEMORY, NOTHING, UNKNOWN, LayerBound, Roofline, RooflineTotals
+from gnet_inspect.errors import UsageError, nearest, show
+from gnet_inspect.graph import Graph, Node
+from gnet_inspect.graph.outline import Entry, Outline
+from gnet_inspect.units import (
+    BYTE_UNITS,
+    COUNT_UNITS,
+    TIME_UNITS,
+    Unit,
+    byte_count,
+    column_unit,
+    count,
+    duration,
+    in_unit,
+    percent,
+    picoseconds,
+)
+from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.text import coverage_line, headline, inputs_text
+
+CONVENTION = (
+    "FLOPs: 2 for each MAC of convolutions, linear layers and matrix products, computed directly; moved: weights, "
+    "inputs and output of each layer, once"
+)
+COLUMNS = {
+    column.exact: column
+    for column in (
+        Column("name", "layer"),
+        Column("kind", "type", keep=4),
+        Column("flops", "FLOPs", True, keep=6),
+        Column("bytes", "moved", True, keep=5),
+        Column("intensity", "FLOP/B", True, keep=7),
+        Column("compute_s", "compute", True, keep=3),
+        Column("memory_s", "memory", True, keep=2),
+        Column("roofline_s", "least", True),
+        Column("share", "%", True, keep=8),
+        Column("bound", "bound", keep=9),
+    )
+}
+# What CSV has beside them, and without a share: every column of numbers but the intensity can be summed.
+PLACES = (Column("stage", "stage"), Column("block", "block"))
+TIMES = ("compute_s", "memory_s", "roofline_s")
+SUMMED = ("flops", "bytes", *TIMES)
+
+
+class Selection(Struct, frozen=True):
+    """Which rows are shown. With a sort or a top they are a flat list."""
+
+    depth: str = "block"
+    sort: str | None = None
+    top: int | None = None
+
+    @property
+    def flat(self) -> bool:
+        return self.sort is not None or self.top is not None
+
+
+class Row(Struct):
+    """One row before it is drawn: sums over its layers. `memory_bound_s` is the part of `roofline_s` that memory
+    bounds; `kind` is what the table's type says, `type_name` the layer's class or the block's name."""
+
+    name: str
+    kind: str
+    type_name: str
+    flops: int = 0
+    bytes: int = 0
+    compute_s: float = 0.0
+    memory_s: float = 0.0
+    roofline_s: float = 0.0
+    memory_bound_s: float = 0.0
+    stage: str = ""
+    block: str | None = None
+    level: int = 0
+    style: str = ""
+    rule_above: bool = False
+    # A layer nobody can count: what it computes is not known, which is not nothing.
+    unknown: bool = False
+
+    @property
+    def intensity(self) -> float:
+        return self.flops / self.bytes if self.bytes else 0.0
+
+    @property
+    def bound(self) -> str:
+        """What bounds the larger part of its time."""
+        if self.unknown:
+            return UNKNOWN
+        if not self.roofline_s:
+            return NOTHING
+        return MEMORY if 2 * self.memory_bound_s > self.roofline_s else COMPUTE
+
+    @property
+    def bound_text(self) -> str:
+        """That, with its part of the time where something else bounds the rest; nothing of a view."""
+        if self.bound in (NOTHING, UNKNOWN):
+            return "" if self.bound == NOTHING else "?"
+        part = self.memory_bound_s if self.bound == MEMORY else self.roofline_s - self.memory_bound_s
+        share = percent(part, self.roofline_s)
+        return self.bound if share == "100.0" else f"{self.bound} {share} %"
+
+
+def check_sort(name: str | None) -> None:
+    """Raise UsageError for a column there is not."""
+    if name is not None and name not in COLUMNS:
+        near = [key for key, column in COLUMNS.items() if column.title.lower() == name.lower()]
+        raise UsageError(
+            f"--sort: expected a column, got {show(name)}. ({nearest(near[0] if near else name, COLUMNS)})"
+        )
+
+
+def roofline_grid(found: Roofline, graph: Graph, selection: Selection) -> Grid:
+    """The table for a terminal or for Markdown."""
+    maker = _RowMaker(found, graph, selection.depth)
+    rows = maker.flat(selection) if selection.flat else maker.tree(selection.depth)
+    rows.append(maker.total())
+    columns, texts = zip(*(_draw_column(name, rows, found.totals) for name in COLUMNS), strict=True)
+    cells = zip(*texts, strict=True)
+    lines = [Line(line, style=row.style, rule_above=row.rule_above) for line, row in zip(cells, rows, strict=True)]
+    return Grid(columns, tuple(lines), notes_above(found), notes_below(found))
+
+
+def roofline_rows(found: Roofline, graph: Graph, selection: Selection) -> Grid:
+    """The same for CSV: exact values, in seconds and bytes, of the rows at one depth, without subtotals."""
+    rows, _ = _RowMaker(found, graph, selection.depth).selected(selection)
+    kept = [column for name, column in COLUMNS.items() if name not in ("name", "kind", "share")]
+    columns = (COLUMNS["name"], COLUMNS["kind"], *PLACES, *kept)
+    values = attrgetter("name", "type_name", *(column.exact for column in columns[2:]))
+    return Grid(columns, tuple(Line((), values(row)) for row in rows))
+
+
+def devices_grid(devices: Sequence[Device]) -> Grid:
+    """The devices beside each other: their peaks in TFLOP/s (a blank where there is none), bandwidth and memory."""
+    dtypes = list(dict.fromkeys(dtype for device in devices for dtype in device.peak_flops_per_s))
+    columns = (
+        Column("name", "device"),
+        Column("title", "title", keep=2),
+        *(Column(dtype, dtype, True) for dtype in dtypes),
+        Column("bandwidth_bytes_per_s", "GB/s", True),
+        Column("memory_bytes", "memory", True),
+        Column("source", "source", keep=1, widest=120),
+    )
+    lines = [Line(_device_cells(device, dtypes)) for device in devices]
+    note = "Peaks in TFLOP/s (int8: TOP/s), dense: without sparsity. --on takes a YAML file of your own device, too."
+    return Grid(columns, tuple(lines), below=(note,))
+
+
+def _device_cells(device: Device, dtypes: Sequence[str]) -> tuple[str, ...]:
+    peaks = (device.peak_flops_per_s.get(dtype) for dtype in dtypes)
+    return (
+        device.name,
+        device.title,
+        *("" if peak is None else f"{peak / 1e12:,.2f}" for peak in peaks),
+        f"{device.bandwidth_bytes_per_s / 1e9:,.1f}",
+        byte_count(device.memory_bytes),
+        device.source,
+    )
+
+
+# --- rows ---
+
+
+class _RowMaker:
+    """Rows of one result, along the outline of its graph."""
+
+    def __init__(self, found: Roofline, graph: Graph, depth: str) -> None:
+        self.rows, self.outline = list(map(_layer, graph.nodes, found.layers)), Outline(graph, depth)
+
+    def tree(self, depth: str) -> list[Row]:
+        return [
+            replace(self._row(entry), name=name, level=level, style="" if level else "bold")
+            for entry, level, name in self.outline.lines(depth)
+        ]
+
+    def flat(self, selection: Selection) -> list[Row]:
+        """The selected rows, and the rest as one: they add up to the total, whatever was selected."""
+        chosen, left = self.selected(selection)
+        return [*chosen, _sum(left, f"({len(left)} others)", style="dim")] if left else chosen
+
+    def selected(self, selection: Selection) -> tuple[list[Row], list[Row]]:
+        """(the rows that were asked for, in their order; the others)."""
+        rows = list(map(self._row, self.outline.at(selection.depth)))
+        if selection.sort:
+            column = COLUMNS[selection.sort]
+            key = attrgetter("roofline_s" if selection.sort == "share" else selection.sort)
+            rows.sort(key=key, reverse=column.number)
+        cut = len(rows) if selection.top is None else selection.top
+        return rows[:cut], rows[cut:]
+
+    def total(self) -> Row:
+        return _sum(self.rows, "total", style="bold", rule_above=True)
+
+    def _row(self, entry: Entry) -> Row:
+        rows = entry.of(self.rows)
+        if entry.part is None:
+            return rows[0]
+        block = entry.block if entry.role == "block" else None
+        return _sum(rows, entry.name, kind=entry.describe(), type_name=entry.kind, stage=entry.stage, block=block)
+
+
+def _layer(node: Node, layer: LayerBound) -> Row:
+    return Row(
+        layer.name,
+        node.describe(),
+        layer.kind,
+        layer.flops,
+        layer.bytes,
+        layer.compute_s,
+        layer.memory_s,
+        layer.roofline_s,
+        layer.roofline_s if layer.bound == MEMORY else 0.0,
+        layer.stage,
+        layer.block,
+        unknown=layer.bound == UNKNOWN,
+    )
+
+
+def _sum(rows: Sequence[Row], name: str, kind: str = "", type_name: str = "", **rest: Any) -> Row:
+    sums = {field: sum(map(attrgetter(field), rows)) for field in (*SUMMED, "memory_bound_s")}
+    return Row(name, kind, type_name, **sums, **rest)
+
+
+# --- cells ---
+
+
+def _draw_column(name: str, rows: list[Row], totals: RooflineTotals) -> tuple[Column, list[str]]:
+    column = COLUMNS[name]
+    if name in SUMMED:
+        unit = _unit(name, rows)
+        draw = _in_time if name in TIMES else in_unit
+        texts = [draw(getattr(row, name), unit) for row in rows]
+        if unit[0]:
+            column = replace(column, title=f"{column.title} ({unit[0]})")
+    elif name == "share":
+        texts = [percent(row.roofline_s, totals.layers_s) for row in rows]
+    else:
+        texts = list(map(_TEXTS[name], rows))
+    if name in ("flops", "compute_s", "intensity"):
+        texts = ["?" if row.unknown else text for row, text in zip(rows, texts, strict=True)]
+    return column, texts
+
+
+_TEXTS: dict[str, Callable[[Row], str]] = {
+    "name": lambda row: "  " * row.level + row.name,
+    "kind": lambda row: row.kind,
+    "intensity": lambda row: f"{row.intensity:,.2f}" if row.flops else "0",
+    "bound": lambda row: row.bound_text,
+}
+
+
+def _unit(name: str, rows: list[Row]) -> Unit:
+    """The unit of a column; all times have that of the least times, so that they can be compared."""
+    if name in TIMES:
+        return column_unit({picoseconds(row.roofline_s) for row in rows}, TIME_UNITS)
+    return column_unit({getattr(row, name) for row in rows}, BYTE_UNITS if name == "bytes" else COUNT_UNITS)
+
+
+def _in_time(seconds: float, unit: Unit) -> str:
+    return in_unit(picoseconds(seconds), unit)
+
+
+# --- what is said above and below ---
+
+
+def notes_above(found: Roofline) -> tuple[str, ...]:
+    """What a result is of, on which device, and by which convention."""
+    return (
+        headline(found.title, found.model, found.overrides),
+        f"{inputs_text(found.input, found.inputs)} (batch {found.input[0]}), {found.dtype}, {found.mode} mode",
+        device_line(found),
+        source_line(found),
+        CONVENTION,
+    )
+
+
+def device_line(found: Roofline) -> str:
+    """The device's peaks in the dtype that was asked for, and where they meet."""
+    device, totals = found.device, found.totals
+    return (
+        f"on {device.title}: {rate(totals.peak_flops_per_s, found.dtype)} in {found.dtype}, "
+        f"{byte_count(round(device.bandwidth_bytes_per_s))}/s, {byte_count(device.memory_bytes)}; "
+        f"ridge at {totals.ridge_intensity:,.1f} FLOP/B"
+    )
+
+
+def rate(flops_per_s: float, dtype: str) -> str:
+    """A number of operations per second."""
+    return f"{count(round(flops_per_s))}{operations(dtype)}/s"
+
+
+def operations(dtype: str) -> str:
+    """What a multiplication or an addition is called: those of integers do not float."""
+    return "OP" if dtype == "int8" else "FLOP"
+
+
+def source_line(found: Roofline) -> str:
+    """Whether the peaks were measured, where they are from, and what is noted on those that are used."""
+    device = found.device
+    used = {found.dtype: found.dtype, "bandwidth_bytes_per_s": "bandwidth", "memory_bytes": "memory"}
+    notes = [f"{said}: {device.notes[name]}" for name, said in used.items() if name in device.notes]
+    kind = {"datasheet": "peaks of a datasheet", "measured": "measured peaks"}[device.kind]
+    return f"{kind}: {'; '.join([device.source, *notes])}"
+
+
+def notes_below(found: Roofline) -> tuple[str, ...]:
+    """The two totals with what they mean, and what memory has to hold."""
+    totals = found.totals
+    network = (
+        f"network      at least {duration(totals.roofline_s)} from cold caches, bound by {totals.bound}: all FLOPs at "
+        f"the peak take {duration(totals.compute_s)}; weights, input and output through memory once "
+        f"({byte_count(totals.least_bytes)}) take {duration(totals.least_memory_s)}"
+    )
+    layers = (
+        f"layers       {duration(totals.layers_s)} is the sum of the layers' own bounds, each tensor through memory "
+        f"once for each layer; {percent(totals.memory_bound_share, 1)} % of it is bound by memory. Fused layers and "
+        "caches can save some of that, down to the network's bound"
+    )
+    memory = (
+        f"memory       {byte_count(totals.needed_bytes)} ({byte_count(totals.weight_bytes)} of weights and "
+        f"{byte_count(totals.peak_activation_bytes)} of activations at the peak, beside the input) "
+        f"{'fit into' if totals.fits else 'DO NOT FIT into'} the device's {byte_count(found.device.memory_bytes)}"
+    )
+    return network, layers, memory, coverage_line(found.coverage)
