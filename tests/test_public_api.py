@@ -40,6 +40,7 @@ NAMES = {
     "Comparison",
     "compare_models",
     "count_flops",
+    "freeze",
     "load_spec",
     "load_weights",
     "optimize",

@@ -16,7 +16,7 @@ def freeze(graph: Graph, parts: Collection[str]) -> Graph:
     A pattern that meets no parameters is an error. BatchNorm's running statistics are no parameters: a frozen one still
     updates them in training.
 
-    >>> from gnet_inspect import build_graph, load_spec, summarize
+    >>> from gnet_inspect import build_graph, freeze, load_spec, summarize
     >>> totals = summarize(freeze(build_graph(load_spec("lenet5")), ["c*"])).totals
     >>> totals.trainable_params, totals.frozen_params
     (11014, 50692)
