@@ -22,7 +22,7 @@ from gnet_inspect.graph.freezing import freeze
 from gnet_inspect.graph.maker import GraphMaker
 from gnet_inspect.graph.optimize import optimize
 from gnet_inspect.graph.outline import DEPTHS
-from gnet_inspect.ops import Op, Opaque, Weight
+from gnet_inspect.ops import Opaque, Weight
 from gnet_inspect.runtime.module import build_module
 from gnet_inspect.views.drawing.diagram import Options, drawing_of
 from gnet_inspect.views.drawing.dot import Style, draw_dot
@@ -32,8 +32,6 @@ from gnet_inspect.views.tables.summary import Selection, summary_grid
 from tests.single import op_of
 from tests.test_diagram import check_wires
 from tests.watching import watched_peak
-
-Calls = list[tuple[str, Op, tuple[str, ...], str | None]]
 
 
 def call(name: str, kind: str, *inputs: str, module: str | None = None, **arguments: Any) -> tuple[Any, ...]:

@@ -8,9 +8,9 @@ from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.graph.scopes import Scopes
 from gnet_inspect.ops import Shapes
+from gnet_inspect.units import INDEX_BYTES
 
 EXACT, BOUND = "exact", "bound"
-_INDEX_BYTES = 8
 
 
 class Peak(NamedTuple):
@@ -121,7 +121,7 @@ def value_bytes(graph: Graph, element_bytes: int) -> dict[str, int]:
         for node in graph.nodes:
             if node.op.reads == "either" and node.inputs and indices.issuperset(node.inputs):
                 indices.update(node.values())
-        sizes.update((name, sizes[name] // element_bytes * _INDEX_BYTES) for name in indices)
+        sizes.update((name, sizes[name] // element_bytes * INDEX_BYTES) for name in indices)
     sizes.update((node.name, 0) for node in graph.nodes if node.op.hands_out_weight)
     return sizes
 

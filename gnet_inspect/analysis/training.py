@@ -13,12 +13,11 @@ from gnet_inspect.analysis.saving import kept_by_autograd
 from gnet_inspect.analysis.summary import SavedBytes, TrainingMemory
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph, Node
-from gnet_inspect.units import DTYPE_BYTES
+from gnet_inspect.units import DTYPE_BYTES, INDEX_BYTES
 
 # How many tensors of a parameter's size torch's optimizer keeps for it: SGD, SGD with momentum, Adam or AdamW.
 OPTIMIZERS = {"sgd": 0, "momentum": 1, "adam": 2}
 DTYPES = tuple(name for name in DTYPE_BYTES if name != "int8")
-_INTEGER_BYTES = 8
 
 
 def training_memory(graph: Graph, optimizer: str, dtype: str = "fp32") -> TrainingMemory:
@@ -62,7 +61,7 @@ def weights_bytes(nodes: Collection[Node], width: int) -> int:
     elements = sum(node.params + node.buffers for node in nodes)
     weights = (weight for node in nodes if node.buffers for weight in node.op.weights(node.input_shapes))
     integers = sum(weight.elements for weight in weights if weight.is_integer)
-    return elements * width + integers * (_INTEGER_BYTES - width)
+    return elements * width + integers * (INDEX_BYTES - width)
 
 
 def _saved(graph: Graph, width: int) -> tuple[tuple[SavedBytes, ...], bool]:

@@ -12,11 +12,10 @@ from msgspec import Struct
 
 from gnet_inspect.display import shown
 from gnet_inspect.ops import Op, Shape, Shapes
+from gnet_inspect.units import INDEX_BYTES
 
 # The name under which `inputs` lists the network's own input, where it has one that nobody named.
 INPUT = "input"
-# Of an element of int64.
-INDEX_BYTES = 8
 # Of a list among a block's arguments so many elements are said, and of all its arguments so many characters.
 SHOWN_ELEMENTS = 32
 LONGEST_BLOCK = 1_000

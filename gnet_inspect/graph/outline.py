@@ -151,6 +151,8 @@ class Outline:
 
     def at(self, depth: str) -> list[Entry]:
         """The entries that make up the network at one of the depths: each layer belongs to exactly one of them."""
+        # What was left closed has no entries to give.
+        assert DEPTHS.index(depth) <= DEPTHS.index(self._depth)
         if depth == "layer":
             return [entry for entry in self.entries if entry.role == "layer"]
         stages = [entry for entry in self.entries if entry.parent is None]
@@ -177,6 +179,7 @@ class Outline:
     def lines(self, depth: str) -> Iterator[Line]:
         """The lines of a table at one of the depths: stages with what makes them up; at "layer" all that there is."""
         if depth == "layer":
+            assert self._depth == "layer"
             yield from (Line(entry, entry.depth, entry.label) for entry in self.entries)
             return
         for stage in self.at("stage"):

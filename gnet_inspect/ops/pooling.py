@@ -32,9 +32,9 @@ from gnet_inspect.ops.spatial import (
     spatial,
     strided,
 )
+from gnet_inspect.units import INDEX_BYTES
 
 POOLING = Family("pooling")
-INDEX_BYTES = 8  # an int64, whatever the network's dtype
 
 
 class _Pooling(OneOperator, frozen=True):
