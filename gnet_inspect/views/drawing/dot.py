@@ -26,7 +26,7 @@ MERGE = "concat, add, mul"
 CLASSES = {
     "convolution": ("#cfe3f7", ("convolution",)),
     "linear": ("#e4d7f5", ("linear", "embedding")),
-    "attention": ("#f6d3e6", ("attention", "matrix product", "recurrent")),
+    "attention, matmul, recurrent": ("#f6d3e6", ("attention", "matrix product", "recurrent")),
     "pooling": ("#d6efcf", ("pooling", "resampling")),
     "normalisation": ("#fbe6c5", ("normalisation",)),
     MERGE: ("#f7d4d4", ("merge",)),
