@@ -258,7 +258,7 @@ def _notes(graph: Graph, totals: FlopTotals) -> list[str]:
             f"{_averaged(graph, totals.ptflops_pytorch):,}"
         )
     # What counts its batches works its statistics out in training.
-    norms = [node for node in graph.nodes if any(weight.counter for weight in node.op.weights(node.input_shapes))]
+    norms = [node for node in graph.nodes if any(weight.counter for weight in node.weights())]
     if graph.mode == "train" and norms and totals.fvcore is not None:
         notes.append(
             "BatchNorm with its statistics fixed, as verify runs it: a plain train() " + _updated(norms, totals.fvcore)

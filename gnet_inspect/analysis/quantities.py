@@ -68,7 +68,7 @@ def _params(counted: Counted) -> int:
     matrices = (
         weight.elements
         for node in weighted
-        for weight in node.op.weights(node.input_shapes)
+        for weight in node.weights()
         if weight.trained and len(weight.shape) > 1
     )
     return sum(matrices) + (sum(node.output_shape[1] for node in weighted) if rule == "folded" else 0)
@@ -108,7 +108,7 @@ def _state_dict_bytes(counted: Counted) -> int:
 
 
 def _is_unsaved(node: Node) -> bool:
-    return any(not weight.persistent for weight in node.op.weights(node.input_shapes))
+    return any(not weight.persistent for weight in node.weights())
 
 
 def _feature_bytes(counted: Counted) -> int:

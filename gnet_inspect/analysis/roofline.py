@@ -192,7 +192,7 @@ def _weights(node: Node) -> int:
     """Parameters, and the buffers that a forward pass reads: no counters."""
     if not node.params and not node.buffers:
         return 0
-    return sum(weight.elements for weight in node.op.weights(node.input_shapes) if not weight.counter)
+    return sum(weight.elements for weight in node.weights() if not weight.counter)
 
 
 def _least_elements(graph: Graph) -> int:

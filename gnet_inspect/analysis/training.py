@@ -59,7 +59,7 @@ def weights_bytes(nodes: Collection[Node], width: int) -> int:
     """Parameters and buffers: all of the network's dtype, whose elements have `width` bytes, but counters and indices,
     which are int64."""
     elements = sum(node.params + node.buffers for node in nodes)
-    weights = (weight for node in nodes if node.buffers for weight in node.op.weights(node.input_shapes))
+    weights = (weight for node in nodes if node.buffers for weight in node.weights())
     integers = sum(weight.elements for weight in weights if weight.is_integer)
     return elements * width + integers * (INDEX_BYTES - width)
 

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from gnet_inspect.errors import ShapeError, UsageError
 from gnet_inspect.graph.nodes import BlockArgument, Graph, Group, Node, Output, Template, Unreached, Value
-from gnet_inspect.ops import Op, Shape, Shapes
+from gnet_inspect.ops import Op, Shape, Shapes, Weight
 from gnet_inspect.units import LARGEST_EXACT, dimensions
 
 # What a block shows of itself: its arguments that are no defaults, all of it in words, its template.
@@ -79,10 +79,12 @@ class GraphMaker:
         module: str | None = None,
         sources: tuple[str, ...] = (),
         is_frozen: bool = False,
+        held: tuple[Weight, ...] | None = None,
     ) -> str:
         """One call of a layer that reads values; the name of its (first) value is returned.
 
-        `module` is where its weights lie, its own name unless said; `is_frozen`: they are not trained. Raises
+        `module` is where its weights lie, its own name unless said; `is_frozen`: they are not trained; `held` are the
+        tensors that it is the first to read, where they are not what the op says. Raises
         ShapeError where the op refuses the shapes or the dtypes, and CountError where totals would no longer be exact.
         """
         shapes = tuple([self.shapes[value] for value in inputs])
@@ -91,7 +93,7 @@ class GraphMaker:
             facts = self._facts[id(op), shapes] = _facts_of(op, shapes)
             self._ops.append(op)
         holds_indices = self._follow_dtypes(op, inputs) if self._indices or op.reads == "int64" else False
-        params, buffers = facts.params, facts.buffers
+        params, buffers = (facts.params, facts.buffers) if held is None else _sums(held)
         home = name if module is None else module
         if home and home != name:
             # A later call of a layer: its weights were counted with the first.
@@ -115,6 +117,7 @@ class GraphMaker:
             home,
             params if is_frozen else 0,
             is_frozen,
+            held,
         )
         self._children.append(len(self.nodes))
         self.nodes.append(node)
@@ -235,6 +238,10 @@ class GraphMaker:
 def _facts_of(op: Op, inputs: Shapes) -> _Facts:
     outputs = op.outputs(inputs)
     weights = op.weights(inputs)
-    params = sum(weight.elements for weight in weights if weight.trained)
-    buffers = sum(weight.elements for weight in weights if not weight.trained)
-    return _Facts(outputs, params, buffers, op.macs(inputs, outputs), sum(map(prod, outputs)))
+    return _Facts(outputs, *_sums(weights), op.macs(inputs, outputs), sum(map(prod, outputs)))
+
+
+def _sums(weights: tuple[Weight, ...]) -> tuple[int, int]:
+    """(the trained scalars, the others)"""
+    trained = sum(weight.elements for weight in weights if weight.trained)
+    return trained, sum(weight.elements for weight in weights if not weight.trained)

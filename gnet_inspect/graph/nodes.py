@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from gnet_inspect.display import shown
-from gnet_inspect.ops import Op, Shape, Shapes
+from gnet_inspect.ops import Op, Shape, Shapes, Weight
 from gnet_inspect.units import INDEX_BYTES
 
 # The name under which `inputs` lists the network's own input, where it has one that nobody named.
@@ -50,7 +50,9 @@ class Node(Struct, frozen=True):
     carry the batch first. `params` are its trained scalars and `buffers` the others; both are 0 in later calls of a
     layer, so that sums count weights once. `macs` include the batch and no biases, and are None where nobody can count
     them.
-    `module` is the path under which its weights lie, "" where it is a function. `sources` are, in a graph that was
+    `module` is the path under which its weights lie, "" where it is a function. `held` are the tensors that it is the
+    first to read, by their paths in the state dict, where they are not what the layer itself says: of a network that
+    was traced a weight may be computed of others, or be another layer's, too. `sources` are, in a graph that was
     rewritten, the names of the nodes that this one stands for in the graph it was made of, in the order of their
     weights; empty where it is its own. `stage` and `block` (the outermost block instance, or None) say where in the
     graph's tree it lies, and are set with it.
@@ -71,6 +73,7 @@ class Node(Struct, frozen=True):
     # How many of its parameters are not trained, and whether its weights are; a later call shares them and has none.
     frozen: int = 0
     is_frozen: bool = False
+    held: tuple[Weight, ...] | None = None
 
     @property
     def output_shape(self) -> Shape:
@@ -86,6 +89,10 @@ class Node(Struct, frozen=True):
     def is_repeated(self) -> bool:
         """Whether an earlier call ran the same layer."""
         return bool(self.module) and self.module != self.name
+
+    def weights(self) -> tuple[Weight, ...]:
+        """The tensors that it holds: what the layer itself says, or `held`."""
+        return self.op.weights(self.input_shapes) if self.held is None else self.held
 
     def describe(self) -> str:
         """The layer with its arguments; a concat with what it joins."""

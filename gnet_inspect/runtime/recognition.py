@@ -89,7 +89,7 @@ def _layers(graph: Graph) -> dict[str, int]:
     """The same of a graph, whose layers say the names of their weights. A learned tensor has its layer's own."""
     found: dict[str, int] = {}
     for node in graph.nodes:
-        for weight in node.op.weights(node.input_shapes) if node.params else ():
+        for weight in node.weights() if node.params else ():
             if weight.trained:
                 path = f"{node.module}.{weight.name}" if weight.name else node.module
                 layer = path.rpartition(".")[0]
