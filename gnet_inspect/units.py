@@ -20,6 +20,8 @@ LARGEST_EXACT = 2**53
 DTYPE_BYTES = {"fp32": 4, "fp16": 2, "bf16": 2, "fp64": 8, "int8": 1}
 # Of an int64, as indices and counters are in a network of any dtype.
 INDEX_BYTES = 8
+# The bytes of an element whose dtype is not the network's own.
+FIXED_BYTES = {"int64": INDEX_BYTES, "bool": 1}
 
 
 def column_unit(values: Iterable[int], units: tuple[Unit, ...] = COUNT_UNITS) -> Unit:

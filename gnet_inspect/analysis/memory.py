@@ -7,8 +7,8 @@ from typing import NamedTuple
 from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.graph.scopes import Scopes
-from gnet_inspect.ops import Shapes
-from gnet_inspect.units import INDEX_BYTES
+from gnet_inspect.ops import Shapes, dtype_of
+from gnet_inspect.units import FIXED_BYTES
 
 EXACT, BOUND = "exact", "bound"
 
@@ -113,15 +113,17 @@ def least_peak_activation_bytes(graph: Graph, element_bytes: int) -> int:
 
 
 def value_bytes(graph: Graph, element_bytes: int) -> dict[str, int]:
-    """The bytes of every value: of int64 where it is made of nothing but indices; none where it is a weight that is
-    handed out."""
-    indices = {value.name for value in graph.inputs if value.dtype == "int64"}
+    """The bytes of every value: of int64 and bool as those have them, whatever the network's dtype; none where it is a
+    weight that is handed out."""
+    dtypes = {value.name: value.dtype for value in graph.inputs if value.dtype != "float"}
     sizes = {name: prod(shape) * element_bytes for name, shape in graph.shapes().items()}
-    if indices:
-        for node in graph.nodes:
-            if node.op.reads == "either" and node.inputs and indices.issuperset(node.inputs):
-                indices.update(node.values())
-        sizes.update((name, sizes[name] // element_bytes * INDEX_BYTES) for name in indices)
+    for node in graph.nodes:
+        # Most networks hold numbers of their own dtype alone.
+        if dtypes or node.op.gives:
+            found = dtype_of(node.op, [dtypes.get(name, "float") for name in node.inputs])
+            if found != "float":
+                dtypes.update(dict.fromkeys(node.values(), found))
+    sizes.update((name, sizes[name] // element_bytes * FIXED_BYTES[dtype]) for name, dtype in dtypes.items())
     sizes.update((node.name, 0) for node in graph.nodes if node.op.hands_out_weight)
     return sizes
 

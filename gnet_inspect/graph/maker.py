@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from gnet_inspect.errors import ShapeError, UsageError
 from gnet_inspect.graph.nodes import BlockArgument, Graph, Group, Node, Output, Template, Unreached, Value
-from gnet_inspect.ops import Op, Shape, Shapes, Weight
+from gnet_inspect.ops import Op, Shape, Shapes, Weight, dtype_of
 from gnet_inspect.units import LARGEST_EXACT, dimensions
 
 # What a block shows of itself: its arguments that are no defaults, all of it in words, its template.
@@ -53,8 +53,8 @@ class GraphMaker:
         self.given = {value.name for value in inputs}
         self.nodes: list[Node] = []
         self.shapes: dict[str, Shape] = {value.name: value.shape for value in inputs}
-        # The values that hold indices.
-        self._indices = {value.name for value in inputs if value.dtype == "int64"}
+        # The values that hold no numbers of the network's dtype: "int64" or "bool".
+        self._dtypes = {value.name: value.dtype for value in inputs if value.dtype != "float"}
         # Where the next node lies, by the parts that are open: the stage or head, and the outermost block.
         self.stage = ""
         self.block: str | None = None
@@ -92,7 +92,7 @@ class GraphMaker:
         if facts is None:
             facts = self._facts[id(op), shapes] = _facts_of(op, shapes)
             self._ops.append(op)
-        holds_indices = self._follow_dtypes(op, inputs) if self._indices or op.reads == "int64" else False
+        dtype = self._follow_dtypes(op, inputs) if self._dtypes or op.gives or op.reads == "int64" else "float"
         params, buffers = (facts.params, facts.buffers) if held is None else _sums(held)
         home = name if module is None else module
         if home and home != name:
@@ -124,25 +124,23 @@ class GraphMaker:
         self.shapes[name] = facts.outputs[0]
         if len(facts.outputs) > 1:
             self.shapes.update(zip(node.values(), facts.outputs, strict=True))
-        if holds_indices:
-            self._indices.update(node.values())
+        if dtype != "float":
+            self._dtypes.update(dict.fromkeys(node.values(), dtype))
         return name
 
-    def _follow_dtypes(self, op: Op, inputs: tuple[str, ...]) -> bool:
-        """Whether a layer's output holds indices. Raises ShapeError where it does not read what its inputs hold."""
-        given = {name in self._indices for name in inputs}
-        if op.reads == "either":
-            return given == {True}
-        if op.reads == "int64" and False in given:
+    def _follow_dtypes(self, op: Op, inputs: tuple[str, ...]) -> str:
+        """What a layer's output holds. Raises ShapeError where it does not read what its inputs hold."""
+        given = [self._dtypes.get(name, "float") for name in inputs]
+        if op.reads == "int64" and "float" in given:
             raise ShapeError(
                 f"{op.kind} expects indices, got numbers: give the input `dtype: int64`, as in "
                 "`inputs: {tokens: {shape: [77], dtype: int64}}`"
             )
-        if op.reads == "float" and True in given:
+        if op.reads == "float" and "int64" in given:
             raise ShapeError(
                 f"{op.kind} expects numbers of the network's dtype, got int64: indices go into an Embedding"
             )
-        return False
+        return dtype_of(op, given)
 
     def _check_weights(self, home: str, op: Op, shapes: Shapes) -> None:
         """Raise ShapeError where a layer that is called again would need other weights, or another module of torch:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from gnet_inspect.display import shown
 from gnet_inspect.ops import Op, Shape, Shapes, Weight
-from gnet_inspect.units import INDEX_BYTES
+from gnet_inspect.units import FIXED_BYTES
 
 # The name under which `inputs` lists the network's own input, where it has one that nobody named.
 INPUT = "input"
@@ -26,7 +26,7 @@ ORIGINS = ("spec", "module", "exported", "onnx", "file")
 
 class Value(Struct, frozen=True):
     """A tensor that the network is given: its name, its shape, batch first, and its dtype: "float" for the network's
-    own, "int64" for tokens."""
+    own, "int64" for tokens, "bool" for masks."""
 
     name: str
     shape: Shape
@@ -222,7 +222,7 @@ class Graph(Struct, frozen=True):
 
     def input_bytes(self, width: int) -> int:
         """The bytes of its inputs together, where an element of its own dtype has `width` of them."""
-        return sum(prod(value.shape) * (INDEX_BYTES if value.dtype == "int64" else width) for value in self.inputs)
+        return sum(prod(value.shape) * FIXED_BYTES.get(value.dtype, width) for value in self.inputs)
 
     @property
     def output(self) -> str:

@@ -7,7 +7,7 @@ No answer here is a guess: what a class does not say of itself is unknown (None)
 of one's own is a class with the answers that its author knows, given to `register`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from inspect import get_annotations
 from math import prod
 from typing import Any, ClassVar, NamedTuple, Protocol, get_args
@@ -200,6 +200,11 @@ class Op(Struct, frozen=True):
         """The name of the layer's class, as torch.nn has it."""
         return type(self).__name__
 
+    @property
+    def gives(self) -> str:
+        """What its outputs hold: "float", "int64" or "bool"; "" where that follows from what it reads."""
+        return ""
+
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
         """The arguments a spec may give, by name, in torch's order."""
@@ -350,6 +355,14 @@ def counted_as_macs(call: Call) -> dict[str, Terms]:
 def unseen(call: Call, why: str) -> Terms:
     """Of a layer whose MACs a tool does not see."""
     return terms(why, -(call.macs or 0))
+
+
+def dtype_of(op: Op, given: Collection[str]) -> str:
+    """What the outputs of an op hold whose inputs hold `given`."""
+    if op.gives or op.reads != "either":
+        return op.gives or "float"
+    held = set(given)
+    return held.pop() if len(held) == 1 else "float"
 
 
 def pointwise(shape: Shape) -> Sight:
