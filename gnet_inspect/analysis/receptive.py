@@ -463,10 +463,18 @@ def model_field(graph: Graph, fields: dict[str, Field | None]) -> Field | None:
     for node in graph.nodes:
         field = fields[node.name]
         if field is None or field is ALL:
-            before = _gathered([last[node_of(name)] for name in node.inputs[: node.op.sources]])
+            before = _pooled(node, _gathered([last[node_of(name)] for name in node.inputs[: node.op.sources]]))
             field = replace(before, status="all") if field is ALL and before is not None else before or field
         last[node.name] = field
     return last[node_of(graph.output)]
+
+
+def _pooled(node: Node, field: Field | None) -> Field | None:
+    """The field of what a layer pools as a whole while it leaves the axes out: as wide as they are."""
+    sizes = node.op.swallows(node.input_shapes)
+    if field is None or field.axes is None or len(field.axes) != len(sizes):
+        return field
+    return _of(tuple(axis.through(AxisWindow(size, 0), 1) for axis, size in zip(field.axes, sizes, strict=True)))
 
 
 def _gathered(fields: Iterable[Field | None]) -> Field | None:

@@ -242,6 +242,10 @@ class Op(Struct, frozen=True):
         """What it sees of each of the inputs; the same of all of them unless said."""
         return (self.sight(inputs),) * len(inputs)
 
+    def swallows(self, inputs: Shapes) -> tuple[int, ...]:
+        """The sizes of the spatial axes that it pools as a whole and leaves out of its output."""
+        return ()
+
     @property
     def sources(self) -> int | None:
         """Of how many of its inputs, from the first on, it sees the elements, and not the size alone; None: of all."""

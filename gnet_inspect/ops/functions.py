@@ -130,6 +130,12 @@ class GlobalPool(Reduction, frozen=True):
 
     family: ClassVar[Family] = POOLING
 
+    def sight(self, inputs: Shapes) -> Sight:
+        return super().sight(inputs) if self.keepdim else (Look((0,)), Look((1,)))
+
+    def swallows(self, inputs: Shapes) -> tuple[int, ...]:
+        return () if self.keepdim else inputs[0][2:]
+
 
 class Select(_Function, OneOperator, frozen=True):
     """One position of an axis, which is gone then, as a view: x[:, 0], or one of torch.unbind's."""

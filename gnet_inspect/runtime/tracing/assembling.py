@@ -1,0 +1,412 @@
+"""What a run recorded -> its Graph: names, the tree of parts, weights by their first readers, inputs and outputs."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from gnet_inspect.graph import Graph, Group, Output, Value
+from gnet_inspect.graph.maker import GraphMaker
+from gnet_inspect.graph.nodes import Unreached
+from gnet_inspect.ops import LearnedTensor, Op
+from gnet_inspect.ops import Weight as Held
+from gnet_inspect.ops.functions import Computed
+from gnet_inspect.runtime.tracing.examples import kind_of
+from gnet_inspect.runtime.tracing.recorder import Made, Record, Recorder, Scope, TraceError, total
+
+# Wrappers put their own names before those of the network's parts.
+_WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+OUTPUT = "output"
+
+
+class Assembled(NamedTuple):
+    """A graph, with the record of each of its nodes by name; what is computed of weights has the last one."""
+
+    graph: Graph
+    records: dict[str, Record]
+    recorder: Recorder
+    outputs: tuple[Made, ...]
+
+
+class Assembler:
+    """Makes one graph of what one run recorded."""
+
+    def __init__(self, recorder: Recorder, inputs: Sequence[Value], title: str) -> None:
+        self.recorder, self.title = recorder, title
+        self.records: dict[str, Record] = {}
+        self.paths = {clean(path) for path, _ in recorder.module.named_modules()}
+        self.inputs = _named_apart(inputs, self.paths)
+        self._input_names = dict(
+            zip((value.name for value in inputs), (value.name for value in self.inputs), strict=True)
+        )
+        self.maker = GraphMaker(self.inputs)
+        # The name of the value that each output of a record became.
+        self._values: dict[int, str] = {}
+        self._kept: list[Made] = []
+        self._read: set[str] = set()
+        self._needed: set[int] = set()
+        self._numbers: dict[tuple[int, str], int] = {}
+        self._taken: set[str] = set()
+
+    def assemble(
+        self, outputs: Sequence[tuple[str, Made | None]], mode: str, name: str, *, names_outputs: bool
+    ) -> Assembled:
+        """The graph of the run that returned `outputs`, by their places in what it returned."""
+        found = [(place, made) for place, made in outputs if made is not None]
+        if not found:
+            raise TraceError(
+                f"{self.title}: expected a forward that returns tensors made of its inputs, got none of these"
+            )
+        self._find_needed([made for _, made in found])
+        root = self.recorder.root
+        while len(root.items) == 1 and isinstance(root.items[0], Scope):
+            root = root.items[0]
+        parts = self._stages(root)
+        # What an output alone needs of weights is made last, and belongs to the last part.
+        self.maker.open("stage", OUTPUT)
+        named = self._outputs(found, names_outputs)
+        last = self.maker.close()
+        if not self.maker.nodes:
+            raise TraceError(f"{self.title}: expected a forward that does something, got one that runs nothing")
+        graph = self.maker.graph(
+            model=name,
+            title=self.title,
+            mode=mode,
+            outputs=named,
+            parts=[*parts, *([last] if last else [])],
+            origin="module",
+            names_outputs=names_outputs,
+            unreached=tuple(self._unreached()),
+        )
+        return Assembled(graph, self.records, self.recorder, tuple(made for _, made in found))
+
+    # --- what is there at all ---
+
+    def _find_needed(self, outputs: Sequence[Made]) -> None:
+        """Records that are in the graph: all that computes, and of views those that something reads."""
+        waiting = [made.record for made in outputs if made.record is not None]
+        records = list(self.recorder.root.records())
+        waiting += [
+            record
+            for record in records
+            if not record.is_alias and not record.is_side and record.op.family.name != "movement"
+        ]
+        while waiting:
+            record = waiting.pop()
+            if id(record) not in self._needed:
+                self._needed.add(id(record))
+                waiting += [made.record for made in (*record.values, *record.slots) if made.record is not None]
+
+    # --- the tree ---
+
+    def _stages(self, root: Scope) -> list[Group]:
+        """The parts of the network: the modules of its outermost level, and runs of layers between them."""
+        stages: list[Group] = []
+        run: list[Record | Scope] = []
+        items = [item for item in root.items if self._is_there(item)]
+        lists = _listed(items, root.path)
+        if not any(isinstance(item, Scope) for item in items):
+            self._stage(items, clean(root.path) or self.recorder.root.kind, stages)
+            return stages
+        for item, listed in zip(items, lists, strict=True):
+            if listed is None and isinstance(item, Record):
+                run.append(item)
+                continue
+            if run:
+                self._stage(run, _run_name(run), stages)
+                run = []
+            self._stage([item], listed or clean(item.path), stages)
+        if run:
+            self._stage(run, _run_name(run), stages)
+        return _joined(stages)
+
+    def _stage(self, items: Sequence[Record | Scope], name: str, stages: list[Group]) -> None:
+        self.maker.open("stage", name)
+        if len(items) == 1 and isinstance(items[0], Scope) and clean(items[0].path) == name:
+            # The stage is this one module: what is in it stands right below.
+            self._items(items[0])
+        else:
+            for item in items:
+                self._item(item)
+        group = self.maker.close()
+        if group is not None:
+            stages.append(group)
+
+    def _items(self, scope: Scope) -> None:
+        """The items of a scope; those of one list of modules, and what runs between them, are a part of their own."""
+        items = [item for item in scope.items if self._is_there(item)]
+        opened = ""
+        for item, listed in zip(items, _listed(items, scope.path), strict=True):
+            if opened != (listed or ""):
+                if opened:
+                    self.maker.add(self.maker.close())
+                opened = listed or ""
+                if opened:
+                    self.maker.open("list", opened)
+            self._item(item)
+        if opened:
+            self.maker.add(self.maker.close())
+
+    def _item(self, item: Record | Scope) -> None:
+        if isinstance(item, Record):
+            self._record(item)
+            return
+        there = [record for record in item.records() if id(record) in self._needed]
+        if len(there) == 1 and not there[0].path:
+            # A module that runs one function is that function, under its own name.
+            self._record(there[0], path=item.path)
+            return
+        path = clean(item.path) + (f"@{item.call}" if item.call else "")
+        if item.is_container:
+            self.maker.open("list", path)
+        else:
+            self.maker.open("block", path, item.kind, ((), item.kind, None))
+        self._items(item)
+        self.maker.add(self.maker.close())
+
+    def _is_there(self, item: Record | Scope) -> bool:
+        if isinstance(item, Record):
+            return id(item) in self._needed and not item.is_alias and not item.is_side
+        return any(self._is_there(inner) for inner in item.items)
+
+    # --- nodes ---
+
+    def _record(self, record: Record, path: str = "") -> None:
+        inputs = tuple(self._value(made) for made in record.values)
+        held, frozen = self._held(record)
+        module = clean(record.path)
+        name = self.maker.name_of_call(module) if module else self._function_name(record, path)
+        if module and name != module and held is None:
+            # The first call counted its weights.
+            held = ()
+        self.maker.call(name, record.op, inputs, module=module, held=held, is_frozen=frozen)
+        self.records[name] = record
+        for made, value in zip(record.outputs, self.maker.nodes[-1].values(), strict=False):
+            self._keep(made, value)
+
+    def _keep(self, made: Made, value: str) -> None:
+        # Kept alive, so that its identity stays its own.
+        self._kept.append(made)
+        self._values[id(made)] = value
+
+    def _function_name(self, record: Record, path: str) -> str:
+        """The path of the module that it runs in, with its own name, a number where that has run before."""
+        scope = record.scope
+        if path:
+            wanted = clean(path)
+            return self._free(wanted)
+        before = f"{clean(scope.path)}." if scope.path else ""
+        key = id(scope), record.name
+        number = self._numbers[key] = self._numbers.get(key, -1) + 1
+        name = f"{before}{record.name}" + (f"_{number}" if number else "")
+        while name in self.paths:
+            number = self._numbers[key] = self._numbers[key] + 1
+            name = f"{before}{record.name}_{number}"
+        return self._free(name)
+
+    def _free(self, name: str) -> str:
+        found = self.maker.name_of_call(name)
+        while found in self._taken:
+            found = self.maker.name_of_call(name)
+        self._taken.add(found)
+        return found
+
+    # --- values ---
+
+    def _value(self, made: Made) -> str:
+        """The name of a value; one that is made of weights alone is made right here."""
+        made = _through(made)
+        known = self._values.get(id(made))
+        if known is not None:
+            return known
+        if made.name:
+            return self._input_names[made.name]
+        if made.record is not None and not made.record.is_side:
+            for output in made.record.outputs:
+                if output.index == made.index and id(output) in self._values:
+                    return self._values[id(output)]
+        return self._weight_value(made)
+
+    def _weight_value(self, made: Made) -> str:
+        shared = f"weight:{made.weight}" if made.weight else ""
+        known = self._values.get(hash(shared)) if shared else None
+        if known is not None:
+            self._keep(made, known)
+            return known
+        records = _side_records(made)
+        held, frozen = self._new_weights(_weights_of([made]))
+        if made.weight:
+            weight = self.recorder.weights[made.weight]
+            op: Op = Computed("", made.shape, made.dtype) if weight.is_buffer else LearnedTensor(made.shape)
+            name = module = clean(made.weight)
+        else:
+            last = records[-1]
+            counted = total([record.macs() for record in records])
+            op = Computed(last.name or type(last.op).__name__, made.shape, made.dtype, counted)
+            name, module = self._function_name(last, ""), ""
+        if module:
+            name = self.maker.name_of_call(name)
+        self.maker.call(name, op, (), module="" if name != module else module, held=held, is_frozen=frozen)
+        if records:
+            self.records[name] = records[-1]
+        self._keep(made, name)
+        if shared:
+            self._values[hash(shared)] = name
+        return name
+
+    # --- weights ---
+
+    def _held(self, record: Record) -> tuple[tuple[Held, ...] | None, bool]:
+        """(the weights that a record is the first to read, None where they are just what its op says; whether none of
+        them is trained)"""
+        paths = _weights_of(record.slots)
+        says = record.op.weights(tuple(made.shape for made in record.values)) if record.values else ()
+        bare = all(made.weight for made in record.slots) and len(paths) == len(record.slots)
+        home = f"{record.path}." if record.path else ""
+        plain = (
+            bool(record.path)
+            and bare
+            and [f"{home}{weight.name}" for weight in says] == paths
+            and self._read.isdisjoint(paths)
+        )
+        held, frozen = self._new_weights(paths)
+        if plain or (not paths and not says):
+            return None, frozen
+        return held, frozen
+
+    def _new_weights(self, paths: Sequence[str]) -> tuple[tuple[Held, ...], bool]:
+        """Of weights by their paths those that nobody has read before."""
+        new = [
+            self.recorder.weights[path] for path in dict.fromkeys(self._with_counters(paths)) if path not in self._read
+        ]
+        self._read.update(weight.path for weight in new)
+        held = tuple(
+            Held(
+                clean(weight.path),
+                tuple(weight.tensor.shape),
+                trained=not weight.is_buffer,
+                counter=weight.is_buffer and kind_of(weight.tensor.dtype) == "int64" and not weight.tensor.dim(),
+                indices=weight.is_buffer and kind_of(weight.tensor.dtype) == "int64" and weight.tensor.dim() > 0,
+                persistent=weight.persistent,
+            )
+            for weight in new
+        )
+        parameters = [weight for weight in new if not weight.is_buffer]
+        return held, bool(parameters) and not any(weight.is_trained for weight in parameters)
+
+    def _with_counters(self, paths: Sequence[str]) -> Iterator[str]:
+        """With statistics the counter that is kept beside them, which no forward at inference reads."""
+        for path in paths:
+            yield path
+            if self.recorder.weights[path].is_buffer:
+                counter = self.recorder.weights.get(f"{path.rpartition('.')[0]}.num_batches_tracked".lstrip("."))
+                if counter is not None:
+                    yield counter.path
+
+    def _unreached(self) -> Iterator[Unreached]:
+        """The parameters that this run never read, by the module they lie in."""
+        found: dict[str, int] = {}
+        for path, weight in self.recorder.weights.items():
+            if not weight.is_buffer and path not in self._read:
+                home = clean(path).rpartition(".")[0] or clean(path)
+                found[home] = found.get(home, 0) + weight.tensor.numel()
+        return (Unreached(name, params) for name, params in found.items())
+
+    # --- what is returned ---
+
+    def _outputs(self, found: Sequence[tuple[str, Made]], names_outputs: bool) -> list[Output]:
+        outputs: list[Output] = []
+        main = next((place for place, _ in found if place in ("out", "logits", "output")), found[0][0])
+        ordered = sorted(found, key=lambda pair: pair[0] != main)
+        for place, made in ordered:
+            value = self._value(made)
+            name = place if names_outputs and place else OUTPUT if not outputs else f"{OUTPUT}.{place}"
+            outputs.append(Output(name, value))
+        return outputs
+
+
+def clean(path: str) -> str:
+    """A path without the names of wrappers, and without what names of values mean something by."""
+    if "_" not in path and ":" not in path and "@" not in path:
+        return path
+    parts = [part for part in path.split(".") if part not in _WRAPPERS]
+    return ".".join(parts).replace(":", "_").replace("@", "_")
+
+
+def _named_apart(inputs: Sequence[Value], paths: set[str]) -> list[Value]:
+    """Inputs by names that no module has."""
+    return [
+        Value(f"input.{value.name}", value.shape, value.dtype) if value.name in paths else value for value in inputs
+    ]
+
+
+def _through(made: Made) -> Made:
+    """The value itself, where it is another name of one."""
+    while made.record is not None and made.record.is_alias and not made.overwritten:
+        made = made.record.values[0]
+    return made
+
+
+def _side_records(made: Made) -> list[Record]:
+    """The records that a value made of weights alone is made by, in their order."""
+    found: dict[int, Record] = {}
+    waiting = [made.record]
+    while waiting:
+        record = waiting.pop()
+        if record is not None and id(record) not in found:
+            found[id(record)] = record
+            waiting += [value.record for value in (*record.values, *record.slots)]
+    return list(found.values())[::-1]
+
+
+def _weights_of(values: Sequence[Made]) -> list[str]:
+    """The paths of the weights that values are made of."""
+    found: dict[str, None] = {}
+    seen: set[int] = set()
+    waiting = list(values)[::-1]
+    while waiting:
+        made = waiting.pop()
+        if made.weight:
+            found[made.weight] = None
+        record = made.record
+        if record is not None and record.is_side and id(record) not in seen:
+            seen.add(id(record))
+            waiting += [*record.values, *record.slots][::-1]
+    return list(found)
+
+
+def _listed(items: Sequence[Record | Scope], path: str) -> list[str | None]:
+    """For each item of a scope the list of modules it stands in, by its path; functions between two members of one list
+    belong to it."""
+    before = f"{path}." if path else ""
+    found: list[str | None] = []
+    for item in items:
+        relative = item.path.removeprefix(before) if item.path else ""
+        steps = clean(relative).split(".")
+        found.append(clean(before + steps[0]) if len(steps) > 1 else None)
+    last: tuple[int, str] | None = None
+    for index, (item, listed) in enumerate(zip(items, found, strict=True)):
+        if listed is not None:
+            if last is not None and last[1] == listed:
+                found[last[0] : index] = [listed] * (index - last[0])
+            last = index, listed
+        elif item.path:
+            last = None
+    return found
+
+
+def _run_name(run: Sequence[Record | Scope]) -> str:
+    """What a run of layers is called: by its first and its last."""
+    names = [clean(item.path) or (item.name if isinstance(item, Record) else "") for item in run]
+    return names[0] if names[0] == names[-1] else f"{names[0]}..{names[-1]}"
+
+
+def _joined(stages: Sequence[Group]) -> list[Group]:
+    """Stages of different names: one that comes again right behind itself is one, one that comes later has a number."""
+    found: list[Group] = []
+    seen: dict[str, int] = {}
+    for stage in stages:
+        if found and found[-1].name.partition("@")[0] == stage.name:
+            found[-1] = Group("stage", found[-1].name, (*found[-1].children, *stage.children))
+            continue
+        number = seen[stage.name] = seen.get(stage.name, -1) + 1
+        found.append(Group("stage", f"{stage.name}@{number}", stage.children) if number else stage)
+    return found
