@@ -66,10 +66,7 @@ def _params(counted: Counted) -> int:
         return sum(node.params for node in counted.nodes)
     weighted = [node for node in counted.nodes if node.op.depth]
     matrices = (
-        weight.elements
-        for node in weighted
-        for weight in node.weights()
-        if weight.trained and len(weight.shape) > 1
+        weight.elements for node in weighted for weight in node.weights() if weight.trained and len(weight.shape) > 1
     )
     return sum(matrices) + (sum(node.output_shape[1] for node in weighted) if rule == "folded" else 0)
 
