@@ -20,6 +20,7 @@ from gnet_inspect.language import catalogue
 from gnet_inspect.ops import KINDS, Op, Opaque, Weight
 from gnet_inspect.sources.file import read_graph_file, write_graph
 from gnet_inspect.sources.file.form import MAX_DEPTH
+from tests.conftest import Run
 from tests.strategies import specs, to_yaml
 
 
@@ -229,3 +230,56 @@ def test_no_file_ends_in_anything_but_a_graph_or_a_sentence() -> None:
         read += 1
     assert 20 < read < 380
     assert time.process_time() - start < 60
+
+
+# --- on the command line ---
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    """The file of lenet5."""
+    path = tmp_path / "net.graph.json"
+    path.write_bytes(write_graph(build_graph(load_spec("lenet5"))))
+    return str(path)
+
+
+@pytest.mark.parametrize("command", ["summary", "flops", "diagram", "roofline --on h200"])
+def test_a_file_is_answered_as_its_spec_is(run: Run, file: str, command: str) -> None:
+    """The same text, to the letter; its own input may be said."""
+    words = command.split()
+    result = run(*words, file)
+    assert result == run(*words, "lenet5")
+    assert result.code == 0
+    assert run(*words, file, "--input", "1x32x32", "--batch", "1") == result
+
+
+def test_a_file_is_compared_with_a_spec(run: Run, file: str, tmp_path: Path) -> None:
+    """It has no year and nothing published, and a report has no audit of it."""
+    assert "the two networks are the same" in run("compare", "lenet5", file, "--diff").out
+    first, second = json.loads(run("compare", "lenet5", file, "--format", "json").out)["models"]
+    assert (first["totals"], first["stages"]) == (second["totals"], second["stages"])
+    assert (second["year"], second["family"], second["published"]) == (None, "", [])
+    assert run("report", file, "lenet5", "-o", str(tmp_path / "r.html")).code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("summary FILE --set classes=3", "--set: expected a built-in name or a spec, got "),
+        ("compare FILE --set classes=3", "--set: expected a built-in name or a spec, got "),
+        ("summary FILE --resize", "--resize: expected a built-in name or a spec, got "),
+        ("summary FILE --batch 2", "--batch: expected 1x1x32x32, its own input, for "),
+        ("flops FILE --input 1x28x28", "--input: expected 1x1x32x32, its own input, for "),
+        ("flops FILE --mode train", "--mode train: expected a graph of that mode, got "),
+        ("verify FILE", "verify: expected a built-in name or a spec, whose module torch builds, got "),
+        ("latency lenet5 FILE", "latency: expected a built-in name or a spec, whose module torch builds, got "),
+        ("show FILE", "show: expected a built-in name or a spec, which has a text, got "),
+        ("validate FILE", "validate: expected a built-in name or a spec, "),
+        ("summary none.graph.json", "expected a graph's file, got 'none.graph.json', which does not exist"),
+    ],
+)
+def test_what_a_file_cannot_do_is_told(run: Run, file: str, arguments: str, said: str) -> None:
+    """Exit code 2, and what it is."""
+    result = run(*(file if word == "FILE" else word for word in arguments.split()))
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"error: {said}")
