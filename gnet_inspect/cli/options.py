@@ -78,6 +78,15 @@ Freeze = Annotated[
         show_default=False,
     ),
 ]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="LAYER",
+        help="The network up to a layer, block, list or stage alone, without what that does not need: a backbone.",
+        show_default=False,
+    ),
+]
 Resize = Annotated[
     bool,
     typer.Option("--resize", help="Accept an input at which layers get weights of another shape (a new network)."),
@@ -294,9 +303,10 @@ def read_graph(
     edits: list[str] | None,
     resize: bool,
     frozen: list[str] | None = None,
+    until: str | None = None,
 ) -> "Graph":
-    """The graph of MODEL at the input, in the mode and with the edits that the flags ask for."""
-    ((_, graph),) = read_variants([model], inputs, [batch], mode, edits, resize, frozen)
+    """The graph of MODEL at the input, in the mode and with the edits that the flags ask for, up to a layer."""
+    ((_, graph),) = read_variants([model], inputs, [batch], mode, edits, resize, frozen, until)
     return graph
 
 
@@ -308,9 +318,10 @@ def read_variants(
     edits: list[str] | None,
     resize: bool,
     frozen: list[str] | None = None,
+    until: str | None = None,
 ) -> "list[Variant]":
-    """Each model with its graph at the input, for each batch, in the mode that the flags ask for; the last one edited.
-    A model that is no spec has none.
+    """Each model with its graph at the input, for each batch, in the mode that the flags ask for; the last one edited,
+    and each up to the layer `until`. A model that is no spec has none.
 
     Each is read once: standard input has nothing more after that.
     """
@@ -323,8 +334,18 @@ def read_variants(
         for index, name in enumerate(names):
             edited = edits if index == len(names) - 1 else None
             spec, graph = opened[name](Asked(inputs, batch, mode, edited, resize))
+            graph = graph if until is None else _cut(graph, until)
             variants.append((spec, _freeze(graph, frozen) if frozen else graph))
     return variants
+
+
+def _cut(graph: "Graph", until: str) -> "Graph":
+    from gnet_inspect.graph.cutting import cut
+
+    try:
+        return cut(graph, until)
+    except UsageError as error:
+        raise UsageError(f"--until: {error}") from None
 
 
 def _freeze(graph: "Graph", frozen: list[str]) -> "Graph":
