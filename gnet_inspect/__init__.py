@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from gnet_inspect.errors import UsageError as UsageError
     from gnet_inspect.graph import Graph as Graph
     from gnet_inspect.graph import Node as Node
+    from gnet_inspect.graph.cutting import cut as cut
     from gnet_inspect.graph.freezing import freeze as freeze
     from gnet_inspect.graph.optimize import optimize as optimize
     from gnet_inspect.language import Spec as Spec
@@ -83,6 +84,7 @@ _HOMES = {
     "Graph": "graph",
     "Node": "graph",
     "build_graph": "sources.spec",
+    "cut": "graph.cutting",
     "freeze": "graph.freezing",
     "optimize": "graph.optimize",
     "Outputs": "runtime.module",

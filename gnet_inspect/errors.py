@@ -24,7 +24,11 @@ class GnetError(Exception):
 
 
 class UsageError(GnetError):
-    """A flag, a name or an argument that does not fit."""
+    """A flag, a name or an argument that does not fit. What there is to choose from stands below it, in `lines`."""
+
+    def __init__(self, message: str = "", lines: Iterable[str] = ()) -> None:
+        self.message, self.lines = message, tuple(lines)
+        super().__init__("\n".join((message, *self.lines)))
 
 
 class SpecError(GnetError):

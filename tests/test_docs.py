@@ -15,6 +15,7 @@ from gnet_inspect.analysis.devices import ELEMENT_BYTES, KINDS, RATE, Device, pa
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import SpecError
 from gnet_inspect.language import catalogue, load_spec, parse_spec, spec_text
+from gnet_inspect.ops import KINDS as CLASSES
 from gnet_inspect.ops import VOCABULARY
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.drawing.diagram import Options, drawing_of
@@ -229,7 +230,8 @@ def test_the_layer_kind_of_the_docs_is_one(capsys: pytest.CaptureFixture[str]) -
     try:
         exec(compile(code, "spec-language.md", "exec"), {})
     finally:
-        VOCABULARY.pop("ChannelScale", None)
+        for table in (VOCABULARY, CLASSES):
+            table.pop("ChannelScale", None)
     said = [line.partition("  # ")[2] for line in code.splitlines() if line.startswith("print(")]
     for printed, text in zip(capsys.readouterr().out.splitlines(), said, strict=True):
         assert text.partition(":")[0] == printed

@@ -26,7 +26,7 @@ from gnet_inspect.analysis.memory import activation_peak
 from gnet_inspect.errors import ShapeError, UsageError
 from gnet_inspect.graph import Graph
 from gnet_inspect.language.schema import json_schema
-from gnet_inspect.ops import TOOLS, VOCABULARY, Call, Shape, Shapes, Sight, Terms
+from gnet_inspect.ops import KINDS, TOOLS, VOCABULARY, Call, Shape, Shapes, Sight, Terms
 from gnet_inspect.ops.arguments import Integer, Number
 from tests.conftest import Run
 
@@ -116,7 +116,7 @@ def kinds() -> Iterator[None]:
         assert register(cls) is cls  # twice does no harm
     yield
     for cls in (Sketch, ChannelMix):
-        del VOCABULARY[cls.__name__]
+        del VOCABULARY[cls.__name__], KINDS[cls.__name__]
 
 
 def graph_with(kind: str, mode: str = "eval", batch: int = 1) -> Graph:

@@ -40,6 +40,7 @@ NAMES = {
     "Comparison",
     "compare_models",
     "count_flops",
+    "cut",
     "freeze",
     "load_spec",
     "load_weights",

@@ -40,11 +40,13 @@ def audit(spec: Spec) -> tuple[AuditRow, ...]:
 
 
 def verification_of(
-    spec: Spec, graph: Graph, figures: tuple[AuditRow, ...], checks: Sequence[Check] = ()
+    spec: Spec | None, graph: Graph, figures: tuple[AuditRow, ...], checks: Sequence[Check] = ()
 ) -> Verification:
-    """What a verification of a graph found: the checks that were run on it, and the audit of its spec's figures."""
+    """What a verification of a graph found: the checks that were run on it, and the audit of its spec's figures, where
+    it has one."""
     ok = all(check.ok is not False for check in checks) and all(row.verdict != "disagrees" for row in figures)
-    return Verification(SCHEMA_VERSION, graph.model, ok, tuple(checks), figures, graph.overrides, audited_sources(spec))
+    sources = audited_sources(spec) if spec else ()
+    return Verification(SCHEMA_VERSION, graph.model, ok, tuple(checks), figures, graph.overrides, sources)
 
 
 def audited_sources(spec: Spec) -> tuple[AuditSource, ...]:

@@ -62,13 +62,14 @@ class Comparison(Struct, frozen=True, omit_defaults=True):
 
 
 def compare_models(
-    variants: Sequence[tuple[Spec, Graph]],
+    variants: Sequence[tuple[Spec | None, Graph]],
     dtype: str = "fp32",
     *,
     diff: bool = False,
     names: Sequence[str] | None = None,
 ) -> Comparison:
-    """Two or more models, the first of them the baseline; with `diff` exactly two, aligned part by part.
+    """Two or more models, the first of them the baseline; with `diff` exactly two, aligned part by part. A graph that
+    comes from elsewhere has None for a spec, and nothing published.
 
     `names` are what the models were called by (built-in names or paths), for those that have the same name inside.
     Raises UsageError for fewer (or, with `diff`, more) than two, and for graphs of both modes.
@@ -89,24 +90,24 @@ def compare_models(
 
 
 def side_by_side(
-    variants: Sequence[tuple[Spec, Graph]], dtype: str, names: Sequence[str] | None = None, *, diff: bool = False
+    variants: Sequence[tuple[Spec | None, Graph]], dtype: str, names: Sequence[str] | None = None, *, diff: bool = False
 ) -> Comparison:
     """The same of any number of models, one alone too, whose graphs are known to fit."""
     summaries = [summarize(graph, dtype) for _, graph in variants]
-    labels = _labels([graph.variant for _, graph in variants], names or [spec.file for spec, _ in variants])
+    labels = _labels([graph.variant for _, graph in variants], names or [_called(*each) for each in variants])
     models = tuple(
         ComparedModel(
             summary.model,
             label,
             graph.overrides,
             summary.title,
-            spec.year,
-            spec.family,
+            spec.year if spec else None,
+            spec.family if spec else "",
             summary.input,
             summary.totals,
             _ratios(summary, summaries[0]),
             # What is published is about the model as it is.
-            () if graph.overrides else accuracies(spec),
+            accuracies(spec) if spec and not graph.overrides else (),
             summary.stages,
             summary.coverage.unknown,
         )
@@ -114,6 +115,10 @@ def side_by_side(
     )
     changes = difference(variants[0][1], variants[1][1]) if diff else None
     return Comparison(SCHEMA_VERSION, models[0].model, summaries[0].mode, dtype, models, changes)
+
+
+def _called(spec: Spec | None, graph: Graph) -> str:
+    return spec.file if spec else graph.model
 
 
 def _labels(variants: Sequence[str], names: Sequence[str]) -> list[str]:

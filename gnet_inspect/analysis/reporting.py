@@ -44,7 +44,10 @@ class Report(Struct, frozen=True):
 
 
 def make_report(
-    variants: Sequence[tuple[Spec, Graph]], dtype: str, names: Sequence[str], records: Sequence[TimingRecord] = ()
+    variants: Sequence[tuple[Spec | None, Graph]],
+    dtype: str,
+    names: Sequence[str],
+    records: Sequence[TimingRecord] = (),
 ) -> Report:
     """The report of one model or more, of one mode, with what was measured of them."""
     comparison = side_by_side(variants, dtype, names)
@@ -56,7 +59,7 @@ def make_report(
                 graph,
                 summarize(graph, dtype),
                 tuple(live_activation_bytes(graph, DTYPE_BYTES[dtype])),
-                verification_of(spec, graph, audit(spec)),
+                verification_of(spec, graph, audit(spec) if spec else ()),
                 tuple(
                     ReportedMeasurement(record, result)
                     for record in records

@@ -116,9 +116,10 @@ def _complete(command: "Any") -> int:
 
 
 def _answer(error: Exception, debug: bool) -> int:
-    """Say what went wrong, on one line (with --debug where, too); the exit code that goes with it."""
+    """Say what went wrong, on one line, and what there is to choose from below it (with --debug where, too); the exit
+    code that goes with it."""
     from gnet_inspect.cli.output import say, say_usage
-    from gnet_inspect.errors import GnetError, SpecError
+    from gnet_inspect.errors import GnetError, SpecError, UsageError
 
     if debug:
         import traceback
@@ -129,6 +130,10 @@ def _answer(error: Exception, debug: bool) -> int:
     if isinstance(error, SpecError):
         # FILE:LINE first, where editors and terminals look for it.
         say(str(error))
+        return error.exit_code
+    if isinstance(error, UsageError):
+        for line in (f"error: {error.message}", *error.lines):
+            say(line)
         return error.exit_code
     if isinstance(error, GnetError):
         say(f"error: {error}")

@@ -46,6 +46,15 @@ def compare(
         ),
     ] = None,
     frozen: options.Freeze = None,
+    until: Annotated[
+        str | None,
+        typer.Option(
+            "--until",
+            metavar="LAYER",
+            help="The one MODEL that is given, and its edited copy, up to a layer, block, list or stage alone.",
+            show_default=False,
+        ),
+    ] = None,
     dtype: options.Dtype = "fp32",
     resize: options.Resize = False,
     style: options.Format = "table",
@@ -69,8 +78,13 @@ def compare(
     opened = options.one_of("--depth", depth or "block", DEPTHS)
     if depth is not None and not diff:
         raise UsageError("--depth says how far --diff opens, and there is no --diff")
+    if until is not None and len(models) > 1:
+        raise UsageError(f"--until: expected one model to cut, got {len(models)} models")
     names = _name_models(models, bool(edits))
-    variants = options.read_variants(names, inputs, [batch], mode, edits, resize, frozen)
+    # The baseline that nobody gave stays whole.
+    added = names[:1] if until is not None and not edits else []
+    variants = options.read_variants(added, inputs, [batch], mode, None, resize, frozen)
+    variants += options.read_variants(names[len(added) :], inputs, [batch], mode, edits, resize, frozen, until)
     result = compare_models(variants, dtype, diff=diff, names=names)
     if diff:
         emit_result(result, style, output, lambda: difference_grid(result, opened), lambda: difference_rows(result))

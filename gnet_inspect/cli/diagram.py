@@ -40,6 +40,7 @@ def diagram(
     ] = None,
     mode: options.Mode = "eval",
     edits: options.Set = None,
+    until: options.Until = None,
     resize: options.Resize = False,
     style: Annotated[
         str | None,
@@ -73,7 +74,7 @@ def diagram(
     options.one_of("--color", color, COLORS)
     if (color == "time") != (latency is not None):
         raise UsageError("--color time needs measured times, and --latency FILE gives them: give both or neither")
-    graph = options.read_graph(model, inputs, batch, mode, edits, resize)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize, until=until)
     drawing = drawing_of(graph, summarize(graph), Options(depth, only, collapse))
     if bound := too_large(drawing, dot=form == "dot"):
         mend = "draw less with --depth, --only or --collapse" + (", or take --format dot" if form != "dot" else "")

@@ -9,6 +9,7 @@ def flops(
     batch: options.Batch = None,
     mode: options.Mode = "eval",
     edits: options.Set = None,
+    until: options.Until = None,
     resize: options.Resize = False,
     style: options.Format = "table",
     output: options.Output = None,
@@ -25,6 +26,6 @@ def flops(
     from gnet_inspect.views.tables.flops import flops_grid, flops_rows
 
     options.table_format(style, output)
-    graph = options.read_graph(model, inputs, batch, mode, edits, resize)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize, until=until)
     result = count_flops(graph)
     emit_result(result, style, output, lambda: flops_grid(result), lambda: flops_rows(result))

@@ -99,6 +99,7 @@ def latency(
 
     Example: gnet-inspect latency googlenet alexnet --batch 1,8 --layers
     """
+    from gnet_inspect.cli.models import need_specs
     from gnet_inspect.cli.output import emit, emit_result, say
     from gnet_inspect.records.timing import Stopped, read_record
     from gnet_inspect.views.json import draw_json
@@ -119,6 +120,7 @@ def latency(
         raise UsageError(
             "--optimize makes inference faster: expected no --mode train, and --layers in a run of its own"
         )
+    need_specs(models, "latency", "whose module torch builds")
     kept = read_record(against, "--against") if against is not None else None
     need_torch("latency")
     options.one_edited(models, edits)

@@ -14,8 +14,21 @@ from gnet_inspect.units import dimensions
 
 # What reads specs is imported when a command runs: --help and completion start without it.
 if TYPE_CHECKING:
+    from typing import Protocol
+
+    from gnet_inspect.cli.models import Variant
     from gnet_inspect.graph import Graph
     from gnet_inspect.language import Spec
+
+    class Value(Protocol):
+        """An input of a model, as a spec or a graph has it."""
+
+        @property
+        def name(self) -> str: ...
+        @property
+        def shape(self) -> tuple[int, ...]: ...
+        @property
+        def dtype(self) -> str: ...
 
 
 def complete_model(incomplete: str) -> list[str]:
@@ -29,7 +42,8 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A built-in name (see `gnet-inspect list`), a path to a YAML spec, or - for a spec on standard input.",
+        help="A built-in name (see `gnet-inspect list`), a path to a YAML spec or a FILE.graph.json, or - for a spec "
+        "on standard input.",
         autocompletion=complete_model,
         show_default=False,
     ),
@@ -61,6 +75,15 @@ Freeze = Annotated[
         "--freeze",
         metavar="GLOB",
         help="Parts whose parameters are not trained, by their paths: 'inception3*'. May be given several times.",
+        show_default=False,
+    ),
+]
+Until = Annotated[
+    str | None,
+    typer.Option(
+        "--until",
+        metavar="LAYER",
+        help="The network up to a layer, block, list or stage alone, without what that does not need: a backbone.",
         show_default=False,
     ),
 ]
@@ -104,6 +127,7 @@ def with_values(arguments: list[str]) -> list[str]:
     return [f"{word}={COMPILE_MODES[0]}" if index in alone else word for index, word in enumerate(arguments)]
 
 
+MODES = ("eval", "train")
 # What torch and YAML call what a flag calls otherwise.
 OTHER_WORDS = {
     "float32": "fp32",
@@ -212,13 +236,14 @@ def _read_stdin(most: int) -> bytes:
 
 
 def read_inputs(
-    spec: "Spec", texts: list[str] | None, batch: int | None, resize: bool = False
+    inputs: "Sequence[Value]", texts: list[str] | None, batch: int | None, resize: bool = False
 ) -> dict[str, tuple[int, ...]]:
-    """The shape of every input, by its name, that --input and --batch ask for."""
+    """The shape of every input, by its name, that --input and --batch ask for of a model whose own `inputs` are these,
+    without the batch."""
     if batch is not None and batch < 1:
         raise UsageError(f"--batch: expected a positive integer, got {batch}")
     shapes: dict[str, tuple[int, ...]] = {}
-    names = [given.name for given in spec.inputs]
+    names = [given.name for given in inputs]
     free = iter(names)
     for text in texts or ():
         name, equals, shape = text.rpartition("=")
@@ -227,18 +252,17 @@ def read_inputs(
             known = ", ".join(names)
             got = f"{text!r} for `{found}`, which has one" if found in shapes else f"{text!r}"
             raise UsageError(f"--input: expected a shape for each of the inputs {known} at most, got {got}")
-        shapes[found] = _read_shape(spec, found, shape, batch, resize)
-    for given in spec.inputs:
+        shapes[found] = _read_shape(next(item for item in inputs if item.name == found), shape, batch, resize)
+    for given in inputs:
         shapes.setdefault(given.name, (batch or next((shape[0] for shape in shapes.values()), 1), *given.shape))
     return shapes
 
 
-def _read_shape(spec: "Spec", name: str, text: str, batch: int | None, resize: bool) -> tuple[int, ...]:
+def _read_shape(given: "Value", text: str, batch: int | None, resize: bool) -> tuple[int, ...]:
     """One shape, with its batch or without: "1x3x224x224", "3x224x224"; for indices "1x77:int64"."""
-    given = next(item for item in spec.inputs if item.name == name)
     written, colon, dtype = text.partition(":")
     if colon and dtype != given.dtype:
-        raise UsageError(f"--input: expected {given.dtype} for `{name}`, as the spec has it, got {dtype!r}")
+        raise UsageError(f"--input: expected {given.dtype} for `{given.name}`, as the model has it, got {dtype!r}")
     own, rank = given.shape, len(given.shape) + 1
     sizes = written.lower().replace(",", "x").split("x")
     numbers = all(size.strip().isdecimal() and len(size) < 19 and int(size) for size in sizes)
@@ -279,9 +303,10 @@ def read_graph(
     edits: list[str] | None,
     resize: bool,
     frozen: list[str] | None = None,
+    until: str | None = None,
 ) -> "Graph":
-    """The graph of MODEL at the input, in the mode and with the edits that the flags ask for."""
-    ((_, graph),) = read_variants([model], inputs, [batch], mode, edits, resize, frozen)
+    """The graph of MODEL at the input, in the mode and with the edits that the flags ask for, up to a layer."""
+    ((_, graph),) = read_variants([model], inputs, [batch], mode, edits, resize, frozen, until)
     return graph
 
 
@@ -293,24 +318,34 @@ def read_variants(
     edits: list[str] | None,
     resize: bool,
     frozen: list[str] | None = None,
-) -> "list[tuple[Spec, Graph]]":
-    """Each model with its graph at the input, for each batch, in the mode that the flags ask for; the last one edited.
+    until: str | None = None,
+) -> "list[Variant]":
+    """Each model with its graph at the input, for each batch, in the mode that the flags ask for; the last one edited,
+    and each up to the layer `until`. A model that is no spec has none.
 
-    Every spec is read once: standard input has nothing more after that.
+    Each is read once: standard input has nothing more after that.
     """
-    from gnet_inspect.sources.spec import MODES, build_graph
-    from gnet_inspect.sources.spec.overrides import parse_overrides
+    from gnet_inspect.cli.models import Asked, open_model
 
     one_of("--mode", mode, MODES)
-    specs = {name: read_model(name) for name in dict.fromkeys(names)}
+    opened = {name: open_model(name) for name in dict.fromkeys(names)}
     variants = []
     for batch in batches:
         for index, name in enumerate(names):
-            shape = read_inputs(specs[name], inputs, batch, resize)
-            edited = parse_overrides(edits or []) if index == len(names) - 1 else {}
-            graph = build_graph(specs[name], shape, overrides=edited, mode=mode, resize=resize)
-            variants.append((specs[name], _freeze(graph, frozen) if frozen else graph))
+            edited = edits if index == len(names) - 1 else None
+            spec, graph = opened[name](Asked(inputs, batch, mode, edited, resize))
+            graph = graph if until is None else _cut(graph, until)
+            variants.append((spec, _freeze(graph, frozen) if frozen else graph))
     return variants
+
+
+def _cut(graph: "Graph", until: str) -> "Graph":
+    from gnet_inspect.graph.cutting import cut
+
+    try:
+        return cut(graph, until)
+    except UsageError as error:
+        raise UsageError(f"--until: {error}") from None
 
 
 def _freeze(graph: "Graph", frozen: list[str]) -> "Graph":

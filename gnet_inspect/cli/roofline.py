@@ -72,6 +72,7 @@ def roofline(
     ] = None,
     mode: options.Mode = "eval",
     edits: options.Set = None,
+    until: options.Until = None,
     resize: options.Resize = False,
     style: Annotated[
         str | None,
@@ -109,7 +110,7 @@ def roofline(
     if latency is not None and form not in PLOTS:
         raise UsageError(f"--latency goes into a plot: expected --format {', '.join(PLOTS)}, got {form!r}")
     on = _device(device)
-    graph = options.read_graph(model, inputs, batch, mode, edits, resize)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize, until=until)
     result = bounds_of(graph, on, dtype)
     if form in PLOTS:
         from gnet_inspect.views.pages.roofline import draw_plot

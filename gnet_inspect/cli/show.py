@@ -8,10 +8,12 @@ def show(model: options.Model, output: options.Output = None) -> None:
 
     Example: gnet-inspect show googlenet > mine.yaml
     """
+    from gnet_inspect.cli.models import need_specs
     from gnet_inspect.cli.output import emit
     from gnet_inspect.language import parse_spec
 
     options.check_ending(output, "yaml")
+    need_specs([model], "show", "which has a text")
     text, file = options.read_text(model)
     parse_spec(text, file)
     emit(text.decode("utf-8-sig"), output)

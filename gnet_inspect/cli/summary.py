@@ -51,6 +51,7 @@ def summary(
     edits: options.Set = None,
     frozen: options.Freeze = None,
     dtype: options.Dtype = "fp32",
+    until: options.Until = None,
     resize: options.Resize = False,
     style: options.Format = "table",
     output: options.Output = None,
@@ -78,7 +79,7 @@ def summary(
     check_columns(selection)
     if optimizer is not None:
         _check_training(optimizer, mode, dtype)
-    graph = options.read_graph(model, inputs, batch, mode, edits, resize, frozen)
+    graph = options.read_graph(model, inputs, batch, mode, edits, resize, frozen, until)
     result = summarize(graph, dtype, optimizer=optimizer)
     emit_result(
         result,

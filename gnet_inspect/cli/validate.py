@@ -10,6 +10,7 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
     Example: gnet-inspect validate mine.yaml
     """
     from gnet_inspect.analysis.audit import check_published
+    from gnet_inspect.cli.models import need_specs
     from gnet_inspect.cli.output import emit_result
     from gnet_inspect.records import SCHEMA_VERSION
     from gnet_inspect.sources.spec import MODES, build_graph
@@ -17,6 +18,7 @@ def validate(spec: options.Model, style: options.Format = "table", output: optio
     from gnet_inspect.views.grid import Column, Grid, Line
 
     options.table_format(style, output)
+    need_specs([spec], "validate", "which can be wrong")
     read = options.read_model(spec, every=True)
     graphs = {mode: build_graph(read, mode=mode) for mode in MODES}
     check_published(read, graphs["train"])

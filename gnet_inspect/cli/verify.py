@@ -36,11 +36,14 @@ def verify(
     Example: gnet-inspect verify googlenet --mode train
     """
     from gnet_inspect.analysis.audit import audit, verification_of
+    from gnet_inspect.cli.models import need_specs
     from gnet_inspect.cli.output import emit_result, say
     from gnet_inspect.views.tables.verification import verification_grid, verification_rows
 
     options.table_format(style, output)
+    need_specs([model], "verify", "whose module torch builds")
     ((spec, graph),) = options.read_variants([model], inputs, [batch], mode, edits, resize)
+    assert spec is not None  # no other source is left
     # A published row that names what is not there is told before the checks, which take seconds.
     figures = audit(spec)
     checks = [] if published else _checks(graph)

@@ -57,6 +57,7 @@ class _Rebuilder:
         self.maker = GraphMaker(graph.inputs)
         # By the path of each layer that was called, what it does.
         self._layers: dict[str, Op] = {}
+        self._before = {node.name: node.op for node in graph.nodes}
 
     def rebuild(self) -> Graph:
         parts = [self._part(part, (place,)) for place, part in enumerate(self.graph.parts)]
@@ -94,7 +95,11 @@ class _Rebuilder:
             # The first call of its layer is gone, or this one does something else now: it has a layer of its own.
             module = node.name
         self._layers[module] = node.op
-        self.maker.call(node.name, node.op, inputs, module=module, sources=node.sources, is_frozen=node.is_frozen)
+        # What a layer that does something else now holds, follows from that.
+        held = node.held if self._before.get(node.name) == node.op else None
+        self.maker.call(
+            node.name, node.op, inputs, module=module, sources=node.sources, is_frozen=node.is_frozen, held=held
+        )
 
     def _read(self, name: str) -> str:
         """What is read instead of a name: itself, or what the removed node of that name stood for."""

@@ -1,7 +1,8 @@
 """The vocabulary: one class per layer kind, under torch.nn's class and keyword names.
 
 `VOCABULARY` is the table a spec's layer names are looked up in, and `MERGES` that of its words for values that meet.
-Adding a layer is one class, given to `register`.
+`KINDS` has every class that a node of a graph may be of, by its own name, those that no spec can say among them. Adding
+a layer is one class, given to `register`.
 """
 
 from gnet_inspect.errors import UsageError, expect
@@ -129,6 +130,12 @@ VOCABULARY["Parameter"] = LearnedTensor
 
 MERGES: dict[str, type[Op]] = {"concat": Concat, "add": Add, "mul": Mul, "matmul": MatMul}
 
+_UNSPOKEN: tuple[type[Op], ...] = (ActivatedConcat, Channels, Opaque)  # no spec can say these
+
+KINDS: dict[str, type[Op]] = {
+    cls.__name__: cls for table in (VOCABULARY.values(), MERGES.values(), _UNSPOKEN) for cls in table
+}
+
 
 def register(cls: type[Op]) -> type[Op]:
     """Take a layer kind of one's own into the vocabulary; specs name it as its class is named. May be a decorator.
@@ -141,10 +148,10 @@ def register(cls: type[Op]) -> type[Op]:
     if not issubclass(cls, Op):
         raise UsageError(f"expected a class of gnet_inspect.ops.Op, got {cls.__name__}")
     name = cls.__name__
-    if VOCABULARY.get(name, cls) is not cls or name in MERGES:
+    if name in MERGES or any(table.get(name, cls) is not cls for table in (VOCABULARY, KINDS)):
         raise UsageError(f"expected a layer kind of a name of its own, got `{name}`, which is there already")
     if cls.weights is Op.weights or (cls.output_shape is Op.output_shape and cls.outputs is Op.outputs):
         missing = "weights" if cls.weights is Op.weights else "output_shape"
         raise UsageError(f"expected `{name}` to say its `{missing}`, got a class without it")
-    VOCABULARY[name] = cls
+    VOCABULARY[name] = KINDS[name] = cls
     return cls

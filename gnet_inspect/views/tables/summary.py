@@ -17,6 +17,7 @@ from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import LayerSummary, Summary, Totals, TrainingMemory, bytes_moved
 from gnet_inspect.errors import UsageError, nearest, show, some_of
 from gnet_inspect.graph import Graph
+from gnet_inspect.graph.cutting import is_cut
 from gnet_inspect.graph.outline import Entry, Outline
 from gnet_inspect.units import (
     BYTE_UNITS,
@@ -378,7 +379,8 @@ def _unreached_lines(summary: Summary) -> list[str]:
     if not summary.unreached:
         return []
     parts = some_of(dict.fromkeys(layer.name.partition(".")[0] for layer in summary.unreached))
-    return [f"unreached    {summary.totals.unreached_params:,} more in {parts}, which this mode leaves out"]
+    what = "this mode leaves out" if not any(map(is_cut, summary.overrides)) else "lie behind what is here"
+    return [f"unreached    {summary.totals.unreached_params:,} more in {parts}, which {what}"]
 
 
 def _training_line(training: TrainingMemory) -> str:

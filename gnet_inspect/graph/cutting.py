@@ -1,0 +1,143 @@
+"""The network up to a layer: what is left of it as a backbone."""
+
+from collections.abc import Iterator, Mapping
+
+from msgspec.structs import replace
+
+from gnet_inspect.errors import UsageError, expect, nearest, quoted
+from gnet_inspect.graph.maker import GraphMaker
+from gnet_inspect.graph.nodes import Graph, Group, Node, Output, Unreached, node_of
+
+# How an edit begins that is a cut.
+UNTIL = "until "
+
+
+def is_cut(edit: str) -> bool:
+    """Whether an edit of a graph, as `overrides` has it, is a cut."""
+    return edit.startswith(UNTIL)
+
+
+def cut(graph: Graph, layer: str) -> Graph:
+    """The network that ends where a layer does: with the layers that its value needs, and no others.
+
+    `layer` is the name of a layer, or of a block, list or stage: then it is what that gives to what lies behind it. The
+    layers that are gone are among `unreached`, since a checkpoint of the whole has their weights. Raises UsageError
+    where there is nothing of that name.
+
+    >>> from gnet_inspect import build_graph, cut, load_spec
+    >>> backbone = cut(build_graph(load_spec("resnet50")), "layer4")
+    >>> backbone.nodes[-1].name, backbone.nodes[-1].output_shape
+    ('layer4.2.relu3', (1, 2048, 7, 7))
+    """
+    expect(graph, Graph, "a Graph (build_graph gives one)")
+    expect(layer, str, "the name of a layer")
+    value = value_of(graph, layer)
+    kept = needed(graph, value)
+    nodes = [node for node in graph.nodes if node.name in kept]
+    read = {name for node in nodes for name in node.inputs}
+    # A network of learned tensors alone reads no input, and is given one all the same.
+    inputs = [given for given in graph.inputs if given.name in read] or graph.inputs
+    maker = GraphMaker(inputs)
+    homes = _call_again(maker, graph, nodes)
+    places = {node.name: place for place, node in enumerate(nodes)}
+    moved = {index: places[node.name] for index, node in enumerate(graph.nodes) if node.name in kept}
+    gone = [
+        Unreached(node.name, node.params)
+        for node in graph.nodes
+        if node.params and node.name not in kept and node.module not in homes
+    ]
+    heads = tuple(head.name for head in graph.heads)
+    return maker.graph(
+        model=graph.model,
+        title=graph.title,
+        mode=graph.mode,
+        outputs=[Output("output", value)],
+        parts=[part for group in graph.parts if (part := _part(group, moved))],
+        origin=graph.origin,
+        overrides=(*graph.overrides, f"{UNTIL}{layer}"),
+        left_heads=(*graph.left_heads, *heads),
+        unreached=(*graph.unreached, *gone),
+    )
+
+
+def value_of(graph: Graph, layer: str) -> str:
+    """The value that a layer, block, list or stage gives. Raises UsageError where there is none of that name."""
+    by_name = {node.name: node for node in graph.nodes}
+    if node_of(layer) in by_name and layer in by_name[node_of(layer)].values():
+        return layer
+    members = next((_indices(part) for part in _parts(graph.parts) if part.name == layer), None)
+    if members is None:
+        members = [index for index, node in enumerate(graph.nodes) if node.name.startswith(f"{layer}.")]
+    if not members:
+        known = dict.fromkeys([*(part.name for part in _parts(graph.parts)), *by_name])
+        raise UsageError(
+            f"expected the name of a layer, block, list or stage, got {quoted(layer)}. ({nearest(layer, known)})"
+        )
+    return given_by(graph, members)
+
+
+def given_by(graph: Graph, members: list[int]) -> str:
+    """The last value of some nodes that others read, or that the network returns; else that of the last of them."""
+    inside = {graph.nodes[index].name for index in members}
+    outside = {name for node in graph.nodes if node.name not in inside for name in node.inputs}
+    outside |= {output.value for output in graph.outputs}
+    for index in sorted(members, reverse=True):
+        for value in reversed(graph.nodes[index].values()):
+            if value in outside:
+                return value
+    return graph.nodes[max(members)].name
+
+
+def needed(graph: Graph, value: str) -> set[str]:
+    """The names of the nodes that a value needs."""
+    found = {node_of(value)}
+    for node in reversed(graph.nodes):
+        if node.name in found:
+            found.update(map(node_of, node.inputs))
+    return found
+
+
+def _call_again(maker: GraphMaker, graph: Graph, nodes: list[Node]) -> Mapping[str, str]:
+    """Call what is left in its order; by the path of each layer, the call that counts its weights now."""
+    first = {node.name: node for node in graph.nodes}
+    homes: dict[str, str] = {}
+    for node in nodes:
+        home, held = node.module, node.held
+        if node.module:
+            home = homes.setdefault(node.module, node.name)
+            if home == node.name and node.is_repeated:
+                # The first call of its layer is gone: it is the first now, and counts what that held.
+                held = first[node.module].held if node.module in first else None
+        maker.stage, maker.block = node.stage, node.block
+        maker.call(
+            node.name, node.op, node.inputs, module=home, sources=node.sources, is_frozen=node.is_frozen, held=held
+        )
+    return homes
+
+
+def _part(group: Group, moved: Mapping[int, int]) -> Group | None:
+    """A part with what is left of it; None where that is nothing."""
+    children: list[Group | int] = []
+    for child in group.children:
+        if isinstance(child, Group):
+            inner = _part(child, moved)
+            children += [inner] if inner else []
+        elif child in moved:
+            children.append(moved[child])
+    return replace(group, children=tuple(children)) if children else None
+
+
+def _parts(parts: tuple[Group | int, ...]) -> Iterator[Group]:
+    """All parts but branches, which have labels, outer ones first."""
+    for part in parts:
+        if isinstance(part, Group):
+            if part.role != "branch":
+                yield part
+            yield from _parts(part.children)
+
+
+def _indices(part: Group) -> list[int]:
+    found: list[int] = []
+    for child in part.children:
+        found += _indices(child) if isinstance(child, Group) else [child]
+    return found
