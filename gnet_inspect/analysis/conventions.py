@@ -12,10 +12,11 @@ from math import prod
 
 from msgspec import Struct
 
+from gnet_inspect.analysis.gradients import backward_pass, needed_nodes
 from gnet_inspect.analysis.memory import may_lie_otherwise
 from gnet_inspect.analysis.summary import Coverage, coverage_of
 from gnet_inspect.errors import expect
-from gnet_inspect.graph import Graph, Node, node_of
+from gnet_inspect.graph import Graph, Node
 from gnet_inspect.ops import TOOLS, Shape, Shapes, Term, Terms
 from gnet_inspect.records import SCHEMA_VERSION
 
@@ -74,6 +75,11 @@ class FlopCounts(Struct, frozen=True, omit_defaults=True):
     overrides: tuple[str, ...] = ()
     # All inputs by their names; JSON has the key where there are several.
     inputs: Mapping[str, Shape] = {}
+    # What the backward pass takes beside MACs, and whether that is "exact" or a "bound"; JSON has the keys in training
+    # mode.
+    backward_macs: int | None = None
+    backward_flops: int | None = None
+    backward_status: str | None = None
 
 
 class Convention(Struct, frozen=True):
@@ -127,6 +133,7 @@ def count_flops(graph: Graph) -> FlopCounts:
         len(graph.nodes), sum(row.macs for row in rows), *(_sum(row.tools[key] for row in rows) for key in TOOLS)
     )
     kinds = sorted(rows, key=lambda row: -row.macs)
+    backward = backward_pass(graph)
     return FlopCounts(
         schema_version=SCHEMA_VERSION,
         model=graph.model,
@@ -140,6 +147,9 @@ def count_flops(graph: Graph) -> FlopCounts:
         notes=tuple(_notes(graph, totals)),
         coverage=coverage_of(graph),
         overrides=graph.overrides,
+        backward_macs=backward.macs if backward else None,
+        backward_flops=2 * backward.macs if backward else None,
+        backward_status=backward.status if backward else None,
     )
 
 
@@ -158,7 +168,7 @@ class _Row:
 
 def _counted(graph: Graph) -> tuple[list[_Row], "Counter[tuple[str, str]]"]:
     """(a row for each kind of layer, in order of appearance; why each tool differs, and by how much)."""
-    heads, disordered, needed = graph.head_prefixes, may_lie_otherwise(graph), _needed(graph)
+    heads, disordered, needed = graph.head_prefixes, may_lie_otherwise(graph), needed_nodes(graph)
     rows: dict[tuple[str, bool], _Row] = {}
     terms: Counter[tuple[str, str]] = Counter()
     # Equal layers of equal shapes are asked once.
@@ -188,15 +198,6 @@ def _counted(graph: Graph) -> tuple[list[_Row], "Counter[tuple[str, str]]"]:
             for term in found:
                 terms[tool.key, term.why] += term.amount
     return list(rows.values()), terms
-
-
-def _needed(graph: Graph) -> set[str]:
-    """The nodes that some output needs."""
-    needed = {node_of(output.value) for output in graph.outputs}
-    for node in reversed(graph.nodes):
-        if node.name in needed:
-            needed.update(map(node_of, node.inputs))
-    return needed
 
 
 def _asked(node: Node, disordered: Set[str]) -> Mapping[str, Terms]:

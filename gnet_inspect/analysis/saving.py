@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 
+from gnet_inspect.analysis.gradients import has_weights, with_gradient
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.ops import Saved
 
@@ -12,32 +13,19 @@ def kept_by_autograd(
     """Each node that a gradient passes, with the names of the storages among its input and its output that it keeps,
     and its op's rule, None where that is not known. `storage` says whose memory holds which value, `in_place` which
     nodes overwrite their input."""
-    with_gradient: set[str] = set()
+    passed = with_gradient(graph)
     for node in graph.nodes:
-        # The network's input has no gradient, nor what is made of it before the first weights.
-        if not _trains(node) and with_gradient.isdisjoint(node.inputs):
+        if node.name not in passed:
             continue
-        with_gradient.update(node.values())
-        rule = node.op.saved_frozen if node.is_frozen and _has_weights(node) else node.op.saved
+        rule = node.op.saved_frozen if node.is_frozen and has_weights(node) else node.op.saved
         saved = rule(node.input_shapes, node.output_shapes, node.name in in_place)
         if saved is None:
             yield node, (), None
             continue
         # The gradient of one factor takes all the others.
-        passed = [name in with_gradient for name in node.inputs] if saved.factors else []
+        wanted = [name in passed for name in node.inputs] if saved.factors else []
         factors = tuple(
-            name for place, name in enumerate(node.inputs) if any(passed[:place]) or any(passed[place + 1 :])
+            name for place, name in enumerate(node.inputs) if any(wanted[:place]) or any(wanted[place + 1 :])
         )
         pairs = ((node.inputs[:1], saved.input), ((node.name,), saved.output), (factors, saved.factors))
         yield node, tuple({storage[name] for names, keeps in pairs if keeps for name in names}), saved
-
-
-def _trains(node: Node) -> bool:
-    return not node.is_frozen and _has_weights(node)
-
-
-def _has_weights(node: Node) -> bool:
-    """Whether it has weights to train, which a later call of a layer shares with the first."""
-    if node.params or not node.is_repeated:
-        return bool(node.params)
-    return any(weight.trained for weight in node.op.weights(node.input_shapes))

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import prod
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -16,6 +17,9 @@ from gnet_inspect.ops import Shape, Shapes
 from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.units import DTYPE_BYTES
 
+if TYPE_CHECKING:
+    from gnet_inspect.analysis.gradients import Backward
+
 Size = tuple[int | float, ...]
 
 
@@ -23,7 +27,8 @@ class LayerSummary(Struct, frozen=True):
     """One node. `flops` are 2 x macs; `activation_bytes` is its output; `intensity` FLOPs per byte moved
     (parameters, inputs and output, each once). `receptive_field`, `offset` (where output (0, 0)'s begins on the input)
     and `jump` are [height, width], None for N x F and where nobody knows; `receptive_field_status` is "exact", "bound"
-    (never too small), "all" (behind what mixes all positions) or "unknown", None where there is no field."""
+    (never too small), "all" (behind what mixes all positions) or "unknown", None where there is no field.
+    `backward_macs` are those that the backward pass of a training graph takes beside `macs`."""
 
     name: str
     kind: str
@@ -43,6 +48,8 @@ class LayerSummary(Struct, frozen=True):
     jump: Size | None
     intensity: float | None
     output_shapes: Shapes
+    backward_macs: int | None = None
+    backward_flops: int | None = None
 
 
 class StageSummary(Struct, frozen=True):
@@ -65,7 +72,8 @@ class Totals(Struct, frozen=True):
     were freed after its last reader (`analysis.memory` has both rules). `receptive_field` is that of the last node
     before the spatial axes vanish, unclipped and, of the output that sees most, inside the input; its status is the
     output's: "all" where a Linear has mixed all positions since; `depth` counts the convolutions and linear layers on
-    the longest path to the output.
+    the longest path to the output. `backward_macs` are those that the backward pass of a training graph takes beside
+    `macs`; their status is "exact", or "bound" where a layer's are not known, and None in eval mode.
     """
 
     params: int
@@ -85,6 +93,9 @@ class Totals(Struct, frozen=True):
     receptive_field_status: Status | None
     receptive_field_clipped: Size | None
     depth: int
+    backward_macs: int | None = None
+    backward_flops: int | None = None
+    backward_status: str | None = None
 
 
 class Coverage(Struct, frozen=True):
@@ -160,7 +171,8 @@ def summarize(graph: Graph, dtype: str = "fp32", *, optimizer: str | None = None
         raise UsageError(f"expected a dtype of {', '.join(DTYPE_BYTES)}, got {dtype!r}")
     width = DTYPE_BYTES[dtype]
     fields = receptive_fields(graph)
-    layers = tuple(_layers(graph, width, fields))
+    backward = _backward(graph)
+    layers = tuple(_layers(graph, width, fields, backward))
     return Summary(
         schema_version=SCHEMA_VERSION,
         model=graph.model,
@@ -169,7 +181,7 @@ def summarize(graph: Graph, dtype: str = "fp32", *, optimizer: str | None = None
         dtype=dtype,
         input=graph.input_shape,
         inputs=graph.named_inputs,
-        totals=_totals(graph, layers, width, model_field(graph, fields)),
+        totals=_totals(graph, layers, width, model_field(graph, fields), backward),
         coverage=coverage_of(graph),
         stages=_stages(graph, layers),
         layers=layers,
@@ -200,10 +212,21 @@ def bytes_moved(layer: LayerSummary, dtype: str) -> int:
     return elements * DTYPE_BYTES[dtype]
 
 
-def _layers(graph: Graph, width: int, fields: dict[str, Field | None]) -> list[LayerSummary]:
-    layers = []
+def _backward(graph: Graph) -> "Backward | None":
+    if graph.mode != "train":
+        return None
+    # Imported where it is asked for: a summary without it starts sooner.
+    from gnet_inspect.analysis.gradients import backward_pass
+
+    return backward_pass(graph)
+
+
+def _layers(
+    graph: Graph, width: int, fields: dict[str, Field | None], backward: "Backward | None"
+) -> list[LayerSummary]:
+    layers, by_node = [], backward.layers if backward else {}
     for node in graph.nodes:
-        field = fields[node.name]
+        field, backward_macs = fields[node.name], by_node.get(node.name)
         output = prod(node.output_shape)
         moved = (node.params + output + sum(map(prod, node.input_shapes))) * width
         layers.append(
@@ -226,12 +249,16 @@ def _layers(graph: Graph, width: int, fields: dict[str, Field | None]) -> list[L
                 field.jump if field else None,
                 None if node.macs is None else 2 * node.macs / moved,
                 node.output_shapes,
+                backward_macs,
+                None if backward_macs is None else 2 * backward_macs,
             )
         )
     return layers
 
 
-def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: Field | None) -> Totals:
+def _totals(
+    graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: Field | None, backward: "Backward | None"
+) -> Totals:
     params = sum(layer.params for layer in layers)
     macs = sum(layer.macs or 0 for layer in layers)
     frozen = sum(node.frozen for node in graph.nodes)
@@ -254,6 +281,9 @@ def _totals(graph: Graph, layers: tuple[LayerSummary, ...], width: int, field: F
         receptive_field_status=field.status if field else None,
         receptive_field_clipped=field.clipped if field else None,
         depth=weight_layers(graph),
+        backward_macs=backward.macs if backward else None,
+        backward_flops=2 * backward.macs if backward else None,
+        backward_status=backward.status if backward else None,
     )
 
 

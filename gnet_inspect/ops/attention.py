@@ -32,6 +32,14 @@ ATTENTION = Family("attention")
 _BLIND = ("torchinfo", "ptflops_pytorch", "thop")
 
 
+def _gradients_of_products(scores: int, weighted: int, wanted: tuple[bool, ...]) -> int:
+    """What the backward pass multiplies for the products of an attention, of which the forward pass takes `scores` for
+    queries by keys and `weighted` for weights by values; `wanted` says which of query, key and value have a gradient.
+    As torch differentiates the products one by one: a kernel that does all of them makes the scores once more."""
+    query, key, value = wanted
+    return scores * (query + key) + weighted * ((query or key) + value)
+
+
 class ScaledDotProductAttention(Op, frozen=True):
     """torch.nn.functional.scaled_dot_product_attention of query (..., L, E), key (..., S, E) and value (..., S, V).
 
@@ -62,6 +70,11 @@ class ScaledDotProductAttention(Op, frozen=True):
     def macs(self, inputs: Shapes, outputs: Shapes) -> int:
         query, key, value = inputs
         return prod(outputs[0][:-2]) * query[-2] * key[-2] * (query[-1] + value[-1])
+
+    def backward_macs(self, inputs: Shapes, outputs: Shapes, trained: bool, wanted: tuple[bool, ...]) -> int:
+        query, key, value = inputs
+        pairs = prod(outputs[0][:-2]) * query[-2] * key[-2]
+        return _gradients_of_products(pairs * query[-1], pairs * value[-1], wanted)
 
     def sight(self, inputs: Shapes) -> Sight:
         return self.sights(inputs)[0]
@@ -130,6 +143,17 @@ class MultiheadAttention(Op, frozen=True):
         (batch, length, features), key, value = self._three(inputs)
         projected = 2 * length * features + key[1] * key[2] + value[1] * value[2]
         return batch * features * (projected + 2 * length * key[1])
+
+    def backward_macs(self, inputs: Shapes, outputs: Shapes, trained: bool, wanted: tuple[bool, ...]) -> int:
+        three = self._three(inputs)
+        batch, length, features = three[0]
+        passed = wanted if len(wanted) == 3 else (wanted[0],) * 3
+        projected = [prod(shape) * features for shape in three]
+        read = sum(macs * (trained + passes) for macs, passes in zip(projected, passed, strict=True))
+        # What is projected by weights that are trained has a gradient, whatever passes to the input.
+        made = tuple(trained or passes for passes in passed)
+        product = batch * length * three[1][1] * features
+        return read + _gradients_of_products(product, product, made) + projected[0] * (trained + any(made))
 
     def sight(self, inputs: Shapes) -> Sight:
         return self.sights(inputs)[0]
@@ -220,6 +244,14 @@ class ShiftedWindowAttention(Op, frozen=True):
         batch, height, width, channels = inputs[0]
         padded = prod(self._padded(height, width))
         return batch * padded * (4 * channels * channels + 2 * prod(self.window) * channels)
+
+    def backward_macs(self, inputs: Shapes, outputs: Shapes, trained: bool, wanted: tuple[bool, ...]) -> int:
+        batch, height, width, channels = inputs[0]
+        rows, passes = batch * prod(self._padded(height, width)), trained or wanted[0]
+        product = rows * prod(self.window) * channels
+        # Query, key and value are made by one layer, and a fourth makes the output.
+        projections = rows * channels * channels * (3 * (trained + wanted[0]) + trained + passes)
+        return projections + _gradients_of_products(product, product, (passes,) * 3)
 
     def sight(self, inputs: Shapes) -> Sight:
         return None

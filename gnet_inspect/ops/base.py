@@ -234,6 +234,13 @@ class Op(Struct, frozen=True):
         matrix products; None where nobody can count them."""
         return None
 
+    def backward_macs(self, inputs: Shapes, outputs: Shapes, trained: bool, wanted: tuple[bool, ...]) -> int | None:
+        """The same of the backward pass, where a gradient comes to the output: those of each product once for the
+        gradient of each operand that needs one. `trained`: its weights are; `wanted`: of each input, whether a gradient
+        passes to it. None where nobody can count them; what multiplies no matrices has a derivative that multiplies
+        none."""
+        return 0 if self.macs(inputs, outputs) == 0 else None
+
     def sight(self, inputs: Shapes) -> Sight:
         """What the first output sees of the first input."""
         return None

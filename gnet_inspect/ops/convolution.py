@@ -98,6 +98,9 @@ class _Convolution(Op, frozen=True):
         per_position = self.out_channels * (inputs[0][1] // self.groups) * prod(self.kernel_size)
         return outputs[0][0] * prod(outputs[0][2:]) * per_position
 
+    def backward_macs(self, inputs: Shapes, outputs: Shapes, trained: bool, wanted: tuple[bool, ...]) -> int:
+        return self.macs(inputs, outputs) * (trained + wanted[0])
+
     def saved(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved:
         copied = self._copied(inputs)
         return Saved(elements=copied) if copied else Saved(input=True)
@@ -236,6 +239,9 @@ class _TransposedConvolution(OneOperator, frozen=True):
         per_position = inputs[0][1] * (self.out_channels // self.groups) * prod(self.kernel_size)
         return inputs[0][0] * prod(inputs[0][2:]) * per_position
 
+    def backward_macs(self, inputs: Shapes, outputs: Shapes, trained: bool, wanted: tuple[bool, ...]) -> int:
+        return self.macs(inputs, outputs) * (trained + wanted[0])
+
     def saved(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved:
         return Saved(input=True)
 
@@ -329,6 +335,9 @@ class Linear(OneOperator, frozen=True):
 
     def macs(self, inputs: Shapes, outputs: Shapes) -> int:
         return prod(inputs[0]) * self.out_features
+
+    def backward_macs(self, inputs: Shapes, outputs: Shapes, trained: bool, wanted: tuple[bool, ...]) -> int:
+        return self.macs(inputs, outputs) * (trained + wanted[0])
 
     def saved(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved:
         return Saved(input=True)

@@ -293,6 +293,9 @@ class MatMul(_Merge, frozen=True):
     def macs(self, inputs: Shapes, outputs: Shapes) -> int:
         return prod(outputs[0]) * inputs[0][-1]
 
+    def backward_macs(self, inputs: Shapes, outputs: Shapes, trained: bool, wanted: tuple[bool, ...]) -> int:
+        return self.macs(inputs, outputs) * sum(wanted)
+
     def saved(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved | None:
         return Saved(factors=True) if _is_one_operator(inputs) else None
 

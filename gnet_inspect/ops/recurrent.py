@@ -77,6 +77,16 @@ class _Recurrent(Op, frozen=True):
         matrices = sum(weight.elements for weight in self.weights(inputs) if len(weight.shape) == 2)
         return inputs[0][0] * inputs[0][1] * matrices
 
+    def backward_macs(self, inputs: Shapes, outputs: Shapes, trained: bool, wanted: tuple[bool, ...]) -> int:
+        if not (trained or wanted[0]):
+            return 0
+        (batch, steps, _), wide = inputs[0], self.directions * self.gates * self.hidden_size
+        # To the first state of each layer and direction, which is zeros, no gradient passes.
+        states = self.num_layers * wide * self.hidden_size * batch * (steps - 1)
+        between = (self.num_layers - 1) * wide * self.directions * self.hidden_size * batch * steps
+        read = prod(inputs[0]) * wide
+        return self.macs(inputs, outputs) * trained + states + between + read * wanted[0]
+
     def sight(self, inputs: Shapes) -> Sight:
         # A step sees itself and those before it, and in two directions all.
         steps = None if self.bidirectional else up_to(inputs[0][1])

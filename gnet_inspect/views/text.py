@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from gnet_inspect.errors import printable, some_of
-from gnet_inspect.units import dimensions
+from gnet_inspect.units import count, dimensions
 
 if TYPE_CHECKING:
     from gnet_inspect.analysis.summary import Coverage, Totals
@@ -76,6 +76,18 @@ def coverage_line(coverage: "Coverage") -> str:
 def at_least(coverage: "Coverage") -> str:
     """What stands before a total where some layer could not be counted."""
     return "at least " if coverage.unknown else ""
+
+
+def backward_lines(macs: int | None, status: str | None) -> list[str]:
+    """What the backward pass takes, by the convention of MACs; nothing where none runs.
+
+    >>> backward_lines(3_165_343_744, "exact")
+    ['backward     3,165,343,744 MACs (3.165 G) for gradients, 6.331 G FLOPs']
+    """
+    if macs is None:
+        return []
+    least = "at least " if status == "bound" else ""
+    return [f"backward     {least}{macs:,} MACs ({count(macs)}) for gradients, {least}{count(2 * macs)} FLOPs"]
 
 
 def unknown_names(names: Sequence[str]) -> str:

@@ -2,7 +2,7 @@
 
 from gnet_inspect.analysis.conventions import CONVENTIONS, FlopCounts, FlopTotals, KindFlops
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import coverage_line, headline, inputs_text
+from gnet_inspect.views.text import backward_lines, coverage_line, headline, inputs_text
 
 UNITS = (
     "each column as its tool prints it for the built module: torch counts 2 for each multiply-accumulate, all others 1 "
@@ -28,13 +28,18 @@ def flops_grid(counts: FlopCounts) -> Grid:
         f"{inputs_text(counts.input, counts.inputs)} (batch {counts.input[0]}), {counts.mode} mode",
         UNITS,
     )
-    return Grid(COLUMNS, tuple(lines), above, (*_explanations(counts), *counts.notes, coverage_line(counts.coverage)))
+    return Grid(COLUMNS, tuple(lines), above, (*_explanations(counts), *counts.notes, *_last_lines(counts)))
 
 
 def flops_rows(counts: FlopCounts) -> Grid:
     """The same for CSV: kinds alone, so that every column can be summed."""
     lines = [Line((), (row.kind, *(getattr(row, name) for name in NUMBERS))) for row in counts.kinds]
     return Grid(COLUMNS, tuple(lines))
+
+
+def _last_lines(counts: FlopCounts) -> list[str]:
+    backward = backward_lines(counts.backward_macs, counts.backward_status)
+    return [*backward, coverage_line(counts.coverage)]
 
 
 def _texts(row: KindFlops | FlopTotals) -> list[str]:

@@ -31,7 +31,15 @@ from gnet_inspect.units import (
     percent,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.text import at_least, coverage_line, field_lines, field_text, headline, inputs_text
+from gnet_inspect.views.text import (
+    at_least,
+    backward_lines,
+    coverage_line,
+    field_lines,
+    field_text,
+    headline,
+    inputs_text,
+)
 
 CONVENTION = (
     "MACs: multiply-accumulates of convolutions, linear layers and matrix products, biases not counted; 1 MAC = 2 FLOPs"
@@ -345,6 +353,7 @@ def notes_below(summary: Summary) -> tuple[str, ...]:
         *_frozen_lines(totals),
         *_unreached_lines(summary),
         f"MACs         {least}{totals.macs:,} ({count(totals.macs)}), {least}{count(totals.flops)} FLOPs",
+        *backward_lines(totals.backward_macs, totals.backward_status),
         f"activations  {byte_count(totals.activation_bytes)} in all",
         _peak_line(totals, summary.mode),
     ]
