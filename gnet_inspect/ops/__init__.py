@@ -55,6 +55,7 @@ from gnet_inspect.ops.convolution import (
     ConvTranspose3d,
     Linear,
 )
+from gnet_inspect.ops.functions import FUNCTIONS
 from gnet_inspect.ops.merging import ActivatedConcat as ActivatedConcat
 from gnet_inspect.ops.merging import Add as Add
 from gnet_inspect.ops.merging import Channels as Channels
@@ -130,7 +131,7 @@ VOCABULARY["Parameter"] = LearnedTensor
 
 MERGES: dict[str, type[Op]] = {"concat": Concat, "add": Add, "mul": Mul, "matmul": MatMul}
 
-_UNSPOKEN: tuple[type[Op], ...] = (ActivatedConcat, Channels, Opaque)  # no spec can say these
+_UNSPOKEN: tuple[type[Op], ...] = (ActivatedConcat, Channels, Opaque, *FUNCTIONS)  # no spec can say these
 
 KINDS: dict[str, type[Op]] = {
     cls.__name__: cls for table in (VOCABULARY.values(), MERGES.values(), _UNSPOKEN) for cls in table

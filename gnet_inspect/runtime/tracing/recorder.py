@@ -285,7 +285,7 @@ class Recorder(TorchFunctionMode):
                 done, result = self._run_layer(module, path, layer, args[0])
             if done:
                 return result
-        outer = self.scope
+        outer, calls = self.scope, self.calls
         self.scope = Scope(path, type(module).__name__, call, outer, is_container=isinstance(module, nn.Sequential))
         outer.items.append(self.scope)
         try:
@@ -297,6 +297,8 @@ class Recorder(TorchFunctionMode):
         finally:
             inside, self.scope = self.scope, outer
         if layer is not None:
+            # What a layer of torch's runs inside has no number of its own.
+            self.calls = calls
             with torch._C.DisableTorchFunction():
                 self._fold(inside, module, layer, args, kwargs, result)
         return result
@@ -402,7 +404,6 @@ class Recorder(TorchFunctionMode):
         record = Record("", op, home, inside.path)
         record.values, record.slots = values, slots
         record.is_side = all(made.is_side for made in (*values, *slots))
-        record.calls = [call for item in records for call in item.calls]
         if self.keeps_tape:
             record.tape = ("layer", inside.path, self._templated(args), self._templated(kwargs))
         home.items[home.items.index(inside)] = record
@@ -428,9 +429,10 @@ class Recorder(TorchFunctionMode):
     def call(self, func: Any, args: Any, kwargs: Any) -> Any:
         """Run a function, and record it where a value of the network is in it."""
         tensors = tensors_in((args, kwargs))
+        self.calls += 1
         if not any(self._is_followed(tensor) for tensor in tensors):
             return self.make_constant(func, args, kwargs)
-        self.calls += 1
+        tables = self._tables(tensors)
         template = (self._templated(args), self._templated(kwargs)) if self.keeps_tape else None
         if not self.is_real:
             args, kwargs = self._on_meta(args), self._on_meta(kwargs)
@@ -445,6 +447,7 @@ class Recorder(TorchFunctionMode):
         if quick is not None and all(tensor.is_contiguous() for tensor in tensors):
             result = torch.empty(quick, dtype=tensors[0].dtype, device="meta")
             self._note(request, found, result, [], template)
+            self._note_tables(tables)
             return result
         versions = [tensor._version for tensor in tensors]
         if self.is_real:
@@ -454,7 +457,21 @@ class Recorder(TorchFunctionMode):
         if self.is_real:
             found = read_call(request)
         self._note(request, found, result, written, template)
+        self._note_tables(tables)
         return result
+
+    def _tables(self, tensors: Sequence[Tensor]) -> list[Weight]:
+        """The buffers among some tensors that are constants, because a forward may read their values."""
+        return [self._held[id(item)] for item in tensors if id(item) not in self._made and id(item) in self._held]
+
+    def _note_tables(self, tables: Sequence[Weight]) -> None:
+        """Let the last record hold tables of indices that it was given: constants, but the network's own."""
+        last = self.scope.items[-1] if self.scope.items else None
+        for weight in tables:
+            if isinstance(last, Record) and last.calls == [self.calls]:
+                made = Made(_shape(weight.tensor), kind_of(weight.tensor.dtype))
+                made.weight = weight.path
+                last.slots.append(made)
 
     def _check_seen(self, func: Any, tensors: Sequence[Tensor]) -> None:
         """Raise UnseenError for a tensor that nobody told of: it may be made of anything."""
