@@ -46,11 +46,11 @@ def _moments(graph: Graph, element_bytes: int) -> tuple[list[int], bool]:
     """(the bytes held while each node runs, whether it is known of all of them what they make inside)."""
     training = graph.mode == "train"
     in_place = overwriting(graph)
-    storage = storages(graph, in_place)
+    storage = held_storages(graph, in_place)
     kept = _kept_by_autograd(graph, storage, in_place) if training else {}
     dying = _dying(graph, storage, {name for found in kept.values() if found for name in found[0]})
     sizes, disordered = value_bytes(graph, element_bytes), may_lie_otherwise(graph)
-    live, known, moments = 0, True, []
+    live, known, moments = 0, graph.run is None or graph.run.is_known, []
     # By the ids of ops and the shapes of their inputs: large networks repeat themselves.
     asked: dict[tuple[int, Shapes], int | None] = {}
     for index, node in enumerate(graph.nodes):
@@ -163,6 +163,14 @@ def storages(graph: Graph, overwriting: Collection[str] = ()) -> dict[str, str]:
     return storage
 
 
+def held_storages(graph: Graph, overwriting: Collection[str]) -> dict[str, str]:
+    """The same as a run has them: as the network's own code had them where that was traced."""
+    if graph.run is None:
+        return storages(graph, overwriting)
+    names = graph.shapes()
+    return {name: graph.run.shares.get(name, name) for name in names}
+
+
 # The storages that a node keeps for the backward pass, and what it keeps of its own: elements and bytes.
 _Kept = tuple[tuple[str, ...], int, int]
 
@@ -177,10 +185,18 @@ def _kept_by_autograd(graph: Graph, storage: dict[str, str], in_place: Collectio
     }
 
 
+def _held_until(graph: Graph) -> dict[str, int]:
+    """The place of the last node that runs while a value is held: as the network's own code had it in the run that was
+    traced, or as the scopes of a built module have it."""
+    if graph.run is None or not graph.run.until:
+        return Scopes(graph).held_until()
+    return dict(graph.run.until) | {output.value: len(graph.nodes) for output in graph.outputs}
+
+
 def _dying(graph: Graph, storage: dict[str, str], kept: Collection[str]) -> dict[int, list[str]]:
     """By the place of a node: the storages that are freed when it has run. Those that autograd keeps are not."""
     ends: dict[str, int] = {}
-    for name, index in Scopes(graph).held_until().items():
+    for name, index in _held_until(graph).items():
         ends[storage[name]] = max(index, ends.get(storage[name], 0))
     given = {value.name for value in graph.inputs}
     dying: dict[int, list[str]] = {}

@@ -7,7 +7,7 @@ statistics in fp32 under half precision, and cuDNN's BatchNorm a reserve beside 
 
 from collections.abc import Collection
 
-from gnet_inspect.analysis.memory import BOUND, EXACT, may_be_copied, may_lie_otherwise, storages, value_bytes
+from gnet_inspect.analysis.memory import BOUND, EXACT, held_storages, may_be_copied, may_lie_otherwise, value_bytes
 from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.analysis.saving import kept_by_autograd
 from gnet_inspect.analysis.summary import SavedBytes, TrainingMemory
@@ -68,7 +68,7 @@ def _saved(graph: Graph, width: int) -> tuple[tuple[SavedBytes, ...], bool]:
     """What each layer keeps that no layer before it keeps already, nothing where no gradient passes; and whether that
     is known of all of them."""
     in_place = overwriting(graph)
-    storage = storages(graph, in_place)
+    storage = held_storages(graph, in_place)
     sizes, disordered = value_bytes(graph, width), may_lie_otherwise(graph)
     kept: set[str] = set()
     found, known = [], True

@@ -16,6 +16,7 @@ COMMANDS = {
     "report": "report",
     "roofline": "roofline",
     "list": "list_models",
+    "trace": "trace",
     "show": "show",
     "validate": "validate",
     "schema": "schema",

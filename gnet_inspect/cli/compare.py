@@ -57,6 +57,8 @@ def compare(
     ] = None,
     dtype: options.Dtype = "fp32",
     resize: options.Resize = False,
+    arguments: options.Arguments = None,
+    function: options.Function = None,
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:
@@ -83,9 +85,10 @@ def compare(
     names = _name_models(models, bool(edits))
     # The baseline that nobody gave stays whole.
     added = names[:1] if until is not None and not edits else []
-    variants = options.read_variants(added, inputs, [batch], mode, None, resize, frozen)
-    variants += options.read_variants(names[len(added) :], inputs, [batch], mode, edits, resize, frozen, until)
-    result = compare_models(variants, dtype, diff=diff, names=names)
+    flags = options.Flags(inputs, batch, mode, edits, resize, frozen, until, arguments, function)
+    variants = options.read_variants(added, flags._replace(edits=None, until=None))
+    variants += options.read_variants(names[len(added) :], flags)
+    result = compare_models([(variant.spec, variant.graph) for variant in variants], dtype, diff=diff, names=names)
     if diff:
         emit_result(result, style, output, lambda: difference_grid(result, opened), lambda: difference_rows(result))
     else:

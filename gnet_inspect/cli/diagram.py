@@ -42,6 +42,8 @@ def diagram(
     edits: options.Set = None,
     until: options.Until = None,
     resize: options.Resize = False,
+    arguments: options.Arguments = None,
+    function: options.Function = None,
     style: Annotated[
         str | None,
         typer.Option(
@@ -74,7 +76,8 @@ def diagram(
     options.one_of("--color", color, COLORS)
     if (color == "time") != (latency is not None):
         raise UsageError("--color time needs measured times, and --latency FILE gives them: give both or neither")
-    graph = options.read_graph(model, inputs, batch, mode, edits, resize, until=until)
+    flags = options.Flags(inputs, batch, mode, edits, resize, None, until, arguments, function)
+    graph = options.read_graph(model, flags)
     drawing = drawing_of(graph, summarize(graph), Options(depth, only, collapse))
     if bound := too_large(drawing, dot=form == "dot"):
         mend = "draw less with --depth, --only or --collapse" + (", or take --format dot" if form != "dot" else "")

@@ -11,6 +11,8 @@ def flops(
     edits: options.Set = None,
     until: options.Until = None,
     resize: options.Resize = False,
+    arguments: options.Arguments = None,
+    function: options.Function = None,
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:
@@ -26,6 +28,7 @@ def flops(
     from gnet_inspect.views.tables.flops import flops_grid, flops_rows
 
     options.table_format(style, output)
-    graph = options.read_graph(model, inputs, batch, mode, edits, resize, until=until)
+    flags = options.Flags(inputs, batch, mode, edits, resize, None, until, arguments, function)
+    graph = options.read_graph(model, flags)
     result = count_flops(graph)
     emit_result(result, style, output, lambda: flops_grid(result), lambda: flops_rows(result))

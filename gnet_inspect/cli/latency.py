@@ -126,8 +126,8 @@ def latency(
     options.one_edited(models, edits)
     if frozen and mode != "train":
         raise UsageError("--freeze: expected --mode train, because at inference nothing is trained")
-    variants = options.read_variants(models, inputs, _batches(batch), mode, edits, resize, frozen)
-    graphs = [graph for _, graph in variants]
+    flags = options.Flags(inputs, None, mode, edits, resize, frozen)
+    graphs = [variant.graph for variant in options.read_variants(models, flags, _batches(batch))]
     setting = _setting(device, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
     # Told before anything is timed: a dtype without a peak, a record of another device, no place to save.
     bounds = _bounds(on, setting.dtype)

@@ -4,39 +4,49 @@ Each source is one function: it reads what MODEL names, once, and hands back wha
 What a source cannot do is refused in its own words.
 """
 
+import gc
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from msgspec.structs import replace
+
 from gnet_inspect.cli import options
-from gnet_inspect.errors import UsageError, show
+from gnet_inspect.cli.options import Flags
+from gnet_inspect.errors import INSTALL_TORCH, MissingError, SpecError, UsageError, show
 from gnet_inspect.units import dimensions
 
 # What reads specs is imported when one is read, what reads other sources when one of those is.
 if TYPE_CHECKING:
     from gnet_inspect.graph import Graph
     from gnet_inspect.language import Spec
+    from gnet_inspect.runtime.references import Network
 
 GRAPH_ENDING, PYTHON_ENDING = ".graph.json", ".py"
 
 
-class Asked(NamedTuple):
-    """What the flags ask of one model."""
+class Variant(NamedTuple):
+    """A model that was read, at what is asked: with its spec, where it has one, and the network in Python, where it is
+    one."""
 
-    inputs: list[str] | None
-    batch: int | None
-    mode: str
-    edits: list[str] | None
-    resize: bool
-
-
-# A model that was read, at what is asked: with its spec, where it has one.
-Variant = tuple["Spec | None", "Graph"]
-Opened = Callable[[Asked], Variant]
+    spec: "Spec | None"
+    graph: "Graph"
+    network: "Network | None" = None
 
 
-def open_model(model: str) -> Opened:
+Opened = Callable[[Flags], Variant]
+# What stands before the colon: a library, a file, or a module's dotted name.
+_REFERENCE = re.compile(r"(timm|torchvision|[^:]+\.py|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):[^:\s]+")
+
+
+def open_model(model: str, flags: Flags) -> Opened:
     """Read MODEL, whatever it names; called with what flags ask for, the result gives the graph."""
+    if is_python(model):
+        return _python(model, flags)
+    for flag, given in (("--arg", flags.arguments), ("--inputs", flags.function)):
+        if given:
+            raise UsageError(f"{flag}: expected a MODEL in Python, as ./file.py:NAME, got {show(model)}")
     if model.endswith(GRAPH_ENDING):
         return _graph_file(model)
     if model.endswith(PYTHON_ENDING):
@@ -44,9 +54,19 @@ def open_model(model: str) -> Opened:
     return _spec(model)
 
 
+def is_python(model: str) -> bool:
+    """Whether MODEL is a reference to a module in Python."""
+    return bool(_REFERENCE.fullmatch(model)) and not Path(model).exists()
+
+
 def need_specs(models: Sequence[str], command: str, why: str) -> None:
     """Refuse models of other sources, where a command works with specs alone."""
     for model in models:
+        if is_python(model):
+            raise UsageError(
+                f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, a module in Python. "
+                "(summary, flops, taps, diagram, roofline, compare, report, verify, latency and trace read it)"
+            )
         if model.endswith(GRAPH_ENDING):
             raise UsageError(
                 f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, a graph's file. "
@@ -64,10 +84,10 @@ def _spec(model: str) -> Opened:
 
     spec = options.read_model(model)
 
-    def made(asked: Asked) -> Variant:
+    def made(asked: Flags) -> Variant:
         shapes = options.read_inputs(spec.inputs, asked.inputs, asked.batch, asked.resize)
         edited = parse_overrides(asked.edits or [])
-        return spec, build_graph(spec, shapes, overrides=edited, mode=asked.mode, resize=asked.resize)
+        return Variant(spec, build_graph(spec, shapes, overrides=edited, mode=asked.mode, resize=asked.resize))
 
     return made
 
@@ -78,14 +98,14 @@ def _graph_file(model: str) -> Opened:
 
     graph = read_graph_file(Path(model), model)
 
-    def made(asked: Asked) -> Variant:
+    def made(asked: Flags) -> Variant:
         _check_file(model, graph, asked)
-        return None, graph
+        return Variant(None, graph)
 
     return made
 
 
-def _check_file(model: str, graph: "Graph", asked: Asked) -> None:
+def _check_file(model: str, graph: "Graph", asked: Flags) -> None:
     """Refuse what only the source of a file's network could do."""
     about = f"{show(model)}, which is a graph's file: it holds one network as it was written"
     for flag, given in (("--set", asked.edits), ("--resize", asked.resize)):
@@ -100,10 +120,8 @@ def _check_file(model: str, graph: "Graph", asked: Asked) -> None:
         raise UsageError(f"{flag}: expected {own}, its own input, for {about}")
 
 
-def _shapes_of(graph: "Graph", asked: Asked) -> dict[str, tuple[int, ...]]:
+def _shapes_of(graph: "Graph", asked: Flags) -> dict[str, tuple[int, ...]]:
     """The inputs that --input and --batch ask of a graph; what they do not say is as it is."""
-    from msgspec.structs import replace
-
     own = [replace(value, shape=value.shape[1:]) for value in graph.inputs]
     return options.read_inputs(own, asked.inputs, asked.batch, asked.resize)
 
@@ -113,3 +131,47 @@ def _python_file(model: str) -> Opened:
     from gnet_inspect.sources.python.listing import choice_in
 
     raise choice_in(Path(model))
+
+
+def _python(model: str, flags: Flags) -> Opened:
+    """A module in Python, whose code is run: traced at what it is called with."""
+    from importlib.util import find_spec
+
+    if find_spec("torch") is None:
+        raise MissingError(f"{show(model)} needs torch, which is not installed. Install it with: {INSTALL_TORCH}")
+    from gnet_inspect.cli import signals
+
+    signals.check()
+    # torch makes cycles.
+    gc.enable()
+    from gnet_inspect.runtime.references import Network, Reference, read_given
+
+    network = Network(Reference(model, _arguments(flags.arguments)))
+
+    def made(asked: Flags) -> Variant:
+        for flag, given in (("--set", asked.edits), ("--resize", asked.resize)):
+            if given:
+                raise UsageError(
+                    f"{flag}: expected a built-in name or a spec, got {show(model)}, a module in Python. "
+                    "(--arg NAME=VALUE changes what makes it)"
+                )
+        graph = network.trace(read_given(network, asked.inputs, asked.function, asked.batch), asked.mode).graph
+        return Variant(None, replace(graph, overrides=tuple(asked.arguments or ())), network)
+
+    return made
+
+
+def _arguments(texts: list[str] | None) -> dict[str, object]:
+    """What --arg gives: scalars and lists of YAML by their names."""
+    from gnet_inspect.language.document import read_document
+
+    found: dict[str, object] = {}
+    for text in texts or ():
+        name, equals, value = text.partition("=")
+        if not equals or not name.isidentifier() or name in found:
+            raise UsageError(f"--arg: expected NAME=VALUE with the name of an argument, each once, got {text!r}")
+        try:
+            found[name] = read_document(value, "--arg").plain() if value.strip() else None
+        except SpecError as error:
+            raise UsageError(f"--arg: `{name}`: {error.fact}") from None
+    return found

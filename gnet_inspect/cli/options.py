@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
@@ -42,8 +42,8 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A built-in name (see `gnet-inspect list`), a path to a YAML spec or a FILE.graph.json, or - for a spec "
-        "on standard input.",
+        help="A built-in name (see `gnet-inspect list`), a path to a YAML spec or a FILE.graph.json, - for a spec on "
+        "standard input; or a module in Python: package.module:NAME, ./file.py:NAME, timm:NAME, torchvision:NAME.",
         autocompletion=complete_model,
         show_default=False,
     ),
@@ -53,7 +53,8 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="SHAPE",
-        help="1x3x224x224, or 3x224x224 with --batch; NAME=SHAPE for each of several inputs. Default: the spec's own.",
+        help="1x3x224x224, or 3x224x224 with --batch; NAME=SHAPE for each of several inputs; 1x77:int64. Default: the "
+        "spec's own.",
         show_default=False,
     ),
 ]
@@ -84,6 +85,24 @@ Until = Annotated[
         "--until",
         metavar="LAYER",
         help="The network up to a layer, block, list or stage alone, without what that does not need: a backbone.",
+        show_default=False,
+    ),
+]
+Arguments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--arg",
+        metavar="NAME=VALUE",
+        help="An argument of the class or function that a MODEL in Python names. May be given several times.",
+        show_default=False,
+    ),
+]
+Function = Annotated[
+    str | None,
+    typer.Option(
+        "--inputs",
+        metavar="FILE.py:FUNCTION",
+        help="What returns the (args, kwargs) that a MODEL in Python is called with, for what shapes cannot say.",
         show_default=False,
     ),
 ]
@@ -295,47 +314,41 @@ def _check_image(text: str, shape: tuple[int, ...], own: tuple[int, ...], resize
         )
 
 
-def read_graph(
-    model: str,
-    inputs: list[str] | None,
-    batch: int | None,
-    mode: str,
-    edits: list[str] | None,
-    resize: bool,
-    frozen: list[str] | None = None,
-    until: str | None = None,
-) -> "Graph":
-    """The graph of MODEL at the input, in the mode and with the edits that the flags ask for, up to a layer."""
-    ((_, graph),) = read_variants([model], inputs, [batch], mode, edits, resize, frozen, until)
-    return graph
+class Flags(NamedTuple):
+    """What the flags that commands share ask for, of each model."""
+
+    inputs: list[str] | None = None
+    batch: int | None = None
+    mode: str = "eval"
+    edits: list[str] | None = None
+    resize: bool = False
+    frozen: list[str] | None = None
+    until: str | None = None
+    arguments: list[str] | None = None
+    function: str | None = None
 
 
-def read_variants(
-    names: list[str],
-    inputs: list[str] | None,
-    batches: Sequence[int | None],
-    mode: str,
-    edits: list[str] | None,
-    resize: bool,
-    frozen: list[str] | None = None,
-    until: str | None = None,
-) -> "list[Variant]":
-    """Each model with its graph at the input, for each batch, in the mode that the flags ask for; the last one edited,
-    and each up to the layer `until`. A model that is no spec has none.
+def read_graph(model: str, flags: Flags) -> "Graph":
+    """The graph of MODEL as the flags ask for it."""
+    return read_variants([model], flags)[0].graph
+
+
+def read_variants(names: list[str], flags: Flags, batches: Sequence[int | None] | None = None) -> "list[Variant]":
+    """Each model with its graph as the flags ask for it, for each batch; the last one edited.
 
     Each is read once: standard input has nothing more after that.
     """
-    from gnet_inspect.cli.models import Asked, open_model
+    from gnet_inspect.cli.models import Variant, open_model
 
-    one_of("--mode", mode, MODES)
-    opened = {name: open_model(name) for name in dict.fromkeys(names)}
+    one_of("--mode", flags.mode, MODES)
+    opened = {name: open_model(name, flags) for name in dict.fromkeys(names)}
     variants = []
-    for batch in batches:
+    for batch in [flags.batch] if batches is None else batches:
         for index, name in enumerate(names):
-            edited = edits if index == len(names) - 1 else None
-            spec, graph = opened[name](Asked(inputs, batch, mode, edited, resize))
-            graph = graph if until is None else _cut(graph, until)
-            variants.append((spec, _freeze(graph, frozen) if frozen else graph))
+            edits = flags.edits if index == len(names) - 1 else None
+            spec, graph, network = opened[name](flags._replace(batch=batch, edits=edits))
+            graph = graph if flags.until is None else _cut(graph, flags.until)
+            variants.append(Variant(spec, _freeze(graph, flags.frozen) if flags.frozen else graph, network))
     return variants
 
 

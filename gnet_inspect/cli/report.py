@@ -27,6 +27,8 @@ def report(
     edits: options.Set = None,
     dtype: options.Dtype = "fp32",
     resize: options.Resize = False,
+    arguments: options.Arguments = None,
+    function: options.Function = None,
     latency: Annotated[
         list[Path] | None,
         typer.Option(
@@ -54,9 +56,10 @@ def report(
     _check_output(output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
     options.one_edited(models, edits)
-    variants = options.read_variants(models, inputs, [batch], mode, edits, resize)
-    records = [read_measured(path, [graph for _, graph in variants]) for path in latency or []]
-    page = draw_report(make_report(variants, dtype, models, records))
+    flags = options.Flags(inputs, batch, mode, edits, resize, arguments=arguments, function=function)
+    variants = options.read_variants(models, flags)
+    records = [read_measured(path, [variant.graph for variant in variants]) for path in latency or []]
+    page = draw_report(make_report([(variant.spec, variant.graph) for variant in variants], dtype, models, records))
     # As bytes: not even `-o -` puts a page on a terminal.
     emit(page.encode(), output)
 

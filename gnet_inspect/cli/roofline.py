@@ -74,6 +74,8 @@ def roofline(
     edits: options.Set = None,
     until: options.Until = None,
     resize: options.Resize = False,
+    arguments: options.Arguments = None,
+    function: options.Function = None,
     style: Annotated[
         str | None,
         typer.Option(
@@ -110,7 +112,8 @@ def roofline(
     if latency is not None and form not in PLOTS:
         raise UsageError(f"--latency goes into a plot: expected --format {', '.join(PLOTS)}, got {form!r}")
     on = _device(device)
-    graph = options.read_graph(model, inputs, batch, mode, edits, resize, until=until)
+    flags = options.Flags(inputs, batch, mode, edits, resize, None, until, arguments, function)
+    graph = options.read_graph(model, flags)
     result = bounds_of(graph, on, dtype)
     if form in PLOTS:
         from gnet_inspect.views.pages.roofline import draw_plot

@@ -53,6 +53,8 @@ def summary(
     dtype: options.Dtype = "fp32",
     until: options.Until = None,
     resize: options.Resize = False,
+    arguments: options.Arguments = None,
+    function: options.Function = None,
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:
@@ -79,7 +81,9 @@ def summary(
     check_columns(selection)
     if optimizer is not None:
         _check_training(optimizer, mode, dtype)
-    graph = options.read_graph(model, inputs, batch, mode, edits, resize, frozen, until)
+    graph = options.read_graph(
+        model, options.Flags(inputs, batch, mode, edits, resize, frozen, until, arguments, function)
+    )
     result = summarize(graph, dtype, optimizer=optimizer)
     emit_result(
         result,

@@ -42,7 +42,7 @@ def verify(
 
     options.table_format(style, output)
     need_specs([model], "verify", "whose module torch builds")
-    ((spec, graph),) = options.read_variants([model], inputs, [batch], mode, edits, resize)
+    ((spec, graph, _),) = options.read_variants([model], options.Flags(inputs, batch, mode, edits, resize))
     assert spec is not None  # no other source is left
     # A published row that names what is not there is told before the checks, which take seconds.
     figures = audit(spec)

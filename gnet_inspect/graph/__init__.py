@@ -6,6 +6,7 @@ from gnet_inspect.graph.nodes import Graph as Graph
 from gnet_inspect.graph.nodes import Group as Group
 from gnet_inspect.graph.nodes import Node as Node
 from gnet_inspect.graph.nodes import Output as Output
+from gnet_inspect.graph.nodes import Run as Run
 from gnet_inspect.graph.nodes import Template as Template
 from gnet_inspect.graph.nodes import Unreached as Unreached
 from gnet_inspect.graph.nodes import Value as Value

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from gnet_inspect.errors import UsageError, expect, nearest, quoted
 from gnet_inspect.graph.maker import GraphMaker
-from gnet_inspect.graph.nodes import Graph, Group, Node, Output, Unreached, node_of
+from gnet_inspect.graph.nodes import Graph, Group, Node, Output, Run, Unreached, node_of
 
 # How an edit begins that is a cut.
 UNTIL = "until "
@@ -57,6 +57,8 @@ def cut(graph: Graph, layer: str) -> Graph:
         overrides=(*graph.overrides, f"{UNTIL}{layer}"),
         left_heads=(*graph.left_heads, *heads),
         unreached=(*graph.unreached, *gone),
+        # How long a program that stops there would hold what is not known.
+        run=None if graph.run is None else Run(),
     )
 
 

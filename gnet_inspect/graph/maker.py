@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gnet_inspect.errors import ShapeError, UsageError
-from gnet_inspect.graph.nodes import BlockArgument, Graph, Group, Node, Output, Template, Unreached, Value
+from gnet_inspect.graph.nodes import BlockArgument, Graph, Group, Node, Output, Run, Template, Unreached, Value
 from gnet_inspect.ops import Op, Shape, Shapes, Weight, dtype_of
 from gnet_inspect.units import LARGEST_EXACT, dimensions
 
@@ -211,6 +211,7 @@ class GraphMaker:
         overrides: tuple[str, ...] = (),
         left_heads: tuple[str, ...] = (),
         unreached: tuple[Unreached, ...] = (),
+        run: Run | None = None,
     ) -> Graph:
         """What was gathered. Without parts the whole is one stage of the model's name."""
         found, nodes = tuple(parts), tuple(self.nodes)
@@ -230,6 +231,7 @@ class GraphMaker:
             overrides=overrides,
             left_heads=left_heads,
             unreached=unreached,
+            run=run,
         )
 
 

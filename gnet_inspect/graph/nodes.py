@@ -173,6 +173,19 @@ class Unreached(Struct, frozen=True):
     params: int
 
 
+class Run(Struct, frozen=True):
+    """How the code of a network held its values in the run that was traced.
+
+    `shares` are the values that lie in the memory of another one, with that; `until` the place of the last node that
+    ran while a memory was held, by the value it was made for. `is_known`: nothing beside these was there, no constant
+    that the forward makes and no tensor computed of weights.
+    """
+
+    until: Mapping[str, int] = {}
+    shares: Mapping[str, str] = {}
+    is_known: bool = False
+
+
 class Graph(Struct, frozen=True):
     """A network at one size of its inputs: calls in execution order, and the tree of parts they lie in.
 
@@ -194,6 +207,8 @@ class Graph(Struct, frozen=True):
     overrides: tuple[str, ...] = ()
     left_heads: tuple[str, ...] = ()
     unreached: tuple[Unreached, ...] = ()
+    # How its own code held its values; None where it runs as it is built here, by its scopes.
+    run: Run | None = None
 
     def _repr_svg_(self) -> str | None:
         """The diagram, as the last line of a notebook's cell shows it; None where Graphviz is missing."""

@@ -263,19 +263,22 @@ def _makes_networks(value: Any) -> bool:
 def _library(name: str) -> ModuleType:
     if importlib.util.find_spec(name) is None:
         raise MissingError(f"{name} is not installed. Install it with: pip install {name}")
-    # timm imports torchvision.
-    if importlib.util.find_spec("torchvision") is not None:
-        define_operators()
+    try:
+        return importlib.import_module(name)
+    except RuntimeError as error:
+        # A torchvision whose compiled operators cannot be loaded asks for their schemas all the same, as does timm,
+        # which imports it: networks need none of them.
+        if "torchvision::" not in str(error):
+            raise
+    for module in [module for module in sys.modules if module.split(".")[0] in ZOOS]:
+        del sys.modules[module]
+    _define_operators()
     return importlib.import_module(name)
 
 
-def define_operators() -> None:
-    """Let a torchvision without its compiled operators be imported, which asks for their schemas: its networks need
-    none of them."""
-    spec = importlib.util.find_spec("torchvision")
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    compiled = any(next(Path(folder).glob(pattern), None) for folder in folders for pattern in ("_C*", "*.dll"))
-    if compiled or "torchvision" in sys.modules or hasattr(torch.ops.torchvision, "nms"):
+def _define_operators() -> None:
+    """Tell torch the schemas of the operators that torchvision asks for when it is imported."""
+    if hasattr(torch.ops.torchvision, "nms"):
         return
     library: Any = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")

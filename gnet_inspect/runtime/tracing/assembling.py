@@ -1,11 +1,12 @@
 """What a run recorded -> its Graph: names, the tree of parts, weights by their first readers, inputs and outputs."""
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from gnet_inspect.graph import Graph, Group, Output, Value
 from gnet_inspect.graph.maker import GraphMaker
-from gnet_inspect.graph.nodes import Unreached
+from gnet_inspect.graph.nodes import Run, Unreached
 from gnet_inspect.ops import LearnedTensor, Op
 from gnet_inspect.ops import Weight as Held
 from gnet_inspect.ops.functions import Computed
@@ -75,6 +76,7 @@ class Assembler:
             origin="module",
             names_outputs=names_outputs,
             unreached=tuple(self._unreached()),
+            run=self._run(),
         )
         return Assembled(graph, self.records, self.recorder, tuple(made for _, made in found))
 
@@ -309,6 +311,30 @@ class Assembler:
                 home = clean(path).rpartition(".")[0] or clean(path)
                 found[home] = found.get(home, 0) + weight.tensor.numel()
         return (Unreached(name, params) for name, params in found.items())
+
+    def _run(self) -> Run:
+        """How long the run held which memory, by the value that it was made for."""
+        times: list[int] = []
+        for node in self.maker.nodes:
+            record = self.records.get(node.name)
+            # What is computed of weights stands right before what reads it.
+            times.append(max(record.time if record is not None else 0, times[-1] if times else 0))
+        # What lies in a weight is held as the network's input is, by the caller.
+        owners = {id(self.recorder.weight_memory): self.inputs[0].name} if self.inputs else {}
+        until: dict[str, int] = {}
+        shares: dict[str, str] = {}
+        for made in self.recorder.inputs:
+            owners[id(made.memory)] = self._input_names[made.name]
+        for made in self._kept:
+            name = self._values[id(made)]
+            owner = owners.setdefault(id(made.memory), name)
+            if owner != name:
+                shares[name] = owner
+            elif owner in self.maker.shapes:
+                died = made.memory.died
+                until[name] = len(times) if died < 0 else bisect_right(times, died) - 1
+        is_side = any(record.is_side and not record.is_alias for record in self.recorder.root.records())
+        return Run(until, shares, not (is_side or self.recorder.holds_more))
 
     # --- what is returned ---
 

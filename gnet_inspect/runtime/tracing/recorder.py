@@ -43,11 +43,21 @@ class ValueReadError(TraceError):
     """A forward that reads the value of a tensor, which a run without values cannot answer."""
 
 
+class Memory:
+    """What tensors lie in, while one of them is there: how many there are, and after how many records the last was
+    gone; -1 before that."""
+
+    __slots__ = ("died", "tensors")
+
+    def __init__(self) -> None:
+        self.tensors, self.died = 0, -1
+
+
 class Made:
     """A value of the run: an input by its `name`, a weight by its path, an output of a record, or a `constant` that
     data was written over."""
 
-    __slots__ = ("constant", "died", "dtype", "index", "name", "overwritten", "record", "shape", "weight")
+    __slots__ = ("constant", "dtype", "index", "memory", "name", "overwritten", "record", "shape", "weight")
 
     def __init__(self, shape: Shape, dtype: str) -> None:
         self.shape, self.dtype = shape, dtype
@@ -57,8 +67,8 @@ class Made:
         self.constant: Tensor | None = None
         # What was written over its memory since it was made, by way of other tensors.
         self.overwritten: tuple[Made, ...] = ()
-        # After how many records the last tensor that held it was gone; -1 while one is there.
-        self.died = -1
+        # What it lies in.
+        self.memory = Memory()
 
     @property
     def is_side(self) -> bool:
@@ -74,14 +84,16 @@ class Made:
         """The same value, for another tensor that holds it."""
         made = Made(self.shape, self.dtype)
         made.name, made.weight, made.record, made.index = self.name, self.weight, self.record, self.index
-        made.constant, made.overwritten = self.constant, self.overwritten
+        made.constant, made.overwritten, made.memory = self.constant, self.overwritten, self.memory
         return made
 
 
 class Record:
     """One call: of a layer at `path`, or of a function by its `name` ("" for a layer)."""
 
-    __slots__ = ("calls", "is_alias", "is_side", "name", "op", "outputs", "path", "scope", "slots", "tape", "values")
+    __slots__ = (
+        *("calls", "is_alias", "is_side", "name", "op", "outputs", "path", "scope", "slots", "tape", "time", "values"),
+    )
 
     def __init__(self, name: str, op: Op, scope: "Scope", path: str = "") -> None:
         self.name, self.op, self.scope, self.path = name, op, scope, path
@@ -90,6 +102,8 @@ class Record:
         self.slots: list[Made] = []
         self.outputs: list[Made] = []
         self.is_alias = self.is_side = False
+        # How many records there were when it had run.
+        self.time = 0
         # How to run it again: what is called, with values in the place of tensors.
         self.tape: Any = None
         # The numbers of the functions it ran, among all of the run.
@@ -147,6 +161,11 @@ class Recorder(TorchFunctionMode):
         self._held: dict[int, Weight] = {}
         self._made: dict[int, Made] = {}
         self._refs: dict[int, Any] = {}
+        # By the identity of memory that a followed tensor lies in, and by that of each such tensor.
+        self._memory: dict[int, Memory] = {}
+        self._lies_in: dict[int, tuple[int, Memory]] = {}
+        # Whether something beside the values was held: constants that were met, what is computed of weights.
+        self.holds_more = False
         self._times: dict[str, int] = {}
         self._layers: dict[int, tuple[type, Layer | None]] = {}
         # By the identity of a constant, itself and its twin on the meta device; by that of its memory, that one's twin.
@@ -158,6 +177,8 @@ class Recorder(TorchFunctionMode):
         self._shapes_only: dict[int, Any] = {}
         # While a function runs as one, what it does inside is its own.
         self._busy = False
+        self.inputs: list[Made] = []
+        self.weight_memory = Memory()
         self._note_weights()
 
     # --- what is followed ---
@@ -185,10 +206,15 @@ class Recorder(TorchFunctionMode):
         if tensor.is_floating_point() or tensor.is_complex() or tensor.is_meta or not weight.is_buffer:
             made = self._made[id(tensor)] = Made(_shape(tensor), kind_of(tensor.dtype))
             made.weight = weight.path
+            # Views of it lie in memory that is held anyway.
+            made.memory = self._memory.setdefault(storage_of(tensor), self.weight_memory)
+            made.memory.tensors += 1
 
     def note_input(self, name: str, tensor: Tensor) -> None:
         """Follow an input of the network."""
-        self._follow(tensor).name = name
+        made = self._follow(tensor)
+        made.name = name
+        self.inputs.append(made)
 
     def value_of(self, tensor: Tensor) -> Made | None:
         """What a tensor holds now; None for a constant."""
@@ -208,7 +234,7 @@ class Recorder(TorchFunctionMode):
         record.is_side = all(value.is_side for value in record.values)
         record.tape = ("same", before)
         found = Made(made.shape, made.dtype)
-        found.record = record
+        found.record, found.memory = record, made.memory
         record.outputs.append(found)
         self._put_in(record)
         return found
@@ -219,18 +245,28 @@ class Recorder(TorchFunctionMode):
         made = self._made[key] = Made(_shape(tensor), kind_of(tensor.dtype))
         if key not in self._held and key not in self._refs:
             self._refs[key] = weakref.ref(tensor, partial(self._forget, key))
+            place = storage_of(tensor)
+            memory = self._memory.setdefault(place, made.memory)
+            memory.tensors += 1
+            self._lies_in[key] = place, memory
+        if key in self._lies_in:
+            made.memory = self._lies_in[key][1]
         return made
 
     def _forget(self, key: int, _: Any) -> None:
         self._refs.pop(key, None)
-        made = self._made.pop(key, None)
-        if made is not None:
-            made.died = self.count
+        self._made.pop(key, None)
+        place, memory = self._lies_in.pop(key)
+        memory.tensors -= 1
+        if not memory.tensors:
+            memory.died = self.count
+            del self._memory[place]
 
     def _put_in(self, record: Record) -> None:
         self.count += 1
         if self.count > MOST_RECORDS:
             raise TraceError(f"expected a network of at most {MOST_RECORDS:,} calls, got more")
+        record.time = self.count
         self.scope.items.append(record)
 
     def _finish(self, record: Record, fresh: Sequence[Tensor], targets: Sequence[Tensor] = ()) -> None:
@@ -249,11 +285,13 @@ class Recorder(TorchFunctionMode):
         made.record, made.index = record, len(record.outputs)
         record.outputs.append(made)
         key, memory = id(target), storage_of(target)
+        if key in self._lies_in:
+            made.memory = self._lies_in[key][1]
         if key not in self._made:
             # A constant: whoever reads its memory from now on reads this.
             held = self._dirty.get(memory, (None, ()))[1]
             self._dirty[memory] = target.untyped_storage(), (*held, made)
-            self._follow(target)
+            made.memory = self._follow(target).memory
         self._made[key] = made
         for other, ref in list(self._refs.items()):
             tensor = ref()
@@ -408,6 +446,7 @@ class Recorder(TorchFunctionMode):
             record.tape = ("layer", inside.path, self._templated(args), self._templated(kwargs))
         home.items[home.items.index(inside)] = record
         self.count += not records
+        record.time = self.count
         for index, tensor in enumerate(outputs):
             made = self._made.get(id(tensor))
             if made is None or id(made.record) not in own:
@@ -579,6 +618,7 @@ class Recorder(TorchFunctionMode):
         known = self._twins.get(id(tensor))
         if known is not None:
             return known[1]
+        self.holds_more |= id(tensor) not in self._held
         key = storage_of(tensor)
         if key not in self._flats:
             # Kept with the memory itself, whose address is another's else.

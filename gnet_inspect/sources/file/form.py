@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from msgspec import Raw, Struct
 
-from gnet_inspect.graph import Output, Unreached
+from gnet_inspect.graph import Output, Run, Unreached
 from gnet_inspect.ops import Shape, Weight
 
 ENDING = ".graph.json"
@@ -91,3 +91,4 @@ class WrittenGraph(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     overrides: tuple[str, ...] = ()
     left_heads: tuple[str, ...] = ()
     unreached: tuple[Unreached, ...] = ()
+    run: Run | None = None

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from gnet_inspect.errors import ShapeError, SpecError, UsageError, nearest, quoted, show
-from gnet_inspect.graph import BlockArgument, Graph, Group, Template, Value, node_of
+from gnet_inspect.graph import BlockArgument, Graph, Group, Run, Template, Value, node_of
 from gnet_inspect.graph.maker import CountError, GraphMaker
 from gnet_inspect.ops import KINDS, Op, Weight
 from gnet_inspect.ops.arguments import is_value
@@ -155,6 +155,7 @@ class _Reader:
             overrides=written.overrides,
             left_heads=written.left_heads,
             unreached=written.unreached,
+            run=written.run,
         )
 
     def _inputs(self) -> list[Value]:
@@ -270,6 +271,18 @@ class _Reader:
         for index, layer in enumerate(self.written.unreached):
             if layer.params < 0:
                 self._refuse(f"unreached.{index}.params", f"expected 0 or more, got {layer.params}")
+
+        if self.written.run is not None:
+            self._check_run(self.written.run, maker)
+
+    def _check_run(self, run: Run, maker: GraphMaker) -> None:
+        for name, last in run.until.items():
+            if name not in maker.shapes or not 0 <= last <= len(self.written.nodes):
+                self._refuse("run.until", f"expected values with the place of a node, got {quoted(name)}: {show(last)}")
+        for name, owner in run.shares.items():
+            if name not in maker.shapes or owner not in maker.shapes or owner in run.shares:
+                fact = f"expected values with those whose memory they lie in, got {quoted(name)}: {quoted(owner)}"
+                self._refuse("run.shares", fact)
 
     # --- names ---
 

@@ -58,6 +58,7 @@ class _Writer:
             overrides=graph.overrides,
             left_heads=graph.left_heads,
             unreached=graph.unreached,
+            run=graph.run,
         )
         return _in_lines(written)
 
