@@ -169,7 +169,9 @@ class _Comparer:
     def _likeness(self, old: _Part, new: _Part) -> float:
         """How well two parts match; 0 where they cannot be the same part. Names and stages only break ties."""
         tie = 0.01 * (old.name == new.name) + 0.005 * (old.stage == new.stage)
-        if old.kind != new.kind:
+        blocks = old.group is not None and new.group is not None
+        # A block of one name is the same one, whatever class it is of in a program or in a spec.
+        if old.kind != new.kind and not (blocks and old.name == new.name):
             return tie if old.name == new.name else 0.0
         # What holds weights decides; activations and pools are everywhere.
         weight = 3.0 if old.params and new.params else 1.0
@@ -215,13 +217,15 @@ class _Comparer:
             if (old.params, old.macs, old.output) != (new.params, new.macs, new.output):
                 return "affected", (), _inputs(old, new), ()
             return ("renamed" if old.name != new.name else "same"), (), (), ()
-        if old.kind != new.kind or (old.group is None) != (new.group is None):
+        if (old.group is None) != (new.group is None) or (old.group is None and old.kind != new.kind):
             return "changed", (), (f"{old.describe()} -> {new.describe()}",), ()
         if old.group is None or new.group is None:
             arguments = tuple(changes_of_op(old.nodes[0].op, new.nodes[0].op))
             inputs = (f"inputs {len(old.reads)} -> {len(new.reads)}",) if len(old.reads) != len(new.reads) else ()
             return "changed", arguments, inputs, ()
-        given = tuple(changes_of_group(old.group, new.group, self._templates))
+        # A block of a program has no arguments that could be compared with a spec's.
+        told = (old.group.template is None) == (new.group.template is None)
+        given = tuple(changes_of_group(old.group, new.group, self._templates)) if told else ()
         inner = self._inside(old, new)
         # What the arguments do not account for was changed in the block's own template.
         words = _template_changes(inner, given)

@@ -74,6 +74,12 @@ def need_specs(models: Sequence[str], command: str, why: str) -> None:
             )
 
 
+def need_verifiable(model: str) -> None:
+    """Refuse a graph's file, which has no module."""
+    if model.endswith(GRAPH_ENDING):
+        need_specs([model], "verify", "whose module torch builds")
+
+
 # --- the sources ---
 
 

@@ -25,6 +25,8 @@ class Assembled(NamedTuple):
     records: dict[str, Record]
     recorder: Recorder
     outputs: tuple[Made, ...]
+    # Their places among all tensors that the forward returns: a constant among these is none of the network's.
+    places: tuple[int, ...]
 
 
 class Assembler:
@@ -78,7 +80,8 @@ class Assembler:
             unreached=tuple(self._unreached()),
             run=self._run(),
         )
-        return Assembled(graph, self.records, self.recorder, tuple(made for _, made in found))
+        places = tuple(place for place, (_, made) in enumerate(outputs) if made is not None)
+        return Assembled(graph, self.records, self.recorder, tuple(made for _, made in found), places)
 
     # --- what is there at all ---
 
@@ -102,31 +105,42 @@ class Assembler:
     def _stages(self, root: Scope) -> list[Group]:
         """The parts of the network: the modules of its outermost level, and runs of layers between them."""
         stages: list[Group] = []
-        run: list[Record | Scope] = []
         items = [item for item in root.items if self._is_there(item)]
-        lists = _listed(items, root.path)
         if not any(isinstance(item, Scope) for item in items):
             self._stage(items, clean(root.path) or self.recorder.root.kind, stages)
             return stages
-        for item, listed in zip(items, lists, strict=True):
-            if listed is None and isinstance(item, Record):
-                run.append(item)
-                continue
-            if run:
+        run: list[Record | Scope] = []
+        for item, listed in zip(items, _listed(items, root.path), strict=True):
+            whole = listed or (clean(item.path) if isinstance(item, Scope) and item.is_container else "")
+            if run and (whole or self._is_next(run[-1], item)):
                 self._stage(run, _run_name(run), stages)
                 run = []
-            self._stage([item], listed or clean(item.path), stages)
+            if whole:
+                self._stage([item], whole, stages)
+            else:
+                run.append(item)
         if run:
             self._stage(run, _run_name(run), stages)
         return _joined(stages)
 
+    def _is_next(self, last: Record | Scope, item: Record | Scope) -> bool:
+        """Whether a stage ends between two items: behind a block, where a layer follows or the resolution changes."""
+        if isinstance(last, Record):
+            return False
+        return isinstance(item, Record) or self._resolution(last) != self._resolution(item)
+
+    def _resolution(self, scope: Scope) -> tuple[int, ...]:
+        """The spatial sizes of what a scope gives."""
+        there = [record for record in scope.records() if id(record) in self._needed]
+        return there[-1].outputs[0].shape[2:] if there and there[-1].outputs else ()
+
     def _stage(self, items: Sequence[Record | Scope], name: str, stages: list[Group]) -> None:
         self.maker.open("stage", name)
-        if len(items) == 1 and isinstance(items[0], Scope) and clean(items[0].path) == name:
-            # The stage is this one module: what is in it stands right below.
-            self._items(items[0])
-        else:
-            for item in items:
+        for item in items:
+            if isinstance(item, Scope) and item.is_container and clean(item.path) == name:
+                # The stage is this one list: what is in it stands right below.
+                self._items(item)
+            else:
                 self._item(item)
         group = self.maker.close()
         if group is not None:

@@ -122,16 +122,16 @@ class Examples:
     def _made(self, change: Callable[[Tensor], Tensor]) -> tuple[list[Any], dict[str, Any], list[tuple[Value, Tensor]]]:
         args = [mapped(item, change) for item in self.args]
         kwargs = {name: mapped(item, change) for name, item in self.kwargs.items()}
+        return args, kwargs, self.named(args, kwargs)
+
+    def named(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[Value, Tensor]]:
+        """Each tensor among arguments, with its Value."""
         pairs = self._pairs(args, kwargs)
         alone = len(pairs) == 1
-        return (
-            args,
-            kwargs,
-            [
-                (Value(INPUT if alone else name, tuple(tensor.shape), kind_of(tensor.dtype)), tensor)
-                for name, tensor in pairs
-            ],
-        )
+        return [
+            (Value(INPUT if alone else name, tuple(tensor.shape), kind_of(tensor.dtype)), tensor)
+            for name, tensor in pairs
+        ]
 
     def _pairs(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> list[tuple[str, Tensor]]:
         names = argument_names(self.signature, len(args))

@@ -133,7 +133,9 @@ def _explanations(result: Verification) -> list[str]:
             name = f"total of {row.source}" if row.row == "total" else row.row
             before = said.get((name, row.note), VERDICTS[0])
             said[name, row.note] = max(before, row.verdict, key=VERDICTS.index)
-    return [f"{verdict}: {name}: {note}" for (name, note), verdict in said.items()]
+    # Of a check that came out right, what a tool prints wrongly; of one that was not run, why.
+    checks = [f"{check.against}: {check.note}" for check in result.checks if check.note and check.ok is not False]
+    return [*checks, *(f"{verdict}: {name}: {note}" for (name, note), verdict in said.items())]
 
 
 def _conclusion(result: Verification) -> str:
