@@ -12,7 +12,7 @@ from gnet_inspect.cli.options import COMPILE_MODES
 from gnet_inspect.errors import INSTALL_TORCH, MissingError, UsageError
 
 if TYPE_CHECKING:
-    from gnet_inspect.graph import Graph
+    from gnet_inspect.cli.models import Variant
     from gnet_inspect.records.timing import TimingRecord
     from gnet_inspect.runtime.latency import Bounds, Job, Protocol
     from gnet_inspect.runtime.latency.setting import Setting
@@ -89,6 +89,8 @@ def latency(
     inputs: options.Input = None,
     edits: options.Set = None,
     resize: options.Resize = False,
+    arguments: options.Arguments = None,
+    function: options.Function = None,
     frozen: options.Freeze = None,
     style: options.Format = "table",
     output: options.Output = None,
@@ -99,7 +101,7 @@ def latency(
 
     Example: gnet-inspect latency googlenet alexnet --batch 1,8 --layers
     """
-    from gnet_inspect.cli.models import need_specs
+    from gnet_inspect.cli.models import need_runnable
     from gnet_inspect.cli.output import emit, emit_result, say
     from gnet_inspect.records.timing import Stopped, read_record
     from gnet_inspect.views.json import draw_json
@@ -120,14 +122,15 @@ def latency(
         raise UsageError(
             "--optimize makes inference faster: expected no --mode train, and --layers in a run of its own"
         )
-    need_specs(models, "latency", "whose module torch builds")
+    need_runnable(models, "latency", frozen)
     kept = read_record(against, "--against") if against is not None else None
     need_torch("latency")
     options.one_edited(models, edits)
     if frozen and mode != "train":
         raise UsageError("--freeze: expected --mode train, because at inference nothing is trained")
-    flags = options.Flags(inputs, None, mode, edits, resize, frozen)
-    graphs = [variant.graph for variant in options.read_variants(models, flags, _batches(batch))]
+    flags = options.Flags(inputs, None, mode, edits, resize, frozen, None, arguments, function)
+    variants = options.read_variants(models, flags, _batches(batch))
+    graphs = [variant.graph for variant in variants]
     setting = _setting(device, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
     # Told before anything is timed: a dtype without a peak, a record of another device, no place to save.
     bounds = _bounds(on, setting.dtype)
@@ -139,7 +142,7 @@ def latency(
         raise UsageError(f"--save: expected a file in a folder that exists, got {str(save)!r}")
     interrupted = False
     try:
-        record = _measure(graphs, setting, (min_time, repeat, warmup), bounds, layers=layers, optimize=optimize)
+        record = _measure(variants, setting, (min_time, repeat, warmup), bounds, layers=layers, optimize=optimize)
     except Stopped as stopped:
         # While it builds or warms up there is nothing to show yet.
         if not stopped.record.results:
@@ -241,7 +244,7 @@ def _planned(jobs: "list[Job]", protocol: "Protocol", *, layers: bool, optimize:
 
 
 def _measure(
-    graphs: "list[Graph]",
+    variants: "list[Variant]",
     setting: "Setting",
     amounts: tuple[float, int, int],
     bounds: "Bounds | None",
@@ -254,7 +257,7 @@ def _measure(
 
     min_time, repeat, warmup = amounts
     protocol = Protocol(min_time, repeat, warmup)
-    jobs = [Job(graph, setting) for graph in graphs]
+    jobs = [Job(variant.graph, setting, variant.traced) for variant in variants]
     with show_progress(_planned(jobs, protocol, layers=layers, optimize=optimize)) as progress:
         if optimize:
             return improve_networks(jobs, protocol, progress, bounds=bounds)

@@ -21,18 +21,18 @@ from gnet_inspect.units import dimensions
 if TYPE_CHECKING:
     from gnet_inspect.graph import Graph
     from gnet_inspect.language import Spec
-    from gnet_inspect.runtime.references import Network
+    from gnet_inspect.runtime.references import Traced
 
 GRAPH_ENDING, PYTHON_ENDING = ".graph.json", ".py"
 
 
 class Variant(NamedTuple):
-    """A model that was read, at what is asked: with its spec, where it has one, and the network in Python, where it is
-    one."""
+    """A model that was read, at what is asked: with its spec, where it has one, and as it was traced, where it is a
+    network in Python."""
 
     spec: "Spec | None"
     graph: "Graph"
-    network: "Network | None" = None
+    traced: "Traced | None" = None
 
 
 Opened = Callable[[Flags], Variant]
@@ -71,6 +71,17 @@ def need_specs(models: Sequence[str], command: str, why: str) -> None:
             raise UsageError(
                 f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, a graph's file. "
                 "(summary, flops, taps, diagram, roofline, compare and report read it)"
+            )
+
+
+def need_runnable(models: Sequence[str], command: str, frozen: list[str] | None) -> None:
+    """Refuse a graph's file, which nobody can run, and --freeze on a module, which says itself what is trained."""
+    need_specs([model for model in models if model.endswith(GRAPH_ENDING)], command, "whose module torch builds")
+    for model in models:
+        if frozen and is_python(model):
+            raise UsageError(
+                f"--freeze: expected a spec, got {show(model)}, a module in Python, which says itself what is trained. "
+                "(requires_grad_(False))"
             )
 
 
@@ -161,8 +172,8 @@ def _python(model: str, flags: Flags) -> Opened:
                     f"{flag}: expected a built-in name or a spec, got {show(model)}, a module in Python. "
                     "(--arg NAME=VALUE changes what makes it)"
                 )
-        graph = network.trace(read_given(network, asked.inputs, asked.function, asked.batch), asked.mode).graph
-        return Variant(None, replace(graph, overrides=tuple(asked.arguments or ())), network)
+        found = network.trace(read_given(network, asked.inputs, asked.function, asked.batch), asked.mode)
+        return Variant(None, replace(found.made.graph, overrides=tuple(asked.arguments or ())), found)
 
     return made
 

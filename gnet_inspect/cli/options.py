@@ -346,9 +346,9 @@ def read_variants(names: list[str], flags: Flags, batches: Sequence[int | None] 
     for batch in [flags.batch] if batches is None else batches:
         for index, name in enumerate(names):
             edits = flags.edits if index == len(names) - 1 else None
-            spec, graph, network = opened[name](flags._replace(batch=batch, edits=edits))
+            spec, graph, traced = opened[name](flags._replace(batch=batch, edits=edits))
             graph = graph if flags.until is None else _cut(graph, flags.until)
-            variants.append(Variant(spec, _freeze(graph, flags.frozen) if flags.frozen else graph, network))
+            variants.append(Variant(spec, _freeze(graph, flags.frozen) if flags.frozen else graph, traced))
     return variants
 
 

@@ -11,7 +11,7 @@ from gnet_inspect.errors import INSTALL_TORCH
 if TYPE_CHECKING:
     from gnet_inspect.graph import Graph
     from gnet_inspect.records.verification import Check
-    from gnet_inspect.runtime.references import Network
+    from gnet_inspect.runtime.references import Traced
 
 
 def verify(
@@ -46,10 +46,10 @@ def verify(
     options.table_format(style, output)
     need_verifiable(model)
     flags = options.Flags(inputs, batch, mode, edits, resize, arguments=arguments, function=function)
-    ((spec, graph, network),) = options.read_variants([model], flags)
+    ((spec, graph, traced),) = options.read_variants([model], flags)
     # A published row that names what is not there is told before the checks, which take seconds.
     figures = audit(spec) if spec else ()
-    checks = [] if published else _checks(graph) if network is None else _checks_of(network, mode)
+    checks = [] if published else _checks(graph) if traced is None else _checks_of(traced, mode)
     result = verification_of(spec, graph, figures, checks)
     emit_result(result, style, output, lambda: verification_grid(result, graph), lambda: verification_rows(result))
     if not result.ok:
@@ -63,11 +63,11 @@ def verify(
         raise typer.Exit(3)
 
 
-def _checks_of(network: "Network", mode: str) -> "list[Check]":
+def _checks_of(traced: "Traced", mode: str) -> "list[Check]":
     from gnet_inspect.cli.output import say
     from gnet_inspect.runtime.verify_network import run_network_checks
 
-    return run_network_checks(network, mode, say)[1]
+    return run_network_checks(traced, mode, say)[1]
 
 
 def _checks(graph: "Graph") -> "list[Check]":

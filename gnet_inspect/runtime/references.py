@@ -65,6 +65,14 @@ class Given(NamedTuple):
     kwargs: dict[str, Any]
 
 
+class Traced(NamedTuple):
+    """A network, what it was called with, and what that run showed."""
+
+    network: "Network"
+    given: Given
+    made: Assembled
+
+
 class Network:
     """A network of the user's: how it is made, what it is called with, and its graph."""
 
@@ -73,7 +81,6 @@ class Network:
         # Its modules are looked for where the command runs, as Python does that runs a file.
         with _talking_aside():
             self._make, self.own_shape = _maker(reference)
-        self.given = Given((), {})
 
     def build(self, *, shapes_only: bool = False) -> nn.Module:
         """The module, made anew; `shapes_only`: with weights on the meta device where its code allows that."""
@@ -90,27 +97,24 @@ class Network:
             )
         return made
 
-    def trace(self, given: Given, mode: str) -> Assembled:
+    def trace(self, given: Given, mode: str) -> Traced:
         """Its graph in a mode, called with what is given."""
-        self.given = given
         try:
-            return self._trace(self.build(shapes_only=True), mode)
+            return self._trace(self.build(shapes_only=True), given, mode)
         except Exception:
             # Its code may read values while it makes itself, or of tables that it made: those are then there.
-            return self._trace(self.build(), mode)
+            return self._trace(self.build(), given, mode)
 
-    def _trace(self, module: nn.Module, mode: str) -> Assembled:
-        if not self.given.args and not self.given.kwargs:
+    def _trace(self, module: nn.Module, given: Given, mode: str) -> Traced:
+        if not given.args and not given.kwargs:
             raise missing_input(self.reference.text, module)
         name = self.reference.name
         try:
             with _talking_aside():
-                made = traced(
-                    module, self.given.args, self.given.kwargs, name=name, title=type(module).__name__, mode=mode
-                )
+                made = traced(module, given.args, given.kwargs, name=name, title=type(module).__name__, mode=mode)
         except TraceError as error:
             raise type(error)(f"{self.reference.text}: {error}") from None
-        return made
+        return Traced(self, given, made)
 
 
 def missing_input(text: str, module: nn.Module) -> UsageError:

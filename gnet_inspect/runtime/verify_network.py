@@ -16,7 +16,7 @@ from gnet_inspect.analysis.memory import activation_peak
 from gnet_inspect.errors import GnetError, MissingError, brief
 from gnet_inspect.records.verification import Check, Difference
 from gnet_inspect.runtime.module import check_memory
-from gnet_inspect.runtime.references import Network
+from gnet_inspect.runtime.references import Network, Traced
 from gnet_inspect.runtime.tracing import traced
 from gnet_inspect.runtime.tracing.assembling import Assembled
 from gnet_inspect.runtime.tracing.examples import Examples, flattened, mapped
@@ -37,12 +37,12 @@ CHECKS = (
 
 
 def run_network_checks(
-    network: Network, mode: str, progress: Callable[[str], None] = lambda _: None
+    found: Traced, mode: str, progress: Callable[[str], None] = lambda _: None
 ) -> tuple[Assembled, list[Check]]:
     """(the trace that was verified, its checks). The module is made anew for them, with real weights."""
+    network, given = found.network, found.given
     module = unwrapped(network.build())
     _check_room(network, module)
-    given = network.given
     made = traced(
         module, given.args, given.kwargs, name=network.reference.name, title=type(module).__name__, mode=mode, tape=True
     )

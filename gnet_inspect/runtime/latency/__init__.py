@@ -83,7 +83,7 @@ def _time_together(
         candidate, peak = build_candidate(job)
         candidates.append(candidate)
         peaks.append(peak)
-    with explain_out_of_memory(named(*jobs[0]), jobs[0].setting.device):
+    with explain_out_of_memory(named(jobs[0].graph, jobs[0].setting), jobs[0].setting.device):
         timed = measure(candidates, protocol, progress)
     results = []
     for one, peak in zip(timed, peaks, strict=True):

@@ -1,7 +1,7 @@
 """One network ready to be run: its module on its device, its inputs, and what one run is."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import cycle
 from typing import Any
 
@@ -12,6 +12,7 @@ from gnet_inspect.analysis.memory import activation_peak
 from gnet_inspect.analysis.training import training_memory
 from gnet_inspect.errors import MissingError, UsageError
 from gnet_inspect.graph import Graph, Value
+from gnet_inspect.runtime.latency.own import Own, drawn_input
 from gnet_inspect.runtime.latency.session import is_short_of_memory
 from gnet_inspect.runtime.latency.setting import Setting
 from gnet_inspect.runtime.module import Outputs, build_module, check_memory
@@ -28,13 +29,18 @@ SEED = 0
 class Candidate:
     """A network under one setting. `run()` is one inference or one training step; it does not wait for a GPU."""
 
-    def __init__(self, graph: Graph, setting: Setting, module: nn.Module | None = None) -> None:
-        self.graph, self.setting = graph, setting
+    def __init__(
+        self, graph: Graph, setting: Setting, module: nn.Module | None = None, *, own: Own | None = None
+    ) -> None:
+        """`module` is what is run instead of what is built; `own` says of one of the user's what is called how."""
+        self.graph, self.setting, self.own = graph, setting, own
+        if module is None and own is not None:
+            module = own.module
         self.estimated_bytes = estimated_bytes(graph, setting)
         check_memory(named(graph, setting), self.estimated_bytes, torch.device(setting.device))
         torch.manual_seed(SEED)
         self.module = place(module if module is not None else build_module(graph), setting)
-        self.inputs = _inputs(graph, setting)
+        self.inputs = _given(own.given, setting) if own is not None and own.given else _inputs(graph, setting)
         self.compile_s: float | None = None
         self.warm = False
         self._replay: Callable[..., Any] | None = None
@@ -118,7 +124,7 @@ class Candidate:
         def step() -> object:
             optimizer.zero_grad(set_to_none=True)
             output = self._called(*next(self._turn))
-            loss = nn.functional.cross_entropy(output.logits if isinstance(output, Outputs) else output, labels)
+            loss = _loss(output, labels)
             if isinstance(output, Outputs):
                 for name, logits in output.heads.items():
                     loss = loss + weights[name] * nn.functional.cross_entropy(logits, labels)
@@ -127,6 +133,21 @@ class Candidate:
             return loss
 
         return step
+
+
+def _loss(output: Any, labels: Tensor) -> Tensor:
+    """The cross entropy of the network's scores; of further outputs that are no scores their mean, so that the backward
+    pass goes through all."""
+    if isinstance(output, Outputs):
+        output = output.logits
+    if isinstance(output, Tensor):
+        return nn.functional.cross_entropy(output, labels)
+    main, *others = output
+    loss = nn.functional.cross_entropy(main, labels)
+    for other in others:
+        alike = other.shape == main.shape
+        loss = loss + (nn.functional.cross_entropy(other, labels) if alike else other.float().mean())
+    return loss
 
 
 def place(module: nn.Module, setting: Setting) -> nn.Module:
@@ -175,10 +196,17 @@ def _inputs(graph: Graph, setting: Setting) -> list[Given]:
     return [tuple(_input(value, setting, generator) for value in graph.inputs) for _ in range(number)]
 
 
+def _given(tensors: Sequence[Tensor], setting: Setting) -> list[Given]:
+    """The user's own tensors, on the device and in the dtype."""
+    dtype = setting.torch_dtype
+    placed = [x.to(setting.device, dtype if x.is_floating_point() else None) for x in tensors]
+    return [tuple(laid_out(x, setting) for x in placed)]
+
+
 def _input(value: Value, setting: Setting, generator: torch.Generator) -> Tensor:
-    if value.dtype == "int64":
-        # How many rows a table has, its input does not say; each has a row 0.
-        return torch.zeros(value.shape, dtype=torch.int64, device=setting.device)
+    fixed = drawn_input(value.shape, value.dtype, setting.device)
+    if fixed is not None:
+        return fixed
     x = torch.randn(value.shape, generator=generator)
     return laid_out(x.to(setting.device, setting.torch_dtype), setting)
 

@@ -5,7 +5,7 @@ layers say whose it was, so that a program which launches them too slowly is mea
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import cycle
 from statistics import median
 from timeit import default_timer
@@ -17,6 +17,7 @@ from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.autograd.profiler import record_function
 
 from gnet_inspect.runtime.latency.candidate import Candidate, synchronize
+from gnet_inspect.runtime.latency.own import FunctionClock
 from gnet_inspect.runtime.latency.profiling import profiled_events
 from gnet_inspect.runtime.latency.protocol import Clock, event_seconds
 
@@ -143,15 +144,25 @@ def _runs(
 @contextmanager
 def _hooks(candidate: Candidate, times: "_HostClock | _CudaClock | _Spans") -> Iterator[None]:
     """Around every call of every layer; a learned tensor is only read."""
-    layers = dict(candidate.module.named_modules())
+    own = candidate.own
+    layers = dict(candidate.module.named_modules()) if own is None else own.layers
     calls: dict[str, list[str]] = {}
     for node in candidate.graph.nodes:
-        calls.setdefault(node.module, []).append(node.name)
+        if node.module:
+            calls.setdefault(node.module, []).append(node.name)
     handles = [
         handle for path, names in calls.items() if path in layers for handle in _hooked(layers[path], names, times)
     ]
+    clock = nullcontext() if own is None else FunctionClock(own.functions, times)
+    if isinstance(clock, FunctionClock):
+        handles.append(candidate.module.register_forward_pre_hook(clock.restart))
+        for path in calls:
+            if path in layers:
+                handles.append(layers[path].register_forward_pre_hook(clock.enter_layer))
+                handles.append(layers[path].register_forward_hook(clock.leave_layer))
     try:
-        yield
+        with clock:
+            yield
     finally:
         for handle in handles:
             handle.remove()

@@ -14,10 +14,12 @@ from gnet_inspect.records.timing import LayerTiming, Measurement, measurement_ti
 from gnet_inspect.runtime.latency.candidate import Candidate, named, synchronize
 from gnet_inspect.runtime.latency.device import PeakMemory
 from gnet_inspect.runtime.latency.layers import LayerTimes
+from gnet_inspect.runtime.latency.own import own_module
 from gnet_inspect.runtime.latency.profiling import busy_seconds, profiled_events
 from gnet_inspect.runtime.latency.protocol import Timed, event_seconds
 from gnet_inspect.runtime.latency.session import explain_out_of_memory, release
 from gnet_inspect.runtime.latency.setting import Setting
+from gnet_inspect.runtime.references import Traced
 
 # The least times of a network on a device whose peaks are known.
 Bounds = Callable[[Graph], Roofline]
@@ -30,6 +32,8 @@ class Job(NamedTuple):
 
     graph: Graph
     setting: Setting
+    # Of a network in Python, which is run as it is.
+    traced: Traced | None = None
 
 
 def build_candidate(job: Job) -> tuple[Candidate, int | None]:
@@ -41,8 +45,8 @@ def build_candidate(job: Job) -> tuple[Candidate, int | None]:
     on_cuda = device.startswith("cuda")
     release(device)
     others = torch.cuda.memory_allocated(device) if on_cuda else 0
-    with explain_out_of_memory(named(*job), device):
-        candidate = Candidate(job.graph, job.setting)
+    with explain_out_of_memory(named(job.graph, job.setting), device):
+        candidate = Candidate(job.graph, job.setting, own=own_module(job.traced) if job.traced else None)
         candidate.run()
         synchronize(device)
         release(device)
@@ -111,7 +115,7 @@ def _cuda_graph_seconds(candidate: Candidate) -> float | None:
     """The median of a few replays of the same network as a CUDA graph; None where it cannot be captured."""
     setting = replace(candidate.setting, cuda_graph=True)
     try:
-        twin = Candidate(candidate.graph, setting, candidate.module)
+        twin = Candidate(candidate.graph, setting, candidate.module, own=candidate.own)
     except RuntimeError:
         return None  # an operation that waits for the GPU cannot be captured; --cuda-graph says which
     event_seconds(twin.run, setting.device, REPLAYS)
