@@ -6,10 +6,13 @@
     >>> summary.totals.params, summary.totals.macs
     (6998552, 1582671872)
 
-Importing the package imports neither torch nor the command line; `build_module`, `load_weights` and
+A torch module takes the place of a graph: `summarize(module, (1, 3, 224, 224))`, and `trace` gives its graph.
+
+Importing the package imports neither torch nor the command line; `build_module`, `trace`, `load_weights` and
 `optimized_module` import torch when they are first used.
 """
 
+from gnet_inspect.conversion import CONVERTERS as _CONVERTERS
 from gnet_inspect.display import FORMATTERS as _FORMATTERS
 
 # Nothing else is imported before it is needed, not even `typing`: until the command line has put its handlers in place,
@@ -57,6 +60,8 @@ if TYPE_CHECKING:
     from gnet_inspect.runtime.module import Outputs as Outputs
     from gnet_inspect.runtime.module import build_module as build_module
     from gnet_inspect.runtime.optimize import optimized_module as optimized_module
+    from gnet_inspect.runtime.tracing import TraceError as TraceError
+    from gnet_inspect.runtime.tracing import trace as trace
     from gnet_inspect.runtime.weights import load_weights as load_weights
     from gnet_inspect.sources.spec import build_graph as build_graph
 
@@ -91,6 +96,8 @@ _HOMES = {
     "build_module": "runtime.module",
     "optimized_module": "runtime.optimize",
     "load_weights": "runtime.weights",
+    "TraceError": "runtime.tracing",
+    "trace": "runtime.tracing",
     "Spec": "language",
     "catalogue": "language",
     "load_spec": "language",
@@ -111,6 +118,9 @@ _HOMES = {
 # What shows the values that a notebook's cell ends with: rooms above theirs.
 _FORMATTERS["Summary"] = f"{__name__}.views.pages.notebook:summary_html"
 _FORMATTERS["Graph"] = f"{__name__}.views.pages.notebook:graph_svg"
+
+# What makes a Graph of what is none: a room above those that need one.
+_CONVERTERS["torch.nn.modules.module.Module"] = f"{__name__}.runtime.tracing:trace_given"
 
 __all__ = [*_HOMES]  # noqa: PLE0604  # the table above is the one list of public names
 

@@ -270,7 +270,7 @@ def test_what_is_no_training_is_refused() -> None:
     with pytest.raises(UsageError, match="expected a dtype to train in of fp32, fp16, bf16, fp64, got 'int8'"):
         training_memory(trained, "adam", "int8")
     with pytest.raises(UsageError, match="expected a Graph"):
-        training_memory(spec, "adam")  # type: ignore[arg-type]  # the test's point
+        training_memory(spec, "adam")  # the test's point
 
 
 # --- the command ---

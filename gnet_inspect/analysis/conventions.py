@@ -15,8 +15,7 @@ from msgspec import Struct
 from gnet_inspect.analysis.gradients import backward_pass, needed_nodes
 from gnet_inspect.analysis.memory import may_lie_otherwise
 from gnet_inspect.analysis.summary import Coverage, coverage_of
-from gnet_inspect.errors import expect
-from gnet_inspect.graph import Graph, Node
+from gnet_inspect.graph import Graph, Node, as_graph
 from gnet_inspect.ops import TOOLS, Shape, Shapes, Term, Terms
 from gnet_inspect.records import SCHEMA_VERSION
 
@@ -119,15 +118,16 @@ assert tuple(convention.key for convention in CONVENTIONS) == TOOLS
 # --- the counts ---
 
 
-def count_flops(graph: Graph) -> FlopCounts:
-    """A graph as each tool counts it, by kind of layer.
+def count_flops(network: object, inputs: object = None) -> FlopCounts:
+    """A Graph as each tool counts it, by kind of layer; or a torch module that is called with `inputs`, as `summarize`
+    takes them.
 
     >>> from gnet_inspect import build_graph, load_spec
     >>> totals = count_flops(build_graph(load_spec("googlenet_torchvision"))).totals
     >>> totals.torchinfo, totals.fvcore
     (1498391752, 1504878688)
     """
-    expect(graph, Graph, "a Graph (build_graph gives one)")
+    graph = as_graph(network, inputs)
     rows, terms = _counted(graph)
     totals = FlopTotals(
         len(graph.nodes), sum(row.macs for row in rows), *(_sum(row.tools[key] for row in rows) for key in TOOLS)

@@ -11,7 +11,7 @@ from gnet_inspect.analysis.memory import activation_peak, least_peak_activation_
 from gnet_inspect.analysis.receptive import Field, Status, model_field, receptive_fields
 from gnet_inspect.display import shown
 from gnet_inspect.errors import UsageError, expect
-from gnet_inspect.graph import Graph, Unreached
+from gnet_inspect.graph import Graph, Unreached, as_graph
 from gnet_inspect.graph.outline import Outline
 from gnet_inspect.ops import Shape, Shapes
 from gnet_inspect.records import SCHEMA_VERSION
@@ -157,15 +157,20 @@ class Summary(Struct, frozen=True, omit_defaults=True):
         return table
 
 
-def summarize(graph: Graph, dtype: str = "fp32", *, optimizer: str | None = None) -> Summary:
-    """All static numbers of a graph, in one dtype ("fp32", "fp16", "bf16", "fp64" or "int8"); of a training graph with
+def summarize(network: object, inputs: object = None, dtype: str = "fp32", *, optimizer: str | None = None) -> Summary:
+    """All static numbers of a Graph, in one dtype ("fp32", "fp16", "bf16", "fp64" or "int8"); of a training graph with
     an optimizer ("sgd", "momentum" or "adam") also what a training step keeps in memory.
+
+    A torch module takes the place of a Graph where it is given `inputs`, as `trace` takes them: a shape, a tuple of
+    shapes or other examples, or a dict of them by name. The dtype may stand second for a Graph, which needs none.
 
     >>> from gnet_inspect import build_graph, load_spec
     >>> summarize(build_graph(load_spec("googlenet"))).totals.macs
     1582671872
     """
-    expect(graph, Graph, "a Graph (build_graph gives one)")
+    if isinstance(inputs, str):
+        dtype = inputs
+    graph = as_graph(network, None if isinstance(inputs, str) else inputs)
     expect(dtype, str, "a dtype's name")
     if dtype not in DTYPE_BYTES:
         raise UsageError(f"expected a dtype of {', '.join(DTYPE_BYTES)}, got {dtype!r}")

@@ -11,8 +11,8 @@ from gnet_inspect.analysis.memory import BOUND, EXACT, held_storages, may_be_cop
 from gnet_inspect.analysis.overwriting import overwriting
 from gnet_inspect.analysis.saving import kept_by_autograd
 from gnet_inspect.analysis.summary import SavedBytes, TrainingMemory
-from gnet_inspect.errors import UsageError, expect
-from gnet_inspect.graph import Graph, Node
+from gnet_inspect.errors import UsageError
+from gnet_inspect.graph import Graph, Node, as_graph
 from gnet_inspect.units import DTYPE_BYTES, INDEX_BYTES
 
 # How many tensors of a parameter's size torch's optimizer keeps for it: SGD, SGD with momentum, Adam or AdamW.
@@ -20,8 +20,9 @@ OPTIMIZERS = {"sgd": 0, "momentum": 1, "adam": 2}
 DTYPES = tuple(name for name in DTYPE_BYTES if name != "int8")
 
 
-def training_memory(graph: Graph, optimizer: str, dtype: str = "fp32") -> TrainingMemory:
-    """The bytes that a training step keeps, all of one dtype; `optimizer` is "sgd", "momentum" or "adam".
+def training_memory(network: object, optimizer: str, dtype: str = "fp32", *, inputs: object = None) -> TrainingMemory:
+    """The bytes that a training step keeps, all of one dtype; `optimizer` is "sgd", "momentum" or "adam". The network
+    is a Graph, or a torch module that is called with `inputs`, as `summarize` takes them.
 
     Gradients are of the parameters that are trained (`freeze` leaves some out). Saved activations are every tensor that
     autograd holds at the end of the forward pass, each once, the network's input among them where a layer keeps it. Not
@@ -35,7 +36,7 @@ def training_memory(graph: Graph, optimizer: str, dtype: str = "fp32") -> Traini
     >>> memory.weights_bytes, memory.gradient_bytes, memory.optimizer_bytes, memory.saved_bytes
     (246824, 246824, 246824, 36432)
     """
-    expect(graph, Graph, "a Graph (build_graph gives one)")
+    graph = as_graph(network, inputs)
     _check(graph.mode, optimizer, dtype)
     width = DTYPE_BYTES[dtype]
     gradients = sum(node.params - node.frozen for node in graph.nodes) * width

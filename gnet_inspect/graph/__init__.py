@@ -10,4 +10,5 @@ from gnet_inspect.graph.nodes import Run as Run
 from gnet_inspect.graph.nodes import Template as Template
 from gnet_inspect.graph.nodes import Unreached as Unreached
 from gnet_inspect.graph.nodes import Value as Value
+from gnet_inspect.graph.nodes import as_graph as as_graph
 from gnet_inspect.graph.nodes import node_of as node_of

@@ -10,7 +10,9 @@ from typing import Any
 
 from msgspec import Struct
 
+from gnet_inspect.conversion import converted
 from gnet_inspect.display import shown
+from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.ops import Op, Shape, Shapes, Weight
 from gnet_inspect.units import FIXED_BYTES
 
@@ -275,6 +277,17 @@ class Graph(Struct, frozen=True):
     def head_prefixes(self) -> tuple[str, ...]:
         """What the names of the nodes in its heads start with."""
         return tuple(f"{head.name}." for head in self.heads)
+
+
+def as_graph(network: object, inputs: object = None) -> Graph:
+    """A Graph as it is, or that of a torch module which is called with `inputs`: a shape, a tuple of shapes or of other
+    examples, or a dict of them by the names of forward's arguments."""
+    graph = network if isinstance(network, Graph) else converted(network, inputs)
+    expect(graph, Graph, "a Graph (build_graph gives one) or a torch module")
+    if graph is network and inputs is not None:
+        raise UsageError("expected no inputs beside a Graph, which has its own")
+    found: Graph = graph
+    return found
 
 
 def node_of(value: str) -> str:

@@ -108,7 +108,8 @@ class Network:
     def _trace(self, module: nn.Module, given: Given, mode: str) -> Traced:
         if not given.args and not given.kwargs:
             raise missing_input(self.reference.text, module)
-        name = self.reference.name
+        # Of a file its folder is left out.
+        name = self.reference.text.rpartition("/")[2] if ".py:" in self.reference.text else self.reference.text
         try:
             with _talking_aside():
                 made = traced(module, given.args, given.kwargs, name=name, title=type(module).__name__, mode=mode)

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnet_inspect.errors import GnetError, expect
+from gnet_inspect.errors import GnetError, UsageError, expect
 from gnet_inspect.graph import Graph
 from gnet_inspect.runtime.tracing.assembling import Assembled, Assembler
-from gnet_inspect.runtime.tracing.examples import Examples, flattened
+from gnet_inspect.runtime.tracing.examples import Examples, flattened, is_shape, signature_of
 from gnet_inspect.runtime.tracing.recorder import Operators, Recorder, TraceError, UnseenError, ValueReadError
 from gnet_inspect.runtime.tracing.twin import Twin, unwrapped
 
@@ -33,6 +33,21 @@ def trace(module: nn.Module, *args: Any, **kwargs: Any) -> Graph:
     ['Conv2d 3x3, 8', 'ReLU']
     """
     return traced(module, args, kwargs).graph
+
+
+def trace_given(module: nn.Module, inputs: object) -> Graph:
+    """The graph of a module that is called with a shape, a tuple of shapes or other examples, or a dict of them."""
+    if inputs is None:
+        takes = f"forward{signature_of(module) or '(...)'}"
+        raise UsageError(
+            f"expected what {type(module).__name__} is called with, got none: {takes}. "
+            "(a shape such as (1, 3, 224, 224), a tuple of shapes, or a dict by name)"
+        )
+    if isinstance(inputs, Mapping):
+        return trace(module, **inputs)
+    if is_shape(inputs) or not isinstance(inputs, list | tuple):
+        return trace(module, inputs)
+    return trace(module, *inputs)
 
 
 def traced(

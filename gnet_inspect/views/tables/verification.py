@@ -28,11 +28,14 @@ def verification_grid(result: Verification, graph: Graph) -> Grid:
     for check in result.checks:
         lines += _check_lines(check)
     lines += [_audit_line(row) for row in result.published]
-    above = (
+    above: tuple[str, ...] = (
         headline(graph.title, graph.model, graph.overrides),
         f"{inputs_text(graph.input_shape, graph.named_inputs)}, {graph.mode} mode",
-        "published figures are those of the unedited model at its own input, unless a row names another network",
     )
+    if result.published:
+        above += (
+            "published figures are those of the unedited model at its own input, unless a row names another network",
+        )
     return Grid(COLUMNS, tuple(lines), above, (*_readings(result), *_explanations(result), _conclusion(result)))
 
 
