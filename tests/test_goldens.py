@@ -32,6 +32,8 @@ OUTPUTS = {
     "flops_googlenet.txt": ["flops", "googlenet"],
     "flops_googlenet.json": ["flops", "googlenet", "--format", "json"],
     "flops_googlenet_train.txt": ["flops", "googlenet_torchvision", "--mode", "train", "--batch", "2"],
+    "taps_resnet50.txt": ["taps", "resnet50"],
+    "taps_inception_v3.json": ["taps", "inception_v3", "--format", "json"],
     "compare_train.txt": ["compare", "googlenet", "inception_v3", "--mode", "train", "--dtype", "fp16"],
     "compare_vgg16_bn.txt": ["compare", "vgg16", "vgg16_bn", "--diff"],
     "compare_inceptions.txt": ["compare", "googlenet", "bn_inception", "--diff", "--no-bars"],

@@ -12,6 +12,7 @@ COMMANDS = {
     "summary": "summary",
     "compare": "compare",
     "flops": "flops",
+    "taps": "taps",
     "diagram": "diagram",
     "report": "report",
     "roofline": "roofline",

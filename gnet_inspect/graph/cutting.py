@@ -1,6 +1,6 @@
 """The network up to a layer: what is left of it as a backbone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -67,27 +67,38 @@ def value_of(graph: Graph, layer: str) -> str:
     by_name = {node.name: node for node in graph.nodes}
     if node_of(layer) in by_name and layer in by_name[node_of(layer)].values():
         return layer
-    members = next((_indices(part) for part in _parts(graph.parts) if part.name == layer), None)
-    if members is None:
+    # A list that goes on in another stage is there in parts.
+    members = [index for part in parts_of(graph.parts) if part.name == layer for index in indices(part)]
+    if not members:
         members = [index for index, node in enumerate(graph.nodes) if node.name.startswith(f"{layer}.")]
     if not members:
-        known = dict.fromkeys([*(part.name for part in _parts(graph.parts)), *by_name])
+        known = dict.fromkeys([*(part.name for part in parts_of(graph.parts)), *by_name])
         raise UsageError(
             f"expected the name of a layer, block, list or stage, got {quoted(layer)}. ({nearest(layer, known)})"
         )
-    return given_by(graph, members)
+    return Ends(graph).of(members)
 
 
-def given_by(graph: Graph, members: list[int]) -> str:
-    """The last value of some nodes that others read, or that the network returns; else that of the last of them."""
-    inside = {graph.nodes[index].name for index in members}
-    outside = {name for node in graph.nodes if node.name not in inside for name in node.inputs}
-    outside |= {output.value for output in graph.outputs}
-    for index in sorted(members, reverse=True):
-        for value in reversed(graph.nodes[index].values()):
-            if value in outside:
-                return value
-    return graph.nodes[max(members)].name
+class Ends:
+    """What the parts of one graph give to what lies behind them."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._nodes = graph.nodes
+        self._returned = {output.value for output in graph.outputs}
+        # By each value, the places of the nodes that read it.
+        self._readers: dict[str, list[int]] = {}
+        for index, node in enumerate(graph.nodes):
+            for name in node.inputs:
+                self._readers.setdefault(name, []).append(index)
+
+    def of(self, members: Sequence[int]) -> str:
+        """The last value of some nodes that others read, or that the network returns; else that of the last of them."""
+        inside = set(members)
+        for index in sorted(inside, reverse=True):
+            for value in reversed(self._nodes[index].values()):
+                if value in self._returned or not inside.issuperset(self._readers.get(value, ())):
+                    return value
+        return self._nodes[max(inside)].name
 
 
 def needed(graph: Graph, value: str) -> set[str]:
@@ -129,17 +140,18 @@ def _part(group: Group, moved: Mapping[int, int]) -> Group | None:
     return replace(group, children=tuple(children)) if children else None
 
 
-def _parts(parts: tuple[Group | int, ...]) -> Iterator[Group]:
+def parts_of(parts: tuple[Group | int, ...]) -> Iterator[Group]:
     """All parts but branches, which have labels, outer ones first."""
     for part in parts:
         if isinstance(part, Group):
             if part.role != "branch":
                 yield part
-            yield from _parts(part.children)
+            yield from parts_of(part.children)
 
 
-def _indices(part: Group) -> list[int]:
+def indices(part: Group) -> list[int]:
+    """The places of the nodes in a part."""
     found: list[int] = []
     for child in part.children:
-        found += _indices(child) if isinstance(child, Group) else [child]
+        found += indices(child) if isinstance(child, Group) else [child]
     return found
