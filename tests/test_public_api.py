@@ -122,7 +122,7 @@ def test_wrong_types_are_answered_in_words() -> None:
         (lambda: gnet_inspect.count_flops(spec), r"expected a Graph .* or a torch module, got a Spec"),
         (lambda: gnet_inspect.optimize(spec), r"expected a Graph \(build_graph gives one\), got a Spec"),  # type: ignore[arg-type]
         (lambda: gnet_inspect.summarize(graph, []), "expected no inputs beside a Graph"),
-        (lambda: gnet_inspect.summarize(graph, dtype=5), "expected a dtype's name, got a int"),  # type: ignore[arg-type],
+        (lambda: gnet_inspect.summarize(graph, dtype=5), "expected a dtype's name, got a int"),  # type: ignore[arg-type]
     ]
     for call, message in calls:
         with pytest.raises(gnet_inspect.UsageError, match=message):
