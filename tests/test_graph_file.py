@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -213,10 +212,10 @@ def mutate(document: Any, chance: random.Random) -> None:
 
 
 def test_no_file_ends_in_anything_but_a_graph_or_a_sentence() -> None:
-    """A graph that is read can be summed up, too, and neither takes long."""
+    """A graph that is read can be summed up, too."""
     chance = random.Random(5)
     texts = [write_graph(graph) for graph in (odd_graph(), *variants("lenet5"), *variants("googlenet_torchvision"))]
-    read, start = 0, time.process_time()
+    read = 0
     for _ in range(400):
         document = json.loads(chance.choice(texts))
         for _ in range(chance.choice((1, 1, 2, 4))):
@@ -229,7 +228,6 @@ def test_no_file_ends_in_anything_but_a_graph_or_a_sentence() -> None:
         assert read_again(graph) == replace(graph, origin="file")
         read += 1
     assert 20 < read < 380
-    assert time.process_time() - start < 60
 
 
 # --- on the command line ---
