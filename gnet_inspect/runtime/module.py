@@ -130,6 +130,12 @@ def build_module(
     unknown = sorted({node.op.kind for node in graph.nodes if not node.op.module})
     if unknown:
         raise UsageError(f"expected layers of the vocabulary, got {', '.join(unknown)}: they cannot be built")
+    functions = next((node.name for node in graph.nodes if not node.module), None)
+    if functions is not None:
+        raise UsageError(
+            f"expected a graph whose layers are modules, got one of {graph.model} with the function `{functions}`, "
+            "which only its own code runs. (its module is there already)"
+        )
     target = torch.device(device) if device is not None else torch.get_default_device()
     if target.type == "cuda" and not torch.cuda.is_available():
         raise MissingError(

@@ -222,7 +222,7 @@ def _run_file(path: Path) -> ModuleType:
 
 def _imported(reference: Reference, run: Callable[[], ModuleType]) -> ModuleType:
     try:
-        return run()
+        return _with_operators(run)
     except ModuleNotFoundError as error:
         if error.name and reference.home.split(".")[0] == error.name.split(".")[0]:
             raise UsageError(
@@ -268,17 +268,21 @@ def _makes_networks(value: Any) -> bool:
 def _library(name: str) -> ModuleType:
     if importlib.util.find_spec(name) is None:
         raise MissingError(f"{name} is not installed. Install it with: pip install {name}")
+    return _with_operators(lambda: importlib.import_module(name))
+
+
+def _with_operators(run: Callable[[], ModuleType]) -> ModuleType:
+    """What an import gives. A torchvision whose compiled operators cannot be loaded asks for their schemas all the same
+    when it is imported: they are told to torch then, because networks need none of them."""
     try:
-        return importlib.import_module(name)
+        return run()
     except RuntimeError as error:
-        # A torchvision whose compiled operators cannot be loaded asks for their schemas all the same, as does timm,
-        # which imports it: networks need none of them.
         if "torchvision::" not in str(error):
             raise
     for module in [module for module in sys.modules if module.split(".")[0] in ZOOS]:
         del sys.modules[module]
     _define_operators()
-    return importlib.import_module(name)
+    return run()
 
 
 def _define_operators() -> None:
