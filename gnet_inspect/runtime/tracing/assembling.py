@@ -46,6 +46,8 @@ class Assembler:
         self._kept: list[Made] = []
         self._read: set[str] = set()
         self._needed: set[int] = set()
+        # Of what is computed of weights, the records whose multiply-accumulates a node has.
+        self._counted: set[int] = set()
         self._numbers: dict[tuple[int, str], int] = {}
         self._taken: set[str] = set()
 
@@ -187,6 +189,10 @@ class Assembler:
 
     def _record(self, record: Record, path: str = "") -> None:
         inputs = tuple(self._value(made) for made in record.values)
+        for made in record.slots:
+            if self._multiplies(made):
+                # A weight that is a product of others: what made it is a node of its own.
+                self._weight_value(made)
         held, frozen = self._held(record)
         module = clean(record.path)
         name = self.maker.name_of_call(module) if module else self._function_name(record, path)
@@ -255,7 +261,8 @@ class Assembler:
             name = module = clean(made.weight)
         else:
             last = records[-1]
-            counted = total([record.macs() for record in records])
+            counted = total([record.macs() for record in records if id(record) not in self._counted])
+            self._counted.update(map(id, records))
             op = Computed(last.name or type(last.op).__name__, made.shape, made.dtype, counted)
             name, module = self._function_name(last, ""), ""
         if module:
@@ -267,6 +274,11 @@ class Assembler:
         if shared:
             self._values[hash(shared)] = name
         return name
+
+    def _multiplies(self, made: Made) -> bool:
+        """Whether what makes a weight has multiply-accumulates that no node has yet, or may have."""
+        records = _side_records(made) if made.record is not None else ()
+        return any(record.macs() != 0 for record in records if id(record) not in self._counted)
 
     # --- weights ---
 

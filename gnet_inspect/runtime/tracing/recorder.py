@@ -350,11 +350,23 @@ class Recorder(TorchFunctionMode):
 
     def _layer_of(self, module: nn.Module) -> Layer | None:
         kind = type(module)
+        if any(self._is_replaced(item) for item in module._parameters.values()):
+            # It runs on others than its own weights (torch.func.functional_call): its functions say on which.
+            return None
         known = self._layers.get(id(module))
         # A lazy layer becomes one of another class.
         if known is None or known[0] is not kind:
             known = self._layers[id(module)] = kind, layer_of(module)
         return known[1]
+
+    def _is_replaced(self, weight: Tensor | None) -> bool:
+        """Whether what stands in the place of a weight is none, or holds another value by now."""
+        if weight is None or isinstance(weight, LAZY):
+            return False
+        if id(weight) not in self._held:
+            return not isinstance(weight, nn.Parameter)
+        made = self._made.get(id(weight))
+        return made is not None and not made.weight
 
     def _run_layer(self, module: nn.Module, path: str, layer: Layer, x: Any) -> tuple[bool, Any]:
         """(whether it is recorded, its result): by its shapes alone, where these and the layer say all."""
@@ -498,6 +510,20 @@ class Recorder(TorchFunctionMode):
         self._note(request, found, result, written, template)
         self._note_tables(tables)
         return result
+
+    def set_data(self, func: Any, args: Any, kwargs: Any) -> None:
+        """tensor.data = other: it holds what the other does from now on, and lies where that does."""
+        target, source = args if self.is_real else self._on_meta(args)
+        made = self.value_of(source)
+        self._run(func, (target, source), kwargs)
+        if made is None:
+            return
+        held = made.copy()
+        if id(target) not in self._held:
+            if id(target) in self._refs:
+                self._forget(id(target), None)
+            held.memory = self._follow(target).memory
+        self._made[id(target)] = held
 
     def _tables(self, tensors: Sequence[Tensor]) -> list[Weight]:
         """The buffers among some tensors that are constants, because a forward may read their values."""

@@ -82,6 +82,9 @@ class Twin:
         for inner in self.module.modules():
             # A module that was told to compile itself would leave the copy for compiled code.
             inner.__dict__["_compiled_call_impl"] = None
+            if isinstance(inner, nn.TransformerEncoder):
+                # It would ask a mask for values, to give what its layers give one by one.
+                inner.use_nested_tensor = False
 
     def _tensors(self, module: nn.Module) -> Iterator[Tensor]:
         for inner in module.modules():

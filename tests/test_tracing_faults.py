@@ -1,0 +1,107 @@
+"""What a trace once got wrong: small modules that show it."""
+
+from typing import Any
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from torch import Tensor, nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from gnet_inspect import Graph, summarize  # noqa: E402
+from gnet_inspect.runtime.tracing import traced  # noqa: E402
+from gnet_inspect.runtime.tracing.examples import Examples  # noqa: E402
+from gnet_inspect.runtime.verify_network import Checked  # noqa: E402
+
+
+def replayed(module: nn.Module, *args: Any) -> Graph:
+    """Its graph: the parameters are all there, and its recorded calls give just what it does."""
+    torch.manual_seed(0)
+    module.eval()
+    made = traced(module, args, {}, tape=True)
+    checked = Checked(module, made, Examples(module, args, {}), "eval")
+    assert checked.replay("", "").ok
+    assert checked.parameters("", "").ok
+    return made.graph
+
+
+class _Rotary(nn.Module):
+    """The sines and cosines of one product of a table."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query = nn.Linear(8, 8)
+        self.register_buffer("frequencies", torch.rand(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        positions = torch.arange(x.shape[1], device=x.device).float()
+        angles = self.get_buffer("frequencies")[:, None] @ positions[None]
+        angles = torch.cat([angles, angles]).transpose(0, 1)
+        result: Tensor = self.query(x) * angles.cos() + x * angles.sin()
+        return result
+
+
+def test_a_product_of_weights_that_two_values_need_counts_once() -> None:
+    graph = replayed(_Rotary(), (2, 6, 8))
+    assert summarize(graph).totals.macs == 2 * 6 * 8 * 8 + 4 * 6
+
+
+def test_products_behind_a_weight_count() -> None:
+    """A spectral norm's, two of a matrix and a vector; a matrix exponential's nobody knows."""
+    spectral = nn.utils.parametrizations.spectral_norm(nn.Linear(5, 3))
+    assert summarize(replayed(nn.Sequential(spectral), (2, 5))).totals.macs == 2 * 5 * 3 + 5 * 3 + 3
+    orthogonal = nn.utils.parametrizations.orthogonal(nn.Linear(4, 4))
+    assert summarize(replayed(nn.Sequential(orthogonal), (2, 4))).coverage.unknown
+
+
+class _Swapped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weights = {"weight": self.inner.weight * 2, "bias": self.inner.bias}
+        result: Tensor = torch.func.functional_call(self.inner, weights, (x,))
+        return result
+
+
+class _Data(nn.Module):
+    """Writes to what a weight and a value hold by their data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.inner.weight.data = functional.normalize(self.inner.weight.data, dim=1)
+        y = self.inner(x)
+        y.data = y.data * 2
+        return y + 1  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("module", [_Swapped(), _Data()], ids=["functional_call", "data"])
+def test_a_layer_runs_on_what_stands_in_the_place_of_its_weights(module: nn.Module) -> None:
+    assert summarize(replayed(module, (2, 8))).totals.macs == 2 * 8 * 8
+
+
+def test_the_data_of_a_value_is_followed() -> None:
+    graph = replayed(_Data(), (2, 8))
+    assert [node.op.kind for node in graph.nodes] == ["Linear", "mul", "add"]
+
+
+def test_an_encoder_of_torchs_takes_a_mask() -> None:
+    """Its fast path would ask the mask for values, and rounds otherwise than its layers."""
+
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 1)
+
+        def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+            result: Tensor = self.encoder(x, src_key_padding_mask=mask)
+            return result
+
+    mask = torch.zeros(2, 6, dtype=torch.bool)
+    graph = replayed(Masked(), torch.randn(2, 6, 16), mask)
+    assert summarize(graph).totals.macs == 12 * (4 * 16 * 16 + 2 * 16 * 32) + 2 * 2 * 6 * 6 * 16
