@@ -26,6 +26,7 @@ from tests.test_goldens import NARROW, OUTPUTS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+OWN = (ROOT / "docs" / "own-network.md").read_text(encoding="utf-8")
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 
 
@@ -128,6 +129,7 @@ def test_readme_commands_run(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
         "calibrate": ["--min-time", "0.02", "--any-noise"],
     }
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "model.py").write_text(blocks("python", OWN)[0])
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("gnet-inspect")]
     assert len(lines) >= 10
     for line in lines:
@@ -140,6 +142,21 @@ def test_readme_commands_run(run: Run, tmp_path: Path, monkeypatch: pytest.Monke
         assert result.code == 0, f"{line}: {result.err}"
         if target:
             target.write_text(result.out)
+
+
+def test_commands_of_an_own_network_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The five commands of docs/own-network.md on the file that it shows, and its lines of Python."""
+    pytest.importorskip("fvcore")
+    monkeypatch.chdir(tmp_path)
+    file, lines = blocks("python", OWN)
+    (tmp_path / "model.py").write_text(file)
+    commands = [line for block in blocks("sh", OWN) for line in block.splitlines()]
+    assert len(commands) == 5
+    for command in commands:
+        result = run(*shlex.split(command)[1:])
+        assert result.code == 0, f"{command}: {result.err}"
+    assert "class Net(width=32, classes=10)" in run("summary", "model.py").err
+    exec(compile(lines, "own-network.md", "exec"), {})
 
 
 def test_readme_python_runs() -> None:

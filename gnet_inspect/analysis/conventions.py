@@ -186,6 +186,8 @@ def _counted(graph: Graph) -> tuple[list[_Row], "Counter[tuple[str, str]]"]:
         in_head = bool(heads) and node.name.startswith(heads)
         for tool in CONVENTIONS:
             found = differences.get(tool.key)
+            if graph.run is not None:
+                found = _of_own_code(node, tool, graph.mode, found)
             if in_head and not tool.runs_heads:
                 found = _not_run(node)
             elif node.name not in needed and not tool.runs_unread:
@@ -206,6 +208,26 @@ def _asked(node: Node, disordered: Set[str]) -> Mapping[str, Terms]:
     known = node.op.differences(node) if node.module else node.op.differences_of_function(node)
     left = node.op.tools_by_order(node) if disordered and not disordered.isdisjoint(node.inputs) else ()
     return {tool: found for tool, found in known.items() if tool not in left} if left else known
+
+
+def _of_own_code(node: Node, tool: Convention, mode: str, found: Terms | None) -> Terms | None:
+    """What a tool makes of a node of a network that runs by its own code, in the mode that it was traced in.
+
+    The layers are torch's own, which a tool may know better than those that are built here; a function may have been
+    called by a name that a tool patched; and a module of the network's own may hold the weights that a function reads.
+    """
+    if found is None or tool.key in node.op.tools_by_code(is_function=not node.module):
+        return None
+    if mode == "train" and not tool.runs_heads:
+        # It puts the module into eval mode, in which its code may do something else.
+        return None
+    trained = [weight for weight in node.held or () if weight.trained]
+    if tool.key == "torchinfo" and any("weight" in item.name or "bias" in item.name for item in trained):
+        return None
+    counts_batches = any(weight.counter for weight in node.weights())
+    if mode == "train" and tool.key == "fvcore" and counts_batches:
+        return (*found, Term("BatchNorm statistics of the batch", 3 * prod(node.input_shapes[0])))
+    return found
 
 
 def counted_by(tool: str, graph: Graph, nodes: Sequence[Node]) -> int:
@@ -260,7 +282,7 @@ def _notes(graph: Graph, totals: FlopTotals) -> list[str]:
         )
     # What counts its batches works its statistics out in training.
     norms = [node for node in graph.nodes if any(weight.counter for weight in node.weights())]
-    if graph.mode == "train" and norms and totals.fvcore is not None:
+    if graph.mode == "train" and norms and totals.fvcore is not None and graph.run is None:
         notes.append(
             "BatchNorm with its statistics fixed, as verify runs it: a plain train() " + _updated(norms, totals.fvcore)
         )

@@ -254,6 +254,10 @@ class Softmax(OneOperator, frozen=True):
             "thop": terms("Softmax", 3 * read - read // call.input_shapes[0][self.dim]),
         }
 
+    def tools_by_code(self, *, is_function: bool) -> tuple[str, ...]:
+        # It may have been torch.nn.functional's, which ptflops has patched.
+        return ("ptflops_pytorch",) if is_function else ()
+
     def differences_of_function(self, call: Call) -> Mapping[str, Terms]:
         # ptflops has patched torch.nn.functional's, not torch's own.
         return COUNTED_BY_NONE

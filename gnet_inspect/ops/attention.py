@@ -172,6 +172,10 @@ class MultiheadAttention(Op, frozen=True):
         known["ptflops_aten"] = terms("biases", self._biases_of_operators(call.input_shapes))
         return known
 
+    def tools_by_code(self, *, is_function: bool) -> tuple[str, ...]:
+        # Hooks on torch's own module; and one operator may do all of it.
+        return "ptflops_pytorch", "ptflops_aten", "thop", "fvcore"
+
     def _biases_of_operators(self, inputs: Shapes) -> int:
         """The biases that torch's linear operator has. With the positions first, several images lie in an order in
         which it leaves them to another one; the output's are always its own."""

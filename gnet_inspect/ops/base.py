@@ -305,6 +305,11 @@ class Op(Struct, frozen=True):
         known: of some inputs torch makes another operator."""
         return ()
 
+    def tools_by_code(self, *, is_function: bool) -> tuple[str, ...]:
+        """The tools whose numbers are not known in a network that runs by its own code: they know torch's own module
+        better than ours, or have patched the function under some of its names."""
+        return ()
+
     def differences_of_function(self, call: Call) -> Mapping[str, Terms]:
         """The same of a call that no module makes: of torch's function, method or operator (torch.softmax, @), not of
         torch.nn.functional's."""

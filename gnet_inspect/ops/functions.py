@@ -27,6 +27,7 @@ from gnet_inspect.ops.base import (
     Weight,
     counted_as_macs,
     pointwise,
+    unseen,
 )
 from gnet_inspect.ops.merging import MANY
 from gnet_inspect.ops.movement import MOVEMENT, axis_of
@@ -49,8 +50,9 @@ class _Function(Op, frozen=True):
         return 0
 
     def differences(self, call: Call) -> Mapping[str, Terms]:
-        # torch's counter knows matrix products and convolutions alone.
-        return {"torch": counted_as_macs(call)["torch"]} if call.macs is not None else {}
+        # torch's counter, and the operators that ptflops counts, are matrix products and convolutions alone; fvcore
+        # counts a few more, of which these are none.
+        return {"torch": (), "ptflops_aten": (), "fvcore": ()} if call.macs == 0 else {}
 
 
 class Elementwise(_Function, OneOperator, frozen=True):
@@ -297,6 +299,9 @@ class Rearrangement(_Function, OneOperator, frozen=True):
         return pointwise(self.shape) if self.in_place else None
 
 
+_OF_VECTORS = ("mv", "addmv", "dot", "vdot")
+
+
 class MatrixProduct(_Function, frozen=True):
     """torch's products of matrices and vectors that are not a matmul of two: addmm, baddbmm, mv, tensordot, ...
 
@@ -323,6 +328,13 @@ class MatrixProduct(_Function, frozen=True):
 
     def macs(self, inputs: Shapes, outputs: Shapes) -> int:
         return prod(self.shape) * self.inner
+
+    def differences(self, call: Call) -> Mapping[str, Terms]:
+        # Of a product with a vector no tool but us knows that it multiplies.
+        if self.function in _OF_VECTORS:
+            not_seen = unseen(call, "products with a vector are not seen")
+            return {"torch": not_seen, "ptflops_aten": not_seen}
+        return {"torch": counted_as_macs(call)["torch"]}
 
     def sight(self, inputs: Shapes) -> Sight:
         # Of one value and weights beside it: rows that each see themselves.
@@ -376,6 +388,10 @@ class Einsum(_Function, frozen=True):
     def sight(self, inputs: Shapes) -> Sight:
         return None
 
+    def differences(self, call: Call) -> Mapping[str, Terms]:
+        # fvcore rounds what it counts of it.
+        return {} if call.macs is None else {"torch": counted_as_macs(call)["torch"]}
+
     def describe(self) -> str:
         return f"einsum {self.equation}"
 
@@ -427,6 +443,19 @@ class Function(_Function, frozen=True):
     def macs(self, inputs: Shapes, outputs: Shapes) -> int | None:
         return self.counted
 
+    def differences(self, call: Call) -> Mapping[str, Terms]:
+        # It may call anything inside: of what multiplies, torch's counter is known to see what is told of it here.
+        if call.macs == 0:
+            return {"torch": ()}
+        return {"torch": counted_as_macs(call)["torch"]} if self.function in _SEEN_BY_TORCH else {}
+
+
+_SEEN_BY_TORCH = (
+    *(f"conv{more}{axes}d" for more in ("", "_transpose") for axes in (1, 2, 3)),
+    *("linear", "bmm", "mm", "multi_head_attention_forward", "scaled_dot_product_attention"),
+    *("LSTM", "GRU", "RNN", "MultiheadAttention", "Conv1d", "Conv2d", "Conv3d", "Linear"),
+)
+
 
 class Computed(_Function, frozen=True):
     """A value that is made of weights alone, by `function` last: a weight that is normalised, a table of positions that
@@ -454,6 +483,10 @@ class Computed(_Function, frozen=True):
 
     def macs(self, inputs: Shapes, outputs: Shapes) -> int | None:
         return self.counted
+
+    def differences(self, call: Call) -> Mapping[str, Terms]:
+        # A tool may see how it is computed, or not.
+        return {"torch": ()} if call.macs == 0 else {}
 
     def temporaries(self, inputs: Shapes, outputs: Shapes, training: bool) -> Temporaries | None:
         return None if self.counted else NO_TEMPORARIES

@@ -326,6 +326,10 @@ class MatMul(_Merge, frozen=True):
             "thop": not_seen,
         }
 
+    def tools_by_code(self, *, is_function: bool) -> tuple[str, ...]:
+        # It may have been written as @ or by a name that ptflops patched; a vector makes another operator.
+        return ("ptflops_pytorch",) if is_function else ()
+
     def differences_of_function(self, call: Call) -> Mapping[str, Terms]:
         # Of the operator @ ptflops knows nothing, of torch.matmul it does.
         not_seen = unseen(call, "matrix products are not seen")

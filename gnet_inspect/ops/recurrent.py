@@ -105,6 +105,10 @@ class _Recurrent(Op, frozen=True):
             "thop": not_seen,
         }
 
+    def tools_by_code(self, *, is_function: bool) -> tuple[str, ...]:
+        # ptflops and thop have hooks on torch's own module; fvcore and the operators of a trace see one that is fused.
+        return "ptflops_pytorch", "ptflops_aten", "thop"
+
     def torch_arguments(self, inputs: Shapes) -> dict[str, Any]:
         return {"input_size": inputs[0][2]} | super().torch_arguments(inputs)
 

@@ -80,7 +80,7 @@ class Network:
         self.reference = reference
         # Its modules are looked for where the command runs, as Python does that runs a file.
         with _talking_aside():
-            self._make, self.own_shape = _maker(reference)
+            self._make, self.own_shape = maker_of(reference)
 
     def build(self, *, shapes_only: bool = False) -> nn.Module:
         """The module, made anew; `shapes_only`: with weights on the meta device where its code allows that."""
@@ -154,8 +154,8 @@ def _example(module: nn.Module) -> str:
 # --- what is named ---
 
 
-def _maker(reference: Reference) -> tuple[Callable[[], Any], tuple[int, ...] | None]:
-    """(what makes the module, the shape of its one input where the library says one)"""
+def maker_of(reference: Reference) -> tuple[Callable[[], Any], tuple[int, ...] | None]:
+    """(what makes the module, the shape of one image of its input where the library says one)"""
     if reference.home == "timm":
         return _of_timm(reference)
     if reference.home == "torchvision":
@@ -333,7 +333,12 @@ def _of_torchvision(reference: Reference) -> tuple[Callable[[], Any], tuple[int,
         # Their own initialisation takes a minute, and they warn of it.
         options["init_weights"] = False
     weights: Any = getattr(models.get_model_weights(reference.name), "DEFAULT", None)
-    return lambda: builder(**options | dict(reference.arguments)), _shape_of(weights)
+    shape = _shape_of(weights)
+    if "vision_transformer" in builder.__module__:
+        # Its positions are of one size, which is not always that of its weights.
+        size = int(reference.arguments.get("image_size", 224))
+        shape = 3, size, size
+    return lambda: builder(**options | dict(reference.arguments)), shape
 
 
 def _shape_of(weights: Any) -> tuple[int, ...] | None:

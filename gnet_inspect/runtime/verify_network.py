@@ -166,8 +166,6 @@ class Checked:
 
     def fvcore(self, what: str, against: str) -> Check:
         """fvcore's total, which traces the module."""
-        from fvcore.nn.flop_count import FlopCountAnalysis
-
         args, kwargs = self._given()
         if kwargs or not all(isinstance(item, Tensor) for item in args):
             return Check(what, against, None, 0, note=f"{PRINTS} nothing: it takes tensors by their places alone")
@@ -177,6 +175,8 @@ class Checked:
             with warnings.catch_warnings(), torch.no_grad():
                 # It traces with torch.jit, which warns of what it cannot know.
                 warnings.simplefilter("ignore")
+                from fvcore.nn.flop_count import FlopCountAnalysis
+
                 analysis = FlopCountAnalysis(self._copy(), tuple(args))
                 analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
                 total = int(analysis.total())

@@ -16,6 +16,7 @@ from gnet_inspect.ops.functions import Elementwise, Function, Rearrangement
 from gnet_inspect.ops.merging import broadcast
 from gnet_inspect.runtime.tracing.examples import kind_of
 from gnet_inspect.runtime.tracing.names import MOVERS, MULTIPLYING, POINTWISE, UNCOUNTED, is_own, name_of
+from gnet_inspect.runtime.tracing.places import runs_operator
 
 
 class Reading(NamedTuple):
@@ -48,6 +49,11 @@ class Request:
         given = self.args[place:] if len(self.args) > place else (self.kwargs.get(name, ()),)
         found = given[0] if len(given) == 1 and isinstance(given[0], list | tuple) else given
         return tuple(found)
+
+    @property
+    def is_operator(self) -> bool:
+        """Whether it was written as an operator, or works in place: `a + b`, `a += b`, `a.add_(b)`."""
+        return getattr(self.func, "__name__", "").endswith("_") or runs_operator()
 
     def is_known(self, tensor: Any) -> bool:
         """Whether a tensor is a value of the network, or a weight."""

@@ -32,7 +32,8 @@ def _stack(request: Request) -> list[Reading] | None:
 def _add(request: Request) -> list[Reading] | None:
     left, right = request.get(0, "input"), request.get(1, "other")
     alpha = request.kwargs.get("alpha", 1)
-    if not (request.is_known(left) and request.is_known(right) and left.is_floating_point()):
+    # By its name it is another thing for tools that patched that.
+    if not request.is_operator or not (request.is_known(left) and request.is_known(right) and left.is_floating_point()):
         return None
     return [Reading(MERGES["add"](scale=float(alpha)), [left, right])]
 
@@ -40,7 +41,7 @@ def _add(request: Request) -> list[Reading] | None:
 @rule("mul")
 def _mul(request: Request) -> list[Reading] | None:
     left, right = request.get(0, "input"), request.get(1, "other")
-    if not (request.is_known(left) and request.is_known(right) and left.is_floating_point()):
+    if not request.is_operator or not (request.is_known(left) and request.is_known(right) and left.is_floating_point()):
         return None
     return [Reading(MERGES["mul"](), [left, right])]
 

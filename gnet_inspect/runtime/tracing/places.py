@@ -1,5 +1,6 @@
 """Where in the user's code a run stands, or stood when it failed."""
 
+import dis
 import linecache
 import sys
 import traceback
@@ -29,6 +30,18 @@ def place_of(error: BaseException) -> str:
 def _is_users(file: str) -> bool:
     path = file.replace("\\", "/")
     return not (_OURS in path or "/torch/" in path or path.startswith("<") or "/contextlib.py" in path)
+
+
+# What Python runs for `a + b`, and for `a += b`.
+_OPERATORS = {dis.opmap[name] for name in ("BINARY_OP",) if name in dis.opmap}
+
+
+def runs_operator() -> bool:
+    """Whether the line of code that runs is an operator: torch calls the method of its name for it, too."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _OURS in frame.f_code.co_filename.replace("\\", "/"):
+        frame = frame.f_back
+    return frame is not None and frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] in _OPERATORS
 
 
 def in_kernel() -> bool:
