@@ -105,3 +105,18 @@ def test_an_encoder_of_torchs_takes_a_mask() -> None:
     mask = torch.zeros(2, 6, dtype=torch.bool)
     graph = replayed(Masked(), torch.randn(2, 6, 16), mask)
     assert summarize(graph).totals.macs == 12 * (4 * 16 * 16 + 2 * 16 * 32) + 2 * 2 * 6 * 6 * 16
+
+
+def test_a_layer_that_writes_to_what_it_is_given_is_run_again_on_that() -> None:
+    """In another order of memory, in which no shape rule answers."""
+
+    class Turned(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.act = nn.LayerNorm(4), nn.SiLU(inplace=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.act(self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
+            return result
+
+    assert [node.op.kind for node in replayed(Turned(), (2, 4, 3, 3)).nodes][-1] == "SiLU"

@@ -324,6 +324,8 @@ class Recorder(TorchFunctionMode):
             if done:
                 return result
         outer, calls = self.scope, self.calls
+        # Before it runs: it may write to what it is given.
+        template = (self._templated(args), self._templated(kwargs)) if layer is not None and self.keeps_tape else None
         self.scope = Scope(path, type(module).__name__, call, outer, is_container=isinstance(module, nn.Sequential))
         outer.items.append(self.scope)
         try:
@@ -338,7 +340,7 @@ class Recorder(TorchFunctionMode):
             # What a layer of torch's runs inside has no number of its own.
             self.calls = calls
             with torch._C.DisableTorchFunction():
-                self._fold(inside, module, layer, args, kwargs, result)
+                self._fold(inside, module, layer, args, kwargs, result, template)
         return result
 
     def see(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -426,7 +428,9 @@ class Recorder(TorchFunctionMode):
             found.append(made)
         return found
 
-    def _fold(self, inside: Scope, module: nn.Module, layer: Layer, args: Any, kwargs: Any, result: Any) -> None:
+    def _fold(
+        self, inside: Scope, module: nn.Module, layer: Layer, args: Any, kwargs: Any, result: Any, template: Any
+    ) -> None:
         """Make one record of what a layer of torch's ran."""
         records = list(inside.records())
         given = [made for tensor in tensors_in((args, kwargs)) if (made := self.value_of(tensor)) is not None]
@@ -454,8 +458,8 @@ class Recorder(TorchFunctionMode):
         record = Record("", op, home, inside.path)
         record.values, record.slots = values, slots
         record.is_side = all(made.is_side for made in (*values, *slots))
-        if self.keeps_tape:
-            record.tape = ("layer", inside.path, self._templated(args), self._templated(kwargs))
+        if template is not None:
+            record.tape = ("layer", inside.path, *template)
         home.items[home.items.index(inside)] = record
         self.count += not records
         record.time = self.count
