@@ -1,5 +1,6 @@
 """What a trace once got wrong: small modules that show it."""
 
+import warnings
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ torch = pytest.importorskip("torch")
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
-from gnet_inspect import Graph, summarize  # noqa: E402
-from gnet_inspect.runtime.tracing import traced  # noqa: E402
+from gnet_inspect import Graph, UsageError, summarize  # noqa: E402
+from gnet_inspect.runtime.tracing import ValueReadError, traced  # noqa: E402
 from gnet_inspect.runtime.tracing.examples import Examples  # noqa: E402
 from gnet_inspect.runtime.verify_network import Checked  # noqa: E402
 
@@ -120,3 +121,101 @@ def test_a_layer_that_writes_to_what_it_is_given_is_run_again_on_that() -> None:
             return result
 
     assert [node.op.kind for node in replayed(Turned(), (2, 4, 3, 3)).nodes][-1] == "SiLU"
+
+
+def scripted(made: Any) -> Any:
+    """By TorchScript, which torch calls deprecated and libraries still use."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return torch.jit.script(made)
+
+
+def _gated(x: Tensor, y: Tensor) -> Tensor:
+    result: Tensor = torch.relu(x).mean(dim=[2, 3], keepdim=True) * torch.sigmoid(y)
+    return result
+
+
+GATE = scripted(_gated)
+
+
+class _Scripted(nn.Module):
+    """A function of TorchScript between plain ones; `reads`: where a value is read too."""
+
+    def __init__(self, *, reads: bool = False) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1)
+        self.reads = reads
+
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = self.first(x)
+        if self.reads and made.sum() > 1e9:
+            return made
+        result: Tensor = made + self.second(GATE(made, made) * 2)
+        return result
+
+
+@pytest.mark.parametrize("reads", [False, True], ids=["by shapes", "by values"])
+def test_a_scripted_function_is_seen(reads: bool) -> None:
+    """Its operators are told of by kernels at best, and by nothing where tensors are real."""
+    graph = replayed(_Scripted(reads=reads), torch.randn(2, 3, 6, 6))
+    kinds = [node.op.kind for node in graph.nodes if node.op.kind not in ("sum", "gt")]
+    assert kinds == ["Conv2d", "ReLU", "mean", "Sigmoid", "mul", "mul", "Conv2d", "add"]
+
+
+def test_a_scripted_module_is_refused_where_it_stands() -> None:
+    module = nn.Sequential(nn.ReLU(), scripted(nn.Sequential(nn.Linear(4, 4))))
+    with pytest.raises(UsageError, match="got `1`, which is one of TorchScript"):
+        traced(module, [(2, 4)], {})
+
+
+class _Mapped(nn.Module):
+    """torch.func.vmap over values and a layer, and over constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        places = torch.arange(x.shape[1], device=x.device)
+        mask = torch.vmap(torch.vmap(torch.ge, (None, 0)), (0, None))(places, places)
+        mapped: Tensor = torch.vmap(lambda row: self.inner(row) + row.sum(0))(x)
+        result: Tensor = mask.to(x.dtype) @ mapped
+        return result
+
+
+def test_what_vmap_runs_is_seen() -> None:
+    assert summarize(replayed(_Mapped(), (2, 6, 8))).totals.macs == 2 * 6 * 8 * 8 + 2 * 6 * 6 * 8
+
+
+def test_packed_sequences_are_traced_by_values() -> None:
+    """torch packs by lengths that it wants on the CPU."""
+
+    class Packed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(8, 8, batch_first=True)
+
+        def forward(self, x: Tensor) -> Tensor:
+            packed = nn.utils.rnn.pack_padded_sequence(x, torch.tensor([6, 4]), batch_first=True)
+            result: Tensor = nn.utils.rnn.pad_packed_sequence(self.lstm(packed)[0], batch_first=True)[0]
+            return result
+
+    with pytest.raises(ValueReadError, match="give real tensors"):
+        traced(Packed(), [(2, 6, 8)], {})
+    kinds = [node.op.kind for node in replayed(Packed(), torch.randn(2, 6, 8)).nodes]
+    assert kinds == ["pack_padded_sequence", "LSTM", "pad_packed_sequence"]
+
+
+def test_a_tensor_beside_the_weights_has_no_value_in_a_network_without_values() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner, self.scale = nn.Linear(8, 8), torch.ones(8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            result: Tensor = self.inner(x) * (self.scale + 1)
+            return result
+
+    with torch.device("meta"):
+        module = Scaled()
+    assert [node.op.kind for node in traced(module, [(2, 8)], {}).graph.nodes] == ["Linear", "mul"]

@@ -38,6 +38,12 @@ def unwrapped(module: nn.Module) -> nn.Module:
         if inner is None:
             break
         module = inner
+    for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise UsageError(
+                f"expected modules with a forward in Python, got `{path}`, which is one of TorchScript. "
+                "(put the module there that it was scripted from)"
+            )
     for name, weight in module.named_parameters():
         _check_weight(name, weight)
     return module
