@@ -295,10 +295,11 @@ def page(results: list[Result]) -> str:
             tried = [getattr(result, field) for result in ran if getattr(result, field) is not None]
             parts.append(_share(sum(tried), len(tried)))
         lines.append(f"| {group} | {len(of)} | {' | '.join(parts)} |")
-    lines += ["", "## What is not all right", "", "| network | what | why |", "|---|---|---|"]
-    lines += [
+    wrong = [
         f"| {result.name} | {_what(result)} | {result.refused or result.note} |" for result in results if _what(result)
     ]
+    table = ["| network | what | why |", "|---|---|---|", *wrong] if wrong else ["Nothing of these."]
+    lines += ["", "## What is not all right", "", *table]
     versions = ", ".join(f"{name} {version(name).partition('+')[0]}" for name in ("torch", "torchvision", "timm"))
     return "\n".join([*lines, "", f"Written by `{COMMAND}` with {versions}.", ""])
 

@@ -55,6 +55,8 @@ LAYER_KEYS = [
     "jump",
     "intensity",
     "output_shapes",
+    "backward_macs",
+    "backward_flops",
 ]
 COMMAND = [sys.executable, "-m", "gnet_inspect"]
 

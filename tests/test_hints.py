@@ -291,8 +291,7 @@ def test_a_model_of_another_name_is_offered(run: Run) -> None:
     ("name", "what"),
     [
         ("model.onnx", "a graph of ONNX. (write its layers as YAML"),
-        ("net.py:Net", "a Python object: code is not run. (write its layers as YAML"),
-        ("torchvision.models.vgg16()", "a Python object: code is not run. (write its layers as YAML"),
+        ("torchvision.models.vgg16()", "a call in Python. (write ./FILE.py:NAME or package.module:NAME"),
         ("x.pt", "a file of weights. (a spec says the layers, and `load_weights(module, path)` reads weights"),
         ("x.PTH", "a file of weights. (a spec says the layers"),
         ("x.safetensors", "a file of weights. (a spec says the layers"),

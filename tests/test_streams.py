@@ -26,10 +26,12 @@ LINES = {
     "summary": ["lenet5"],
     "compare": ["lenet5", "alexnet"],
     "flops": ["lenet5"],
+    "taps": ["lenet5"],
     "diagram": ["lenet5"],
     "report": ["lenet5"],
     "roofline": ["lenet5", "--on", "h200"],
     "list": [],
+    "trace": ["lenet5"],
     "show": ["lenet5"],
     "validate": ["lenet5"],
     "schema": [],
@@ -287,6 +289,7 @@ def test_little_is_imported_before_signals_are_answered() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     own = {
         "gnet_inspect",
+        "gnet_inspect.conversion",
         "gnet_inspect.display",
         "gnet_inspect.cli",
         "gnet_inspect.cli.signals",

@@ -169,9 +169,7 @@ class _Comparer:
     def _likeness(self, old: _Part, new: _Part) -> float:
         """How well two parts match; 0 where they cannot be the same part. Names and stages only break ties."""
         tie = 0.01 * (old.name == new.name) + 0.005 * (old.stage == new.stage)
-        blocks = old.group is not None and new.group is not None
-        # A block of one name is the same one, whatever class it is of in a program or in a spec.
-        if old.kind != new.kind and not (blocks and old.name == new.name):
+        if old.kind != new.kind and not _is_of_a_program(old, new):
             return tie if old.name == new.name else 0.0
         # What holds weights decides; activations and pools are everywhere.
         weight = 3.0 if old.params and new.params else 1.0
@@ -217,14 +215,14 @@ class _Comparer:
             if (old.params, old.macs, old.output) != (new.params, new.macs, new.output):
                 return "affected", (), _inputs(old, new), ()
             return ("renamed" if old.name != new.name else "same"), (), (), ()
-        if (old.group is None) != (new.group is None) or (old.group is None and old.kind != new.kind):
+        if (old.group is None) != (new.group is None) or (old.kind != new.kind and not _is_of_a_program(old, new)):
             return "changed", (), (f"{old.describe()} -> {new.describe()}",), ()
         if old.group is None or new.group is None:
             arguments = tuple(changes_of_op(old.nodes[0].op, new.nodes[0].op))
             inputs = (f"inputs {len(old.reads)} -> {len(new.reads)}",) if len(old.reads) != len(new.reads) else ()
             return "changed", arguments, inputs, ()
         # A block of a program has no arguments that could be compared with a spec's.
-        told = (old.group.template is None) == (new.group.template is None)
+        told = not _is_of_a_program(old, new)
         given = tuple(changes_of_group(old.group, new.group, self._templates)) if told else ()
         inner = self._inside(old, new)
         # What the arguments do not account for was changed in the block's own template.
@@ -243,6 +241,13 @@ class _Comparer:
             found = (self.found(pair) for pair in self.paired(*layers))
             self._opened[key] = tuple(item for item in found if item.change.status != "same")
         return self._opened[key]
+
+
+def _is_of_a_program(old: _Part, new: _Part) -> bool:
+    """Whether two blocks of one name are of a spec and of a program, which has another word for what they are of."""
+    if old.group is None or new.group is None or old.name != new.name:
+        return False
+    return (old.group.template is None) != (new.group.template is None)
 
 
 def _template_changes(inner: tuple[_Found, ...], given: tuple[ArgumentChange, ...]) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class Variant(NamedTuple):
 
 Opened = Callable[[Flags], Variant]
 # What stands before the colon: a library, a file, or a module's dotted name.
-_REFERENCE = re.compile(r"(timm|torchvision|[^:]+\.py|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):[^:\s]+")
+_REFERENCE = re.compile(r"(timm|torchvision):[\w.\-]+|([^:]+\.py|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):[A-Za-z_]\w*(\.\w+)*")
 
 
 def open_model(model: str, flags: Flags) -> Opened:

@@ -21,6 +21,7 @@ ENDINGS = {
     ".ipynb": ("a notebook, which is not run", _MODULE),
 }
 # net.py:Net, torchvision.models:resnet50, torch.nn.Sequential(...)
+_CALL = "write ./FILE.py:NAME or package.module:NAME, with --arg for its arguments"
 _OBJECT = re.compile(
     r"(?:[\w./\\-]+\.py|[A-Za-z_][\w.]*):[A-Za-z_][\w.]*(?:\(.*\))?\Z|[A-Za-z_][\w.]*\(.*\)\Z", re.DOTALL
 )
@@ -39,7 +40,7 @@ def foreign_name(name: str) -> tuple[str, str] | None:
     if _URL.match(name):
         return "a URL", "files are read from disk: download it, and give its path"
     if _OBJECT.match(name) and not name.endswith((".yaml", ".yml")):
-        return "a Python object: code is not run", _MODULE
+        return "a call in Python", _CALL
     return None
 
 

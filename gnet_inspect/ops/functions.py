@@ -90,6 +90,7 @@ class Reduction(_Function, OneOperator, frozen=True):
     """A function of all elements along the axes `dims`: mean, sum, amax, ..."""
 
     family: ClassVar[Family] = REDUCTION
+    arity: ClassVar[tuple[int, int]] = (1, MANY)
 
     function: str
     dims: tuple[int, ...]
@@ -143,6 +144,7 @@ class Select(_Function, OneOperator, frozen=True):
     """One position of an axis, which is gone then, as a view: x[:, 0], or one of torch.unbind's."""
 
     family: ClassVar[Family] = MOVEMENT
+    arity: ClassVar[tuple[int, int]] = (1, MANY)
     leaves_gaps: ClassVar[bool] = True
     keeps_output: ClassVar[bool] = False
     may_copy: ClassVar[bool] = False
@@ -177,6 +179,7 @@ class Index(_Function, OneOperator, frozen=True):
     or None for a new axis; axes behind them stay."""
 
     family: ClassVar[Family] = MOVEMENT
+    arity: ClassVar[tuple[int, int]] = (1, MANY)
     leaves_gaps: ClassVar[bool] = True
     keeps_output: ClassVar[bool] = False
     may_copy: ClassVar[bool] = False
@@ -404,8 +407,13 @@ def split_equation(equation: str, shapes: Shapes) -> tuple[list[str], str]:
     """
     given, arrow, made = equation.replace(" ", "").partition("->")
     terms = given.split(",")
+    if len(terms) != len(shapes):
+        raise ShapeError(f"einsum expects a term for each of {len(shapes)} factors, got {len(terms)}")
     free = [letter for letter in map(chr, range(0x100, 0x140)) if letter not in given]
-    widths = [len(shape) - len(term.replace("...", "")) for term, shape in zip(terms, shapes, strict=True)]
+    widths = [len(shape) - len(term.replace("...", "", 1)) for term, shape in zip(terms, shapes, strict=True)]
+    for term, width in zip(terms, widths, strict=True):
+        if not 0 <= width <= (len(free) if "..." in term else 0):
+            raise ShapeError(f"einsum expects a letter for each axis of a factor, got {term!r} for another number")
     most = max((width for term, width in zip(terms, widths, strict=True) if "..." in term), default=0)
     axes = "".join(free[:most])
     found = [
@@ -438,6 +446,8 @@ class Function(_Function, frozen=True):
         return self.dtype
 
     def outputs(self, inputs: Shapes) -> Shapes:
+        if not self.shapes:
+            raise ShapeError(f"{self.function} expects an output, got none")
         return self.shapes
 
     def macs(self, inputs: Shapes, outputs: Shapes) -> int | None:

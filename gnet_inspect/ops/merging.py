@@ -76,7 +76,7 @@ class Concat(_Merge, frozen=True):
         # A learned tensor stands for every image: its first size of 1 is repeated.
         batch = max(shape[0] for shape in inputs) if axis else 0
         rest = {_without(shape, axis, batch if shape[0] == 1 else 0) for shape in inputs}
-        if len(rest) > 1:
+        if len(rest) > 1 or len(set(map(len, inputs))) > 1:
             where = "the channels" if axis == 1 else f"axis {axis}"
             raise ShapeError(f"concat expects branches that agree in all but {where}, got {_listed(inputs)}")
         whole = (batch or first[0], *first[1:])
@@ -161,6 +161,8 @@ class Channels(OneOperator, frozen=True):
 
     def output_shape(self, inputs: Shapes) -> Shape:
         first = inputs[0]
+        if len(first) < 2:
+            raise ShapeError(f"slice expects an input with channels, got {dimensions(first)}")
         if not 0 <= self.start < self.stop <= first[1]:
             raise ShapeError(f"slice expects channels of the input's {first[1]}, got {self.start} to {self.stop}")
         return first[0], self.stop - self.start, *first[2:]

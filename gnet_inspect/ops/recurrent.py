@@ -27,6 +27,9 @@ from gnet_inspect.ops.base import (
 )
 from gnet_inspect.units import dimensions
 
+# Each has tensors of its own, and a name for each of them.
+MOST_LAYERS = 1_000
+
 
 class _Recurrent(Op, frozen=True):
     """What LSTM and GRU share, batch_first: (N, L, F) -> (N, L, H), and the state behind the last step as further
@@ -59,6 +62,8 @@ class _Recurrent(Op, frozen=True):
         shape = inputs[0]
         if len(shape) != 3:
             raise ShapeError(f"{self.kind} expects an input N x L x F, got {dimensions(shape)}")
+        if self.num_layers > MOST_LAYERS:
+            raise ShapeError(f"{self.kind} expects at most {MOST_LAYERS:,} layers, got {self.num_layers:,}")
         return *shape[:2], self.directions * self.hidden_size
 
     def weights(self, inputs: Shapes) -> tuple[Weight, ...]:

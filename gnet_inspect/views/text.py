@@ -82,7 +82,7 @@ def backward_lines(macs: int | None, status: str | None) -> list[str]:
     """What the backward pass takes, by the convention of MACs; nothing where none runs.
 
     >>> backward_lines(3_165_343_744, "exact")
-    ['backward     3,165,343,744 MACs (3.165 G) for gradients, 6.331 G FLOPs']
+    ['backward     3,165,343,744 MACs (3.17 G) for gradients, 6.33 G FLOPs']
     """
     if macs is None:
         return []

@@ -46,7 +46,7 @@ class Assembler:
         self._kept: list[Made] = []
         self._read: set[str] = set()
         self._needed: set[int] = set()
-        # Of what is computed of weights, the records whose multiply-accumulates a node has.
+        # The records of values made of weights alone that some node counts.
         self._counted: set[int] = set()
         self._numbers: dict[tuple[int, str], int] = {}
         self._taken: set[str] = set()
@@ -190,9 +190,9 @@ class Assembler:
     def _record(self, record: Record, path: str = "") -> None:
         inputs = tuple(self._value(made) for made in record.values)
         for made in record.slots:
-            if self._multiplies(made):
-                # A weight that is a product of others: what made it is a node of its own.
-                self._weight_value(made)
+            # What multiplies on the way to a weight is a node of its own.
+            if not made.weight and any(item.macs() != 0 for item in self._uncounted(made)):
+                self._value(made)
         held, frozen = self._held(record)
         module = clean(record.path)
         name = self.maker.name_of_call(module) if module else self._function_name(record, path)
@@ -253,32 +253,32 @@ class Assembler:
         if known is not None:
             self._keep(made, known)
             return known
-        records = _side_records(made)
+        records = self._uncounted(made)
+        self._counted.update(map(id, records))
         held, frozen = self._new_weights(_weights_of([made]))
         if made.weight:
             weight = self.recorder.weights[made.weight]
             op: Op = Computed("", made.shape, made.dtype) if weight.is_buffer else LearnedTensor(made.shape)
             name = module = clean(made.weight)
         else:
-            last = records[-1]
-            counted = total([record.macs() for record in records if id(record) not in self._counted])
-            self._counted.update(map(id, records))
+            last = made.record
+            assert last is not None  # it is no weight as it is
+            counted = total([record.macs() for record in records])
             op = Computed(last.name or type(last.op).__name__, made.shape, made.dtype, counted)
             name, module = self._function_name(last, ""), ""
         if module:
             name = self.maker.name_of_call(name)
         self.maker.call(name, op, (), module="" if name != module else module, held=held, is_frozen=frozen)
-        if records:
-            self.records[name] = records[-1]
+        if made.record is not None:
+            self.records[name] = made.record
         self._keep(made, name)
         if shared:
             self._values[hash(shared)] = name
         return name
 
-    def _multiplies(self, made: Made) -> bool:
-        """Whether what makes a weight has multiply-accumulates that no node has yet, or may have."""
-        records = _side_records(made) if made.record is not None else ()
-        return any(record.macs() != 0 for record in records if id(record) not in self._counted)
+    def _uncounted(self, made: Made) -> list[Record]:
+        """The records that a value of weights alone is made by, but those of another such value before it."""
+        return [record for record in _side_records(made) if id(record) not in self._counted]
 
     # --- weights ---
 

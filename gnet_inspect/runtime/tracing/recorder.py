@@ -8,7 +8,7 @@ import re
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -145,6 +145,13 @@ class Weight:
     def __init__(self, path: str, tensor: Tensor, *, is_buffer: bool, persistent: bool = True) -> None:
         self.path, self.tensor, self.is_buffer, self.persistent = path, tensor, is_buffer, persistent
         self.is_trained = tensor.requires_grad and not is_buffer
+
+
+class Given(NamedTuple):
+    """What a layer was given, before it ran; `template` are its arguments with values in the place of tensors."""
+
+    values: list[Made]
+    template: tuple[Any, Any] | None
 
 
 class Recorder(TorchFunctionMode):
@@ -339,9 +346,12 @@ class Recorder(TorchFunctionMode):
                 done, result = self._run_layer(module, path, layer, args[0])
             if done:
                 return result
+        before: Given | None = None
+        if layer is not None:
+            with torch._C.DisableTorchFunction():
+                # What it is given may be overwritten by it.
+                before = self._given(args, kwargs)
         outer, calls = self.scope, self.calls
-        # Before it runs: it may write to what it is given.
-        template = (self._templated(args), self._templated(kwargs)) if layer is not None and self.keeps_tape else None
         self.scope = Scope(path, type(module).__name__, call, outer, is_container=isinstance(module, nn.Sequential))
         outer.items.append(self.scope)
         try:
@@ -352,11 +362,11 @@ class Recorder(TorchFunctionMode):
             raise self.failed(module, path, args, kwargs, error) from error
         finally:
             inside, self.scope = self.scope, outer
-        if layer is not None:
+        if layer is not None and before is not None:
             # What a layer of torch's runs inside has no number of its own.
             self.calls = calls
             with torch._C.DisableTorchFunction():
-                self._fold(inside, module, layer, args, kwargs, result, template)
+                self._fold(inside, module, layer, before, (args, kwargs), result)
         return result
 
     def see(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -444,12 +454,18 @@ class Recorder(TorchFunctionMode):
             found.append(made)
         return found
 
+    def _given(self, args: Any, kwargs: Any) -> Given:
+        """What a layer is given: values, and how it is called with these again."""
+        found = [made for tensor in tensors_in((args, kwargs)) if (made := self.value_of(tensor)) is not None]
+        return Given(found, (self._templated(args), self._templated(kwargs)) if self.keeps_tape else None)
+
     def _fold(
-        self, inside: Scope, module: nn.Module, layer: Layer, args: Any, kwargs: Any, result: Any, template: Any
+        self, inside: Scope, module: nn.Module, layer: Layer, before: Given, arguments: tuple[Any, Any], result: Any
     ) -> None:
         """Make one record of what a layer of torch's ran."""
         records = list(inside.records())
-        given = [made for tensor in tensors_in((args, kwargs)) if (made := self.value_of(tensor)) is not None]
+        given = before.values
+        args, kwargs = arguments
         outputs = tensors_in(result)
         own = set(map(id, records))
         read = list(
@@ -474,8 +490,8 @@ class Recorder(TorchFunctionMode):
         record = Record("", op, home, inside.path)
         record.values, record.slots = values, slots
         record.is_side = all(made.is_side for made in (*values, *slots))
-        if template is not None:
-            record.tape = ("layer", inside.path, *template)
+        if before.template is not None:
+            record.tape = ("layer", inside.path, *before.template)
         home.items[home.items.index(inside)] = record
         self.count += not records
         record.time = self.count

@@ -32,6 +32,8 @@ from gnet_inspect.sources.file.form import (
     WrittenPart,
 )
 
+# What values may hold.
+DTYPES = ("float", "int64", "bool")
 _AT = re.compile(r" - at `\$\.?(?P<path>[^`]*)`\Z")
 _EXPECTED = re.compile(r"Expected (.*), got (.*)\Z", re.DOTALL)
 
@@ -209,6 +211,8 @@ class _Reader:
         made = maker.nodes[-1]
         if not all(size > 0 for shape in made.output_shapes for size in shape):
             self._refuse(path, f"expected outputs of positive sizes, got {show(made.output_shapes)}")
+        if made.macs is not None and made.macs < 0:
+            self._refuse(path, f"expected 0 multiply-accumulates or more, got {made.macs:,}")
 
     def _op(self, node: WrittenNode, path: str) -> Op:
         try:
@@ -221,10 +225,13 @@ class _Reader:
             self._refuse(f"{path}.kind", f"expected the class of a layer, got {show(kind)}", nearest(str(kind), KINDS))
         arguments = {name: self._argument(cls, name, value, f"{path}.{name}") for name, value in fields.items()}
         try:
-            return cls(**arguments)
+            op = cls(**arguments)
         except TypeError:
             missing = [name for name in cls.__struct_fields__ if name not in arguments and name in _required(cls)]
             self._refuse(path, f"expected {cls.__name__} with {', '.join(missing)}, got it without")
+        if op.gives not in ("", *DTYPES):
+            self._refuse(path, f"expected outputs of {', '.join(DTYPES)}, got {show(op.gives)}")
+        return op
 
     def _argument(self, cls: type[Op], name: str, value: Any, path: str) -> Any:
         """An argument, as the class's own kind of it reads it, or else as its annotation says."""

@@ -23,8 +23,8 @@ def write_graph(graph: Graph) -> bytes:
     """The file of a graph, which `read_graph_file` reads. Raises UsageError for a layer of a class that is not known.
 
     >>> from gnet_inspect import build_graph, load_spec
-    >>> write_graph(build_graph(load_spec("lenet5"))).splitlines()[5]
-    b'{"name":"c1","op":{"kind":"Conv2d","out_channels":6,"kernel_size":[5,5]},"inputs":["input"]},'
+    >>> write_graph(build_graph(load_spec("lenet5"))).splitlines()[1:3]
+    [b'"graph_schema": 1,', b'"model": "lenet5",']
     """
     expect(graph, Graph, "a Graph (build_graph gives one)")
     return _Writer(graph).file()
