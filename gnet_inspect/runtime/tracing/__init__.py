@@ -77,10 +77,13 @@ def traced(
 def _traced(
     module: nn.Module, examples: Examples, named: tuple[str, str], mode: str | None, *, real: bool, tape: bool
 ) -> Assembled:
+    if real:
+        # Of real tensors nothing tells one that was made unseen from a constant.
+        return _run(module, examples, named, mode, real=True, tape=tape, operators=True)
     try:
-        return _run(module, examples, named, mode, real=real, tape=tape, operators=False)
+        return _run(module, examples, named, mode, real=False, tape=tape, operators=False)
     except UnseenError:
-        return _run(module, examples, named, mode, real=real, tape=tape, operators=True)
+        return _run(module, examples, named, mode, real=False, tape=tape, operators=True)
 
 
 def _run(
@@ -106,9 +109,13 @@ def _run(
         try:
             with torch.no_grad(), Operators(recorder) if operators else contextlib.nullcontext(), recorder:
                 result = copy(*args, **kwargs)
+            if recorder.has_missed:
+                raise recorder.unseen("an operator") if operators else UnseenError
         except (GnetError, UnseenError):
             raise
         except Exception as error:
+            if recorder.has_missed and not operators:
+                raise UnseenError from error
             raise recorder.failed(copy, "", args, kwargs, error) from error
         finally:
             for inner in copy.modules():

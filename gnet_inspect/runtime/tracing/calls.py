@@ -106,7 +106,8 @@ def tensors_in(value: Any) -> list[Tensor]:
 
 def rebuilt(value: Any, items: list[Any]) -> Any:
     """A list or tuple of the kind of `value`, of other items."""
-    return type(value)(*items) if hasattr(value, "_fields") else type(value)(items)
+    # What a named tuple's own constructor would ask of its items, values cannot answer.
+    return type(value)._make(items) if hasattr(value, "_fields") else type(value)(items)
 
 
 def _gather(value: Any, found: list[Tensor]) -> None:

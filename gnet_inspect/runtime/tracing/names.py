@@ -90,6 +90,10 @@ UNCOUNTED = (
     "cholesky",
     "qr",
     "cdist",
+    "matrix_exp",
+    "matrix_power",
+    "orgqr",
+    "ormqr",
 )
 # Convolutions, linear layers and matrix products.
 MULTIPLYING = _words(

@@ -17,6 +17,7 @@ class Answers(Protocol):
     def call(self, func: Any, args: Any, kwargs: Any) -> Any: ...
     def refuse_value(self, func: Any, args: Any, kwargs: Any) -> Any: ...
     def make_constant(self, func: Any, args: Any, kwargs: Any) -> Any: ...
+    def set_data(self, func: Any, args: Any, kwargs: Any) -> None: ...
 
 
 def _plain(_: Answers, func: Any, args: Any, kwargs: Any) -> Any:
@@ -53,6 +54,10 @@ def _move(recorder: Answers, func: Any, args: Any, kwargs: Any) -> Any:
     if recorder.is_real and args[0].device == recorder.device:
         return recorder.call(func, args, kwargs)
     return args[0]
+
+
+def _set_data(recorder: Answers, func: Any, args: Any, kwargs: Any) -> None:
+    recorder.set_data(func, args, kwargs)
 
 
 def _to(recorder: Answers, func: Any, args: Any, kwargs: Any) -> Any:
@@ -134,6 +139,7 @@ SPECIAL: dict[Any, Any] = {
     ),
     **_methods("cpu cuda mps pin_memory", _move),
     Tensor.to: _to,
+    Tensor.data.__set__: _set_data,  # type: ignore[attr-defined]
     **_methods("new_zeros new_ones new_empty new_full new_tensor", _new),
     **{getattr(torch, f"{name}_like"): _new for name in ("zeros", "ones", "empty", "full", "rand", "randn")},
 }

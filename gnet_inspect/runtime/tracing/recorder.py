@@ -4,6 +4,7 @@ Values are followed by the identity of tensors, which live no longer here than t
 of the network is in is a constant, and stays real until it meets one, so that a forward may read its values.
 """
 
+import re
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -184,9 +185,12 @@ class Recorder(TorchFunctionMode):
         self._shapes_only: dict[int, Any] = {}
         # While a function runs as one, what it does inside is its own.
         self._busy = False
+        # Whether it is told of operators too; whether one ran that it was not told of.
+        self.sees_operators = self.has_missed = False
         self.inputs: list[Made] = []
         self.weight_memory = Memory()
         self._note_weights()
+        self._note_attributes()
 
     # --- what is followed ---
 
@@ -216,6 +220,18 @@ class Recorder(TorchFunctionMode):
             # Views of it lie in memory that is held anyway.
             made.memory = self._memory.setdefault(storage_of(tensor), self.weight_memory)
             made.memory.tensors += 1
+
+    def _note_attributes(self) -> None:
+        """Know the tensors that modules hold beside their weights, of a network that was made without values."""
+        for module in self.module.modules():
+            for tensor in tensors_in([value for name, value in module.__dict__.items() if name not in _HELD]):
+                if tensor.is_meta and id(tensor) not in self._made:
+                    self._note_shape(tensor)
+
+    def _note_shape(self, tensor: Tensor) -> None:
+        """Know a constant that is a shape alone."""
+        key = id(tensor)
+        self._shapes_only[key] = weakref.ref(tensor, lambda _: self._shapes_only.pop(key, None))
 
     def note_input(self, name: str, tensor: Tensor) -> None:
         """Follow an input of the network."""
@@ -323,7 +339,7 @@ class Recorder(TorchFunctionMode):
         """A call of a module below the root: one record if it is a layer of torch's, else a scope."""
         if self._busy:
             return forward(*args, **kwargs)
-        layer = self._layer_of(module)
+        layer = None if self._is_transformed(args) else self._layer_of(module)
         call = self._times[path] = self._times.get(path, -1) + 1
         if layer is not None and len(args) == 1 and not kwargs:
             with torch._C.DisableTorchFunction():
@@ -362,11 +378,23 @@ class Recorder(TorchFunctionMode):
 
     def _layer_of(self, module: nn.Module) -> Layer | None:
         kind = type(module)
+        if any(self._is_replaced(item) for item in module._parameters.values()):
+            # It runs on others than its own weights (torch.func.functional_call): its functions say on which.
+            return None
         known = self._layers.get(id(module))
         # A lazy layer becomes one of another class.
         if known is None or known[0] is not kind:
             known = self._layers[id(module)] = kind, layer_of(module)
         return known[1]
+
+    def _is_replaced(self, weight: Tensor | None) -> bool:
+        """Whether what stands in the place of a weight is none, or holds another value by now."""
+        if weight is None or isinstance(weight, LAZY):
+            return False
+        if id(weight) not in self._held:
+            return not isinstance(weight, nn.Parameter)
+        made = self._made.get(id(weight))
+        return made is not None and not made.weight
 
     def _run_layer(self, module: nn.Module, path: str, layer: Layer, x: Any) -> tuple[bool, Any]:
         """(whether it is recorded, its result): by its shapes alone, where these and the layer say all."""
@@ -480,6 +508,10 @@ class Recorder(TorchFunctionMode):
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self._busy:
             return func(*args, **(kwargs or {}))
+        if in_kernel():
+            # What TorchScript or an extension runs is told of by torch's kernels alone, some of which are in Python.
+            self.has_missed = True
+            return func(*args, **(kwargs or {}))
         special = SPECIAL.get(func)
         if special is not None:
             return special(self, func, args, kwargs or {})
@@ -489,7 +521,13 @@ class Recorder(TorchFunctionMode):
         """Run a function, and record it where a value of the network is in it."""
         tensors = tensors_in((args, kwargs))
         self.calls += 1
+        if self._is_transformed(tensors):
+            # Under torch.func.vmap, whose operators alone are on tensors that are known.
+            if not self.sees_operators:
+                raise UnseenError(name_of(func))
+            return func(*args, **kwargs)
         if not any(self._is_followed(tensor) for tensor in tensors):
+            self._check_seen(func, tensors)
             return self.make_constant(func, args, kwargs)
         tables = self._tables(tensors)
         template = (self._templated(args), self._templated(kwargs)) if self.keeps_tape else None
@@ -519,6 +557,20 @@ class Recorder(TorchFunctionMode):
         self._note_tables(tables)
         return result
 
+    def set_data(self, func: Any, args: Any, kwargs: Any) -> None:
+        """tensor.data = other: it holds what the other does from now on, and lies where that does."""
+        target, source = args if self.is_real else self._on_meta(args)
+        made = self.value_of(source)
+        self._run(func, (target, source), kwargs)
+        if made is None:
+            return
+        held = made.copy()
+        if id(target) not in self._held:
+            if id(target) in self._refs:
+                self._forget(id(target), None)
+            held.memory = self._follow(target).memory
+        self._made[id(target)] = held
+
     def _tables(self, tensors: Sequence[Tensor]) -> list[Weight]:
         """The buffers among some tensors that are constants, because a forward may read their values."""
         return [self._held[id(item)] for item in tensors if id(item) not in self._made and id(item) in self._held]
@@ -532,16 +584,29 @@ class Recorder(TorchFunctionMode):
                 made.weight = weight.path
                 last.slots.append(made)
 
+    def _is_transformed(self, tensors: Sequence[Any]) -> bool:
+        """Whether one of them is what torch.func wraps around a value."""
+        functorch = torch._C._functorch
+        for tensor in tensors:
+            if isinstance(tensor, Tensor) and functorch.is_functorch_wrapped_tensor(tensor):
+                inner = tensor
+                while functorch.is_functorch_wrapped_tensor(inner):
+                    inner = functorch.get_unwrapped(inner)
+                if self._is_followed(inner):
+                    return True
+        return False
+
     def _check_seen(self, func: Any, tensors: Sequence[Tensor]) -> None:
         """Raise UnseenError for a tensor that nobody told of: it may be made of anything."""
         for tensor in tensors:
             if id(tensor) in self._made or self.is_real or not tensor.is_meta or id(tensor) in self._shapes_only:
                 continue
-            if isinstance(tensor, nn.Parameter):
-                # It was made since: a lazy layer's.
-                self._note_weights()
+            if isinstance(tensor, LAZY):
+                continue
+            # It was made since, if it is a lazy layer's.
+            self._note_weights()
             if id(tensor) not in self._made and not any(twin is tensor for _, twin in self._twins.values()):
-                raise UnseenError(name_of(func))
+                raise self.unseen(name_of(func)) if self.sees_operators else UnseenError(name_of(func))
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
         self._busy = True
@@ -618,8 +683,7 @@ class Recorder(TorchFunctionMode):
         result = self._run(func, args, kwargs)
         for tensor in tensors_in(result):
             if tensor.is_meta and id(tensor) not in self._made and not in_kernel():
-                key = id(tensor)
-                self._shapes_only[key] = weakref.ref(tensor, lambda _, key=key: self._shapes_only.pop(key, None))  # type: ignore[misc]
+                self._note_shape(tensor)
         return result
 
     def _on_meta(self, value: Any) -> Any:
@@ -663,11 +727,17 @@ class Recorder(TorchFunctionMode):
             return func(*args, **kwargs)
         raise self._value_read(name_of(func))
 
-    def _value_read(self, what: str) -> ValueReadError:
+    def unseen(self, what: str) -> TraceError:
+        """The error of a value that no function and no operator was told of."""
+        return TraceError(f"{self._where()} makes a value where torch does not tell of it ({what}){here()}")
+
+    def _where(self) -> str:
         path = self.scope.path
-        where = f"`{path}` ({self.scope.kind})" if path else self.scope.kind
+        return f"`{path}` ({self.scope.kind})" if path else self.scope.kind
+
+    def _value_read(self, what: str) -> ValueReadError:
         return ValueReadError(
-            f"{where} reads values of a tensor ({what}){here()}, and a network is traced by shapes alone. "
+            f"{self._where()} reads values of a tensor ({what}){here()}, and a network is traced by shapes alone. "
             "(give real tensors as examples, in Python or by --inputs FILE.py:FUNCTION: then the path of these values "
             "is traced; or trace a part of it that reads none)"
         )
@@ -675,9 +745,7 @@ class Recorder(TorchFunctionMode):
     def _refused(self, func: Any, error: Exception) -> Exception:
         """An error of torch's as one that says what it means here, where that is known."""
         text = str(error).lower()
-        if not self.is_real and (
-            "meta tensor" in text or "meta device" in text or isinstance(error, NotImplementedError)
-        ):
+        if not self.is_real and (re.search(r"\bmeta\b", text) is not None or isinstance(error, NotImplementedError)):
             return self._value_read(name_of(func))
         return error
 
@@ -716,6 +784,8 @@ class Recorder(TorchFunctionMode):
         return value
 
 
+# What a module keeps its weights and its parts in.
+_HELD = ("_parameters", "_buffers", "_modules")
 _WRITING = ("__setitem__", "__iadd__", "__imul__", "__isub__", "__itruediv__")
 
 
@@ -748,6 +818,7 @@ class Operators(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __init__(self, recorder: Recorder) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._recorder = recorder
+        recorder.sees_operators = True
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return self._recorder.see(func, args, kwargs or {})

@@ -38,6 +38,12 @@ def unwrapped(module: nn.Module) -> nn.Module:
         if inner is None:
             break
         module = inner
+    for path, part in module.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            raise UsageError(
+                f"expected modules with a forward in Python, got `{path}`, which is one of TorchScript. "
+                "(put the module there that it was scripted from)"
+            )
     for name, weight in module.named_parameters():
         _check_weight(name, weight)
     return module
@@ -82,6 +88,9 @@ class Twin:
         for inner in self.module.modules():
             # A module that was told to compile itself would leave the copy for compiled code.
             inner.__dict__["_compiled_call_impl"] = None
+            if isinstance(inner, nn.TransformerEncoder):
+                # It would ask a mask for values, to give what its layers give one by one.
+                inner.use_nested_tensor = False
 
     def _tensors(self, module: nn.Module) -> Iterator[Tensor]:
         for inner in module.modules():
