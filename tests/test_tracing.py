@@ -177,6 +177,39 @@ def test_no_weight_is_copied() -> None:
     assert summarize(module, (1, 1 << 20)).totals.params == 1 << 40
 
 
+class Constants(nn.Module):
+    """Constants in every layer, as a forward makes them."""
+
+    def __init__(self, layers: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(4, 4) for _ in range(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x) * torch.tensor([2.0]) + torch.arange(4)
+        return x
+
+
+def test_constants_ask_for_no_walk_over_the_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of them would ask for one over all modules: the time of a trace would go with the square of its length."""
+    walks = 0
+    walk = nn.Module.named_modules
+
+    def counted(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        nonlocal walks
+        # It calls itself for every child, with more.
+        walks += not (args or kwargs)
+        return walk(module, *args, **kwargs)
+
+    monkeypatch.setattr(nn.Module, "named_modules", counted)
+    found = []
+    for layers in (2, 20):
+        module, walks = Constants(layers), 0
+        assert sum(node.params for node in trace(module, (1, 4)).nodes) == 20 * layers
+        found.append(walks)
+    assert found[0] == found[1]
+
+
 def test_analyses_take_a_module() -> None:
     module = own_networks.TwoInputs().eval()
     assert summarize(module, ((1, 3, 8, 8), (1, 5))).totals.macs == 8 * 27 * 64 + 40

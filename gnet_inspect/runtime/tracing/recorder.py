@@ -176,8 +176,10 @@ class Recorder(TorchFunctionMode):
         self.holds_more = False
         self._times: dict[str, int] = {}
         self._layers: dict[int, tuple[type, Layer | None]] = {}
-        # By the identity of a constant, itself and its twin on the meta device; by that of its memory, that one's twin.
-        self._twins: dict[int, tuple[Tensor, Tensor]] = {}
+        # By the identity of a constant its twin on the meta device, and by that of the twin the constant: both live as
+        # long as these do. By that of a constant's memory, that one's twin.
+        self._twins: dict[int, Tensor] = {}
+        self._constants: dict[int, Tensor] = {}
         self._flats: dict[int, tuple[Any, Tensor]] = {}
         # By the identity of memory that data was written to by way of a constant: that memory, and what was written.
         self._dirty: dict[int, tuple[Any, tuple[Made, ...]]] = {}
@@ -599,13 +601,14 @@ class Recorder(TorchFunctionMode):
     def _check_seen(self, func: Any, tensors: Sequence[Tensor]) -> None:
         """Raise UnseenError for a tensor that nobody told of: it may be made of anything."""
         for tensor in tensors:
-            if id(tensor) in self._made or self.is_real or not tensor.is_meta or id(tensor) in self._shapes_only:
+            key = id(tensor)
+            if self.is_real or not tensor.is_meta or isinstance(tensor, LAZY):
                 continue
-            if isinstance(tensor, LAZY):
+            if key in self._made or key in self._shapes_only or key in self._constants:
                 continue
             # It was made since, if it is a lazy layer's.
             self._note_weights()
-            if id(tensor) not in self._made and not any(twin is tensor for _, twin in self._twins.values()):
+            if key not in self._made:
                 raise self.unseen(name_of(func)) if self.sees_operators else UnseenError(name_of(func))
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
@@ -666,11 +669,8 @@ class Recorder(TorchFunctionMode):
         for tensor in tensors:
             if id(tensor) not in self._made and (held := self._dirty.get(storage_of(tensor))) is not None:
                 made = self._follow(tensor)
-                made.constant, made.overwritten = self._constant_of(tensor), held[1]
-
-    def _constant_of(self, tensor: Tensor) -> Tensor:
-        """The constant whose twin a tensor is."""
-        return next((constant for constant, twin in self._twins.values() if twin is tensor), tensor)
+                # Of a twin, the constant that it stands for.
+                made.constant, made.overwritten = self._constants.get(id(tensor), tensor), held[1]
 
     def hides(self, tensor: Tensor) -> bool:
         """Whether a tensor is on the meta device because it is a value here, and not because the user put it there."""
@@ -704,7 +704,7 @@ class Recorder(TorchFunctionMode):
         """A constant's twin: those of one memory have one memory, because data may be written to any of them."""
         known = self._twins.get(id(tensor))
         if known is not None:
-            return known[1]
+            return known
         self.holds_more |= id(tensor) not in self._held
         key = storage_of(tensor)
         if key not in self._flats:
@@ -717,7 +717,7 @@ class Recorder(TorchFunctionMode):
             twin = flat.as_strided(tensor.shape, tensor.stride(), tensor.storage_offset())
         else:
             twin = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-        self._twins[id(tensor)] = tensor, twin
+        self._twins[id(tensor)], self._constants[id(twin)] = twin, tensor
         return twin
 
     # --- what is refused ---
