@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from gnet_inspect.analysis.memory import BOUND, EXACT
-from gnet_inspect.graph import Graph, Node, node_of
+from gnet_inspect.graph import Graph, Node
+from gnet_inspect.graph.cutting import needed
 
 
 class Backward(NamedTuple):
@@ -39,10 +40,10 @@ def backward_pass(graph: Graph) -> Backward | None:
 
 def _by_node(graph: Graph) -> dict[str, int | None]:
     """The multiply-accumulates of each node's part; 0 where no gradient comes, None where nobody can count them."""
-    passed, needed = with_gradient(graph), needed_nodes(graph)
+    passed, read = with_gradient(graph), needed_nodes(graph)
     found: dict[str, int | None] = {}
     for node in graph.nodes:
-        if node.name not in passed or node.name not in needed:
+        if node.name not in passed or node.name not in read:
             found[node.name] = 0
             continue
         wanted = tuple(name in passed for name in node.inputs)
@@ -52,11 +53,7 @@ def _by_node(graph: Graph) -> dict[str, int | None]:
 
 def needed_nodes(graph: Graph) -> set[str]:
     """The nodes that some output needs."""
-    needed = {node_of(output.value) for output in graph.outputs}
-    for node in reversed(graph.nodes):
-        if node.name in needed:
-            needed.update(map(node_of, node.inputs))
-    return needed
+    return needed(graph, (output.value for output in graph.outputs))
 
 
 def trains(node: Node) -> bool:

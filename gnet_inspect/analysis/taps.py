@@ -140,7 +140,7 @@ def _is_same(one: Shape, other: Shape) -> bool:
 def _candidates(graph: Graph) -> list[Node]:
     """The ends of blocks, and the layers outside of them, that everything passes through; and the ends of parts that
     run one after the other. In their order."""
-    inner = needed(graph, graph.output)
+    inner = needed(graph, [graph.output])
     passed = set(_passed_by_all(graph, inner))
     given = Ends(graph)
     through = {node_of(given.of(entry.indices)) for entry in Outline(graph, "block").at("block")} & passed

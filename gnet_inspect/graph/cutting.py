@@ -1,6 +1,6 @@
 """The network up to a layer: what is left of it as a backbone."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -32,7 +32,7 @@ def cut(graph: Graph, layer: str) -> Graph:
     expect(graph, Graph, "a Graph (build_graph gives one)")
     expect(layer, str, "the name of a layer")
     value = value_of(graph, layer)
-    kept = needed(graph, value)
+    kept = needed(graph, [value])
     nodes = [node for node in graph.nodes if node.name in kept]
     read = {name for node in nodes for name in node.inputs}
     # A network of learned tensors alone reads no input, and is given one all the same.
@@ -101,9 +101,9 @@ class Ends:
         return self._nodes[max(inside)].name
 
 
-def needed(graph: Graph, value: str) -> set[str]:
-    """The names of the nodes that a value needs."""
-    found = {node_of(value)}
+def needed(graph: Graph, values: Iterable[str]) -> set[str]:
+    """The names of the nodes that some values need."""
+    found = set(map(node_of, values))
     for node in reversed(graph.nodes):
         if node.name in found:
             found.update(map(node_of, node.inputs))
