@@ -23,7 +23,7 @@ from msgspec import Struct, convert, to_builtins
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gnet_inspect.runtime.references import Reference, maker_of
+from gnet_inspect.runtime.references import Reference, import_library, maker_of
 from gnet_inspect.runtime.tracing import TraceError, traced
 from gnet_inspect.runtime.tracing.examples import Examples, flattened
 from gnet_inspect.runtime.tracing.replay import Replay
@@ -64,7 +64,7 @@ class Result(Struct, frozen=True):
 
 def networks() -> Iterator[tuple[str, str]]:
     """(group, reference) of every network."""
-    maker_of(Reference("torchvision:resnet18", {}))  # its import, where its operators are not there
+    import_library("torchvision")
     models: Any = importlib.import_module("torchvision.models")
 
     for name in models.list_models(module=models):
@@ -79,9 +79,7 @@ def networks() -> Iterator[tuple[str, str]]:
 
 def timm_names() -> list[str]:
     """The first architectures of each of timm's files by their names' lengths, evenly, until there are enough."""
-    maker_of(Reference("timm:resnet18", {}))
-    import timm
-
+    timm: Any = import_library("timm")
     left = {
         module: sorted(timm.list_models(module=module), key=lambda name: (_size(name), name))
         for module in timm.list_modules()

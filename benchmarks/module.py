@@ -4,23 +4,6 @@ from typing import Any
 
 from benchmarks.measure import Ratio, functions, milliseconds
 
-# A library's definitions live as long as it does.
-_kept: list[Any] = []
-
-
-def _torchvision() -> Any:
-    """torchvision, importable without its operators."""
-    import torch
-
-    if not hasattr(torch.ops.torchvision, "nms"):
-        library: Any = torch.library.Library
-        _kept.append(library("torchvision", "DEF"))
-        _kept[0].define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _kept[0].define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    import torchvision
-
-    return torchvision
-
 
 def measure() -> list[Ratio]:
     """Weights initialised in both (as torch's layers are); the forward at batch 1 and 8, fp32, eval, on the CPU."""
@@ -28,8 +11,9 @@ def measure() -> list[Ratio]:
     import torch
 
     from gnet_inspect import build_graph, build_module, load_spec
+    from gnet_inspect.runtime.references import import_library
 
-    models = _torchvision().models
+    models: Any = import_library("torchvision").models
     graph = build_graph(load_spec("googlenet_torchvision"))
     built = functions(
         9,

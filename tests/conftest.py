@@ -114,28 +114,20 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
 @pytest.fixture(scope="session")
 def torchvision() -> ModuleType:
     """torchvision, importable without its operators: their schemas are defined here, nothing calls them."""
-    torch = pytest.importorskip("torch")
+    pytest.importorskip("torch")
     try:
         from importlib.metadata import version
 
         version("torchvision")
     except ModuleNotFoundError:
         pytest.skip("torchvision is not installed")
-    define_torchvision_operators(torch)
+    from gnet_inspect.runtime.references import define_operators
+
+    define_operators()
     import torchvision
 
     module: ModuleType = torchvision
     return module
-
-
-def define_torchvision_operators(torch: Any) -> None:
-    """What torchvision, and whoever imports it, asks of torch when it is imported."""
-    if not hasattr(torch.ops.torchvision, "nms"):
-        library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        # A library's definitions live as long as it does.
-        torch.library._gnet_inspect_tests = library
 
 
 def twin(torchvision: ModuleType, spec: str, *, heads: bool = False, **options: Any) -> Any:

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from gnet_inspect.graph import Graph
 from gnet_inspect.ops import TOOLS
 from gnet_inspect.runtime.module import build_module
+from gnet_inspect.runtime.references import define_operators
 from gnet_inspect.runtime.verify import prepared
-from tests.conftest import define_torchvision_operators
 
 
 def run_torch(module: nn.Module, *given: Tensor) -> int:
@@ -124,7 +124,7 @@ assert tuple(RUNNERS) == TOOLS
 @contextmanager
 def ready(package: str) -> Iterator[None]:
     """Where a tool can run: imported, or the test is skipped; what it prints and says of deprecations is dropped."""
-    define_torchvision_operators(torch)  # ptflops imports torchvision where it is installed
+    define_operators()  # ptflops imports torchvision where it is installed
     threads = torch.get_num_threads()
     # On a machine that others use, torch's threads wait for each other: one alone is three times as fast.
     torch.set_num_threads(1)

@@ -265,7 +265,8 @@ def _makes_networks(value: Any) -> bool:
 # --- libraries ---
 
 
-def _library(name: str) -> ModuleType:
+def import_library(name: str) -> ModuleType:
+    """timm or torchvision. Raises MissingError where it is not installed."""
     if importlib.util.find_spec(name) is None:
         raise MissingError(f"{name} is not installed. Install it with: pip install {name}")
     return _with_operators(lambda: importlib.import_module(name))
@@ -281,11 +282,11 @@ def _with_operators(run: Callable[[], ModuleType]) -> ModuleType:
             raise
     for module in [module for module in sys.modules if module.split(".")[0] in ZOOS]:
         del sys.modules[module]
-    _define_operators()
+    define_operators()
     return run()
 
 
-def _define_operators() -> None:
+def define_operators() -> None:
     """Tell torch the schemas of the operators that torchvision asks for when it is imported."""
     if hasattr(torch.ops.torchvision, "nms"):
         return
@@ -300,7 +301,7 @@ _DEFINED: list[Any] = []
 
 
 def _of_timm(reference: Reference) -> tuple[Callable[[], Any], tuple[int, ...] | None]:
-    timm: Any = _library("timm")
+    timm: Any = import_library("timm")
     base = reference.name.partition(".")[0]
     if not timm.is_model(base):
         mend = did_you_mean(base, timm.list_models())
@@ -320,7 +321,7 @@ def _of_timm(reference: Reference) -> tuple[Callable[[], Any], tuple[int, ...] |
 
 
 def _of_torchvision(reference: Reference) -> tuple[Callable[[], Any], tuple[int, ...] | None]:
-    _library("torchvision")
+    import_library("torchvision")
     models: Any = importlib.import_module("torchvision.models")
     if reference.name not in models.list_models():
         mend = did_you_mean(reference.name, models.list_models())
