@@ -74,7 +74,7 @@ def need_specs(models: Sequence[str], command: str, why: str) -> None:
             )
 
 
-def need_runnable(models: Sequence[str], command: str, frozen: list[str] | None) -> None:
+def need_runnable(models: Sequence[str], command: str, frozen: list[str] | None = None) -> None:
     """Refuse a graph's file, which nobody can run, and --freeze on a module, which says itself what is trained."""
     need_specs([model for model in models if model.endswith(GRAPH_ENDING)], command, "whose module torch builds")
     for model in models:
@@ -83,12 +83,6 @@ def need_runnable(models: Sequence[str], command: str, frozen: list[str] | None)
                 f"--freeze: expected a spec, got {show(model)}, a module in Python, which says itself what is trained. "
                 "(requires_grad_(False))"
             )
-
-
-def need_verifiable(model: str) -> None:
-    """Refuse a graph's file, which has no module."""
-    if model.endswith(GRAPH_ENDING):
-        need_specs([model], "verify", "whose module torch builds")
 
 
 # --- the sources ---
@@ -125,9 +119,7 @@ def _graph_file(model: str) -> Opened:
 def _check_file(model: str, graph: "Graph", asked: Flags) -> None:
     """Refuse what only the source of a file's network could do."""
     about = f"{show(model)}, which is a graph's file: it holds one network as it was written"
-    for flag, given in (("--set", asked.edits), ("--resize", asked.resize)):
-        if given:
-            raise UsageError(f"{flag}: expected a built-in name or a spec, got {about}")
+    _refuse_edits(asked, about)
     if asked.mode == "train" and graph.mode != "train":
         raise UsageError(f"--mode train: expected a graph of that mode, got {about}, in {graph.mode} mode")
     shapes = {value.name: value.shape for value in graph.inputs}
@@ -135,6 +127,13 @@ def _check_file(model: str, graph: "Graph", asked: Flags) -> None:
         flag = "--input" if asked.inputs else "--batch"
         own = ", ".join(dimensions(shape) for shape in shapes.values())
         raise UsageError(f"{flag}: expected {own}, its own input, for {about}")
+
+
+def _refuse_edits(asked: Flags, about: str) -> None:
+    """Refuse the flags that edit a spec."""
+    for flag, given in (("--set", asked.edits), ("--resize", asked.resize)):
+        if given:
+            raise UsageError(f"{flag}: expected a built-in name or a spec, got {about}")
 
 
 def _shapes_of(graph: "Graph", asked: Flags) -> dict[str, tuple[int, ...]]:
@@ -166,12 +165,7 @@ def _python(model: str, flags: Flags) -> Opened:
     network = Network(Reference(model, _arguments(flags.arguments)))
 
     def made(asked: Flags) -> Variant:
-        for flag, given in (("--set", asked.edits), ("--resize", asked.resize)):
-            if given:
-                raise UsageError(
-                    f"{flag}: expected a built-in name or a spec, got {show(model)}, a module in Python. "
-                    "(--arg NAME=VALUE changes what makes it)"
-                )
+        _refuse_edits(asked, f"{show(model)}, a module in Python. (--arg NAME=VALUE changes what makes it)")
         found = network.trace(read_given(network, asked.inputs, asked.function, asked.batch), asked.mode)
         return Variant(None, replace(found.made.graph, overrides=tuple(asked.arguments or ())), found)
 

@@ -39,12 +39,12 @@ def verify(
     Example: gnet-inspect verify googlenet --mode train
     """
     from gnet_inspect.analysis.audit import audit, verification_of
-    from gnet_inspect.cli.models import need_verifiable
+    from gnet_inspect.cli.models import need_runnable
     from gnet_inspect.cli.output import emit_result, say
     from gnet_inspect.views.tables.verification import verification_grid, verification_rows
 
     options.table_format(style, output)
-    need_verifiable(model)
+    need_runnable([model], "verify")
     flags = options.Flags(inputs, batch, mode, edits, resize, arguments=arguments, function=function)
     ((spec, graph, traced),) = options.read_variants([model], flags)
     # A published row that names what is not there is told before the checks, which take seconds.
