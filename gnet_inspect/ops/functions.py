@@ -55,7 +55,17 @@ class _Function(Op, frozen=True):
         return {"torch": (), "ptflops_aten": (), "fvcore": ()} if call.macs == 0 else {}
 
 
-class Elementwise(_Function, OneOperator, frozen=True):
+class _Named(_Function, frozen=True):
+    """What is of the kind of its function."""
+
+    function: str
+
+    @property
+    def kind(self) -> str:
+        return self.function
+
+
+class Elementwise(_Named, OneOperator, frozen=True):
     """A function of the elements at the same place of its inputs, which are broadcast: sub, clamp, where, ...
 
     `arguments` are the numbers among what it is called with, in words.
@@ -63,14 +73,9 @@ class Elementwise(_Function, OneOperator, frozen=True):
 
     family: ClassVar[Family] = ELEMENTWISE
 
-    function: str
     shape: Shape
     dtype: str = "float"
     arguments: str = ""
-
-    @property
-    def kind(self) -> str:
-        return self.function
 
     @property
     def gives(self) -> str:
@@ -86,20 +91,15 @@ class Elementwise(_Function, OneOperator, frozen=True):
         return f"{self.function} {self.arguments}".strip()
 
 
-class Reduction(_Function, OneOperator, frozen=True):
+class Reduction(_Named, OneOperator, frozen=True):
     """A function of all elements along the axes `dims`: mean, sum, amax, ..."""
 
     family: ClassVar[Family] = REDUCTION
     arity: ClassVar[tuple[int, int]] = (1, MANY)
 
-    function: str
     dims: tuple[int, ...]
     keepdim: bool = False
     dtype: str = "float"
-
-    @property
-    def kind(self) -> str:
-        return self.function
 
     @property
     def gives(self) -> str:
@@ -261,7 +261,7 @@ class Stack(_Function, OneOperator, frozen=True):
         return (*before, Look(()), *(Look((index,)) for index in range(axis, rank)))
 
 
-class Rearrangement(_Function, OneOperator, frozen=True):
+class Rearrangement(_Named, OneOperator, frozen=True):
     """What moves elements, or repeats them, to a shape that is known from the run: expand, repeat, gather, flip, ...
 
     `is_view`: it is the input's own memory. `in_place`: each element stays at its place, and is repeated at most.
@@ -270,15 +270,10 @@ class Rearrangement(_Function, OneOperator, frozen=True):
     family: ClassVar[Family] = MOVEMENT
     keeps_output: ClassVar[bool] = False
 
-    function: str
     shape: Shape
     dtype: str = ""
     is_view: bool = False
     in_place: bool = False
-
-    @property
-    def kind(self) -> str:
-        return self.function
 
     @property
     def gives(self) -> str:
@@ -305,22 +300,16 @@ class Rearrangement(_Function, OneOperator, frozen=True):
 _OF_VECTORS = ("mv", "addmv", "dot", "vdot")
 
 
-class MatrixProduct(_Function, frozen=True):
+class MatrixProduct(_Named, frozen=True):
     """torch's products of matrices and vectors that are not a matmul of two: addmm, baddbmm, mv, tensordot, ...
 
     Each output sums `inner` products. MACs: outputs x inner.
     """
 
     family: ClassVar[Family] = PRODUCT
-    depth: ClassVar[int] = 0
 
-    function: str
     inner: int
     shape: Shape
-
-    @property
-    def kind(self) -> str:
-        return self.function
 
     @property
     def gives(self) -> str:
@@ -426,20 +415,15 @@ def split_equation(equation: str, shapes: Shapes) -> tuple[list[str], str]:
     return found, made.replace("...", axes)
 
 
-class Function(_Function, frozen=True):
+class Function(_Named, frozen=True):
     """Any other function of torch's: shapes and dtypes of its outputs as the run that was traced had them. `counted`
     are its multiply-accumulates: 0 by convention, or None where nobody can count them."""
 
     family: ClassVar[Family] = Family("other function")
 
-    function: str
     shapes: Shapes
     dtype: str = "float"
     counted: int | None = None
-
-    @property
-    def kind(self) -> str:
-        return self.function
 
     @property
     def gives(self) -> str:
