@@ -24,6 +24,20 @@ INDEX_BYTES = 8
 FIXED_BYTES = {"int64": INDEX_BYTES, "bool": 1}
 
 
+def sum_known(parts: Iterable[int | None]) -> int | None:
+    """The sum; None where a part is not known.
+
+    >>> sum_known([1, 2]), sum_known([1, None])
+    (3, None)
+    """
+    total = 0
+    for part in parts:
+        if part is None:
+            return None
+        total += part
+    return total
+
+
 def column_unit(values: Iterable[int], units: tuple[Unit, ...] = COUNT_UNITS) -> Unit:
     """The unit for a whole column: the largest in which the smallest non-zero value is at least 0.1.
 

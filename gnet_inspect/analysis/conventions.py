@@ -7,7 +7,7 @@ docs/counting.md says; tests run every tool.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from math import prod
 
 from msgspec import Struct
@@ -18,6 +18,7 @@ from gnet_inspect.analysis.summary import Coverage, coverage_of
 from gnet_inspect.graph import Graph, Node, as_graph
 from gnet_inspect.ops import TOOLS, Shape, Shapes, Term, Terms
 from gnet_inspect.records import SCHEMA_VERSION
+from gnet_inspect.units import sum_known
 
 
 class KindFlops(Struct, frozen=True):
@@ -130,7 +131,7 @@ def count_flops(network: object, inputs: object = None) -> FlopCounts:
     graph = as_graph(network, inputs)
     rows, terms = _counted(graph)
     totals = FlopTotals(
-        len(graph.nodes), sum(row.macs for row in rows), *(_sum(row.tools[key] for row in rows) for key in TOOLS)
+        len(graph.nodes), sum(row.macs for row in rows), *(sum_known(row.tools[key] for row in rows) for key in TOOLS)
     )
     kinds = sorted(rows, key=lambda row: -row.macs)
     backward = backward_pass(graph)
@@ -224,8 +225,7 @@ def _of_own_code(node: Node, tool: Convention, mode: str, found: Terms | None) -
     trained = [weight for weight in node.held or () if weight.trained]
     if tool.key == "torchinfo" and any("weight" in item.name or "bias" in item.name for item in trained):
         return None
-    counts_batches = any(weight.counter for weight in node.weights())
-    if mode == "train" and tool.key == "fvcore" and counts_batches:
+    if mode == "train" and tool.key == "fvcore" and any(weight.counter for weight in node.weights()):
         return (*found, Term("BatchNorm statistics of the batch", 3 * prod(node.input_shapes[0])))
     return found
 
@@ -240,16 +240,6 @@ def counted_by(tool: str, graph: Graph, nodes: Sequence[Node]) -> int:
         left = in_head and not convention.runs_heads
         found = _not_run(node) if left else _asked(node, frozenset()).get(tool, ())
         total += (node.macs or 0) + sum(term.amount for term in found)
-    return total
-
-
-def _sum(parts: Iterable[int | None]) -> int | None:
-    """The sum; None where a part is not known."""
-    total = 0
-    for part in parts:
-        if part is None:
-            return None
-        total += part
     return total
 
 

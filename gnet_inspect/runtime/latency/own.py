@@ -58,8 +58,8 @@ def own_module(traced: Traced) -> Own:
     examples = Examples(network, traced.given.args, traced.given.kwargs)
     calls: dict[int, tuple[str, str]] = {}
     for name, record in traced.made.records.items():
-        if not record.path and record.calls and not record.is_side:
-            calls.setdefault(record.calls[0], (name, record.name))
+        if not record.path and record.call and not record.is_side:
+            calls.setdefault(record.call, (name, record.name))
     layers = {clean(path): layer for path, layer in network.named_modules()}
     given = tuple(tensor for _, tensor in examples.named(examples.args, examples.kwargs)) if examples.are_real else None
     return Own(Called(network, examples, traced.made.places), layers, calls, given)

@@ -11,7 +11,8 @@ from gnet_inspect.ops import LearnedTensor, Op
 from gnet_inspect.ops import Weight as Held
 from gnet_inspect.ops.functions import Computed
 from gnet_inspect.runtime.tracing.examples import kind_of
-from gnet_inspect.runtime.tracing.recorder import Made, Record, Recorder, Scope, TraceError, total
+from gnet_inspect.runtime.tracing.recorder import Made, Record, Recorder, Scope, TraceError
+from gnet_inspect.units import sum_known
 
 # Wrappers put their own names before those of the network's parts.
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
@@ -43,13 +44,14 @@ class Assembler:
         self.maker = GraphMaker(self.inputs)
         # The name of the value that each output of a record became.
         self._values: dict[int, str] = {}
+        # By the path of a weight, the node that it is where it is read as a value.
+        self._weight_nodes: dict[str, str] = {}
         self._kept: list[Made] = []
         self._read: set[str] = set()
         self._needed: set[int] = set()
         # The records of values made of weights alone that some node counts.
         self._counted: set[int] = set()
         self._numbers: dict[tuple[int, str], int] = {}
-        self._taken: set[str] = set()
 
     def assemble(
         self, outputs: Sequence[tuple[str, Made | None]], mode: str, name: str, *, names_outputs: bool
@@ -213,8 +215,7 @@ class Assembler:
         """The path of the module that it runs in, with its own name, a number where that has run before."""
         scope = record.scope
         if path:
-            wanted = clean(path)
-            return self._free(wanted)
+            return self.maker.name_of_call(clean(path))
         before = f"{clean(scope.path)}." if scope.path else ""
         key = id(scope), record.name
         number = self._numbers[key] = self._numbers.get(key, -1) + 1
@@ -222,14 +223,7 @@ class Assembler:
         while name in self.paths:
             number = self._numbers[key] = self._numbers[key] + 1
             name = f"{before}{record.name}_{number}"
-        return self._free(name)
-
-    def _free(self, name: str) -> str:
-        found = self.maker.name_of_call(name)
-        while found in self._taken:
-            found = self.maker.name_of_call(name)
-        self._taken.add(found)
-        return found
+        return self.maker.name_of_call(name)
 
     # --- values ---
 
@@ -248,8 +242,7 @@ class Assembler:
         return self._weight_value(made)
 
     def _weight_value(self, made: Made) -> str:
-        shared = f"weight:{made.weight}" if made.weight else ""
-        known = self._values.get(hash(shared)) if shared else None
+        known = self._weight_nodes.get(made.weight)
         if known is not None:
             self._keep(made, known)
             return known
@@ -263,7 +256,7 @@ class Assembler:
         else:
             last = made.record
             assert last is not None  # it is no weight as it is
-            counted = total([record.macs() for record in records])
+            counted = sum_known(record.macs() for record in records)
             op = Computed(last.name or type(last.op).__name__, made.shape, made.dtype, counted)
             name, module = self._function_name(last, ""), ""
         if module:
@@ -272,8 +265,8 @@ class Assembler:
         if made.record is not None:
             self.records[name] = made.record
         self._keep(made, name)
-        if shared:
-            self._values[hash(shared)] = name
+        if made.weight:
+            self._weight_nodes[made.weight] = name
         return name
 
     def _uncounted(self, made: Made) -> list[Record]:

@@ -67,6 +67,13 @@ class Request:
         """Every tensor among the arguments that is known, in their order."""
         return [tensor for tensor in tensors_in((self.args, self.kwargs)) if id(tensor) in self.known]
 
+    def parted(self, tensors: Sequence[Any]) -> tuple[list[Tensor], list[Tensor]]:
+        """(the values among some arguments, what stands beside these as a weight): of what is known."""
+        known = [tensor for tensor in tensors if self.is_known(tensor)]
+        side = [self.is_side(tensor) for tensor in known]
+        values = [tensor for tensor, beside in zip(known, side, strict=True) if not beside]
+        return values, [tensor for tensor, beside in zip(known, side, strict=True) if beside]
+
     def readings(self, found: list[Reading] | None, outputs: Sequence[Tensor]) -> list[Reading]:
         """What was read of the call where it made just that, else what can be said of any function."""
         if found is not None and _agree(found, outputs):
@@ -91,10 +98,7 @@ class Request:
             alike = self.name in ("expand", "expand_as", "broadcast_to", "clone")
             is_view = bool(values) and storage_of(values[0]) == storage_of(outputs[0])
             return Reading(Rearrangement(self.name, shapes[0], dtype, is_view, alike), values)
-        # A weight that it is given stands beside what it reads.
-        slots = [tensor for tensor in values if self.is_side(tensor)]
-        values = [tensor for tensor in values if not self.is_side(tensor)]
-        return Reading(Function(self.name, shapes, dtype, counted), values, slots)
+        return Reading(Function(self.name, shapes, dtype, counted), *self.parted(values))
 
 
 def tensors_in(value: Any) -> list[Tensor]:
@@ -248,7 +252,7 @@ def alone(request: Request, op: Op, *, quick: bool = True) -> list[Reading] | No
     if not request.is_known(x) or not x.is_floating_point():
         return None
     inplace = (
-        request.get(99, "inplace", False)
+        request.kwargs.get("inplace", False)
         or request.func.__name__.endswith("_")
         or True in [item for item in request.args if type(item) is bool]
     )

@@ -132,7 +132,7 @@ def _activation(request: Request) -> list[Reading] | None:
 
 @rule("gelu")
 def _gelu(request: Request) -> list[Reading] | None:
-    return alone(request, op_of("GELU", approximate=request.get(99, "approximate", "none")))
+    return alone(request, op_of("GELU", approximate=request.kwargs.get("approximate", "none")))
 
 
 @rule("hardtanh")

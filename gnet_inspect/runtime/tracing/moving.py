@@ -249,14 +249,8 @@ def _pad(request: Request) -> list[Reading] | None:
     return [Reading(op_of("ZeroPad2d", padding=sizes), [x])]
 
 
-@rule("contiguous", "alias")
+@rule("contiguous", "alias", "detach", "data")
 def _alias(request: Request) -> list[Reading] | None:
-    x = request.get(0, "input")
-    return [Reading(VOCABULARY["Identity"](), [x], is_alias=True)]
-
-
-@rule("detach", "data")
-def _detached(request: Request) -> list[Reading] | None:
     return [Reading(VOCABULARY["Identity"](), [request.get(0, "input")], is_alias=True)]
 
 

@@ -65,9 +65,7 @@ def _added_product(request: Request) -> list[Reading] | None:
     right = request.get(2, "mat2", request.kwargs.get("batch2"))
     tensors = [request.get(0, "input"), left, right]
     made = (*left.shape[:-1], *right.shape[-1:]) if right.dim() > 1 else tuple(left.shape[:-1])
-    values = [item for item in tensors if request.is_known(item) and not request.is_side(item)]
-    slots = [item for item in tensors if request.is_side(item)]
-    return [Reading(MatrixProduct(request.name, int(left.shape[-1]), tuple(made)), values, slots)]
+    return [Reading(MatrixProduct(request.name, int(left.shape[-1]), tuple(made)), *request.parted(tensors))]
 
 
 @rule("mv", "dot", "vdot", "inner")
@@ -77,10 +75,7 @@ def _vector_product(request: Request) -> list[Reading] | None:
         request.get(1, "vec", request.kwargs.get("other", request.kwargs.get("tensor"))),
     )
     made = (*left.shape[:-1], *right.shape[:-1]) if request.name == "inner" else tuple(left.shape[:-1])
-    known = [item for item in (left, right) if request.is_known(item)]
-    values = [item for item in known if not request.is_side(item)]
-    slots = [item for item in known if request.is_side(item)]
-    return [Reading(MatrixProduct(request.name, int(left.shape[-1]), tuple(made)), values, slots)]
+    return [Reading(MatrixProduct(request.name, int(left.shape[-1]), tuple(made)), *request.parted((left, right)))]
 
 
 # --- multiply-accumulates alone ---

@@ -25,8 +25,8 @@ from gnet_inspect.runtime.tracing.layers import Layer, layer_of
 from gnet_inspect.runtime.tracing.names import name_of
 from gnet_inspect.runtime.tracing.places import here, in_kernel, place_of
 from gnet_inspect.runtime.tracing.questions import SPECIAL
-from gnet_inspect.runtime.tracing.twin import LAZY
-from gnet_inspect.units import dimensions
+from gnet_inspect.runtime.tracing.twin import HELD, LAZY
+from gnet_inspect.units import dimensions, sum_known
 
 # As many calls as a graph may have layers.
 MOST_RECORDS = 200_000
@@ -93,7 +93,7 @@ class Record:
     """One call: of a layer at `path`, or of a function by its `name` ("" for a layer)."""
 
     __slots__ = (
-        *("calls", "is_alias", "is_side", "name", "op", "outputs", "path", "scope", "slots", "tape", "time", "values"),
+        *("call", "is_alias", "is_side", "name", "op", "outputs", "path", "scope", "slots", "tape", "time", "values"),
     )
 
     def __init__(self, name: str, op: Op, scope: "Scope", path: str = "") -> None:
@@ -107,8 +107,8 @@ class Record:
         self.time = 0
         # How to run it again: what is called, with values in the place of tensors.
         self.tape: Any = None
-        # The numbers of the functions it ran, among all of the run.
-        self.calls: list[int] = []
+        # The number of its function among all that the run called; 0 of a layer.
+        self.call = 0
 
     def macs(self) -> int | None:
         """Its multiply-accumulates; None where nobody can count them."""
@@ -226,7 +226,7 @@ class Recorder(TorchFunctionMode):
     def _note_attributes(self) -> None:
         """Know the tensors that modules hold beside their weights, of a network that was made without values."""
         for module in self.module.modules():
-            for tensor in tensors_in([value for name, value in module.__dict__.items() if name not in _HELD]):
+            for tensor in tensors_in([value for name, value in module.__dict__.items() if name not in HELD]):
                 if tensor.is_meta and id(tensor) not in self._made:
                     self._note_shape(tensor)
 
@@ -488,7 +488,7 @@ class Recorder(TorchFunctionMode):
         if op is not None:
             slots = self._slots(module, op, given_shapes) or slots
         else:
-            op = opaque(layer.kind, outputs, total([record.macs() for record in records]))
+            op = opaque(layer.kind, outputs, sum_known(record.macs() for record in records))
         record = Record("", op, home, inside.path)
         record.values, record.slots = values, slots
         record.is_side = all(made.is_side for made in (*values, *slots))
@@ -581,7 +581,7 @@ class Recorder(TorchFunctionMode):
         """Let the last record hold tables of indices that it was given: constants, but the network's own."""
         last = self.scope.items[-1] if self.scope.items else None
         for weight in tables:
-            if isinstance(last, Record) and last.calls == [self.calls]:
+            if isinstance(last, Record) and last.call == self.calls:
                 made = Made(_shape(weight.tensor), kind_of(weight.tensor.dtype))
                 made.weight = weight.path
                 last.slots.append(made)
@@ -643,7 +643,7 @@ class Recorder(TorchFunctionMode):
         record.values, record.slots = self._values(part.values), self._values(part.slots)
         record.is_alias = part.is_alias
         record.is_side = all(value.is_side for value in (*record.values, *record.slots))
-        record.calls.append(self.calls)
+        record.call = self.calls
         if template is not None:
             record.tape = ("call", request.func, *template, part.part, self.calls)
         self._finish(record, fresh if part.part is None else [fresh[part.part]], targets)
@@ -674,7 +674,7 @@ class Recorder(TorchFunctionMode):
 
     def hides(self, tensor: Tensor) -> bool:
         """Whether a tensor is on the meta device because it is a value here, and not because the user put it there."""
-        return tensor.is_meta and not self.is_real and self._is_followed(tensor) and not in_kernel()
+        return tensor.is_meta and not self.is_real and self._is_followed(tensor)
 
     # --- constants ---
 
@@ -787,14 +787,7 @@ class Recorder(TorchFunctionMode):
         return value
 
 
-# What a module keeps its weights and its parts in.
-_HELD = ("_parameters", "_buffers", "_modules")
 _WRITING = ("__setitem__", "__iadd__", "__imul__", "__isub__", "__itruediv__")
-
-
-def total(parts: Sequence[int | None]) -> int | None:
-    """The sum; None where a part is not known."""
-    return None if None in parts else sum(part or 0 for part in parts)
 
 
 def _targets(request: Request, result: Any, outputs: Sequence[Tensor], written: list[Tensor]) -> list[Tensor]:

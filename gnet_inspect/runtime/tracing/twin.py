@@ -7,7 +7,6 @@ copied as they are, because a forward may read their values: they are tables of 
 
 import copy
 from collections import OrderedDict
-from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -21,6 +20,8 @@ _ATOMS = (type(None), bool, int, float, complex, str, bytes, type, torch.dtype, 
 _CONTAINERS = (dict, list, tuple, set)
 # What has no shape before its layer is called first.
 LAZY = (UninitializedParameter, UninitializedBuffer)
+# What a module keeps its parts and its weights in.
+HELD = ("_modules", "_parameters", "_buffers")
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -73,13 +74,14 @@ class Twin:
 
     def __init__(self, module: nn.Module, *, real: bool = False) -> None:
         """`real`: its weights are the user's own memory, for the one run that reads values; buffers are copied."""
-        self.original = module
         self._real = real
         memo: dict[int, Any] = {}
         # Twins are kept by the identity of what they stand for: both must live as long as the memo does.
         self._kept: list[Any] = [module]
-        for weight in self._tensors(module):
-            memo[id(weight)] = self._twin_of(weight)
+        for inner in module.modules():
+            for weight in (*inner._parameters.values(), *inner._buffers.values()):
+                if weight is not None:
+                    memo[id(weight)] = self._twin_of(weight)
         try:
             self.module = _copied(module, memo)
         except Exception:
@@ -91,11 +93,6 @@ class Twin:
             if isinstance(inner, nn.TransformerEncoder):
                 # It would ask a mask for values, to give what its layers give one by one.
                 inner.use_nested_tensor = False
-
-    def _tensors(self, module: nn.Module) -> Iterator[Tensor]:
-        for inner in module.modules():
-            yield from (weight for weight in inner._parameters.values() if weight is not None)
-            yield from (buffer for buffer in inner._buffers.values() if buffer is not None)
 
     def _twin_of(self, weight: Tensor) -> Tensor:
         self._kept.append(weight)
@@ -187,7 +184,7 @@ def _shell(module: nn.Module, memo: dict[int, Any], made: dict[int, nn.Module]) 
         state[held] = {name: memo.get(id(item), item) for name, item in state[held].items()}
     for name, value in state.items():
         # A forward writes to counters, lists and dicts of its own.
-        if name.endswith("hooks") or "hooks_" in name or (type(value) in _CONTAINERS and name not in _HELD):
+        if name.endswith("hooks") or "hooks_" in name or (type(value) in _CONTAINERS and name not in HELD):
             state[name] = copy.copy(value)
         elif isinstance(value, Tensor):
             state[name] = value.detach().clone()
@@ -195,6 +192,3 @@ def _shell(module: nn.Module, memo: dict[int, Any], made: dict[int, nn.Module]) 
             state[name] = _shell(value, memo, made)
     shell.__dict__.update(state)
     return shell
-
-
-_HELD = ("_modules", "_parameters", "_buffers")
