@@ -154,6 +154,30 @@ def test_names_and_outputs() -> None:
     assert [value.name for value in trace(own_networks.TwoInputs().eval(), (1, 3, 8, 8), (1, 5)).inputs] == ["x", "y"]
 
 
+class Alike(nn.Module):
+    """Inputs of the names of what it runs and of a weight that it reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, add: Tensor, scale: Tensor) -> Tensor:
+        total = add + scale
+        return total * (add * self.scale)
+
+
+def test_an_input_is_no_other_value_of_its_name() -> None:
+    graph = trace(Alike(), (2, 3), (2, 3))
+    assert [value.name for value in graph.inputs] == ["add", "input.scale"]
+    found = {node.name: node.inputs for node in graph.nodes}
+    assert found == {
+        "add_1": ("add", "input.scale"),
+        "scale": (),
+        "mul": ("add", "scale"),
+        "mul_1": ("add_1", "mul"),
+    }
+
+
 def test_frozen_weights_are_told() -> None:
     module = own_networks.Members()
     module.layers[0].requires_grad_(False)

@@ -37,10 +37,12 @@ class Assembler:
         self.recorder, self.title = recorder, title
         self.records: dict[str, Record] = {}
         self.paths = {clean(path) for path, _ in recorder.module.named_modules()}
-        self.inputs = _named_apart(inputs, self.paths)
+        self.inputs = _named_apart(inputs, self.paths.union(map(clean, recorder.weights)))
         self._input_names = dict(
             zip((value.name for value in inputs), (value.name for value in self.inputs), strict=True)
         )
+        # Names of values that no function may have.
+        self._taken = {value.name for value in self.inputs}
         self.maker = GraphMaker(self.inputs)
         # The name of the value that each output of a record became.
         self._values: dict[int, str] = {}
@@ -220,7 +222,7 @@ class Assembler:
         key = id(scope), record.name
         number = self._numbers[key] = self._numbers.get(key, -1) + 1
         name = f"{before}{record.name}" + (f"_{number}" if number else "")
-        while name in self.paths:
+        while name in self.paths or name in self._taken:
             number = self._numbers[key] = self._numbers[key] + 1
             name = f"{before}{record.name}_{number}"
         return self.maker.name_of_call(name)
@@ -377,7 +379,7 @@ def clean(path: str) -> str:
 
 
 def _named_apart(inputs: Sequence[Value], paths: set[str]) -> list[Value]:
-    """Inputs by names that no module has."""
+    """Inputs by names that no module and no weight has."""
     return [
         Value(f"input.{value.name}", value.shape, value.dtype) if value.name in paths else value for value in inputs
     ]
