@@ -219,3 +219,49 @@ def test_a_tensor_beside_the_weights_has_no_value_in_a_network_without_values() 
     with torch.device("meta"):
         module = Scaled()
     assert [node.op.kind for node in traced(module, [(2, 8)], {}).graph.nodes] == ["Linear", "mul"]
+
+
+class _Filled(nn.Module):
+    """A constant that data is written into, in one of several ways, and that is returned as it is."""
+
+    def __init__(self, write: Any) -> None:
+        super().__init__()
+        self.layer = nn.Linear(3, 4)
+        self.write = write
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        found = torch.zeros(2, 4)
+        y = self.layer(x)
+        self.write(found, y)
+        return y, found
+
+
+def _by_item(found: Tensor, y: Tensor) -> None:
+    found[:, 1:3] = y[:, 1:3]
+
+
+def _by_view(found: Tensor, y: Tensor) -> None:
+    found.view(8).add_(y.reshape(8))
+
+
+@pytest.mark.parametrize("write", [_by_item, _by_view, Tensor.copy_, Tensor.add_])
+@pytest.mark.parametrize("real", [False, True])
+def test_a_constant_that_is_written_to_and_returned_is_an_output(write: Any, real: bool) -> None:
+    graph = replayed(_Filled(write), torch.randn(2, 3) if real else (2, 3))
+    first, second = graph.outputs
+    assert (first.name, first.value, second.name) == ("output", "layer", "output.1")
+    assert second.value != "layer"
+    assert graph.shapes()[second.value] == (2, 4)
+
+
+class _Filler(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = torch.zeros(2, 4)
+        found[:, :3] = x
+        return found
+
+
+def test_it_may_be_all_that_is_returned() -> None:
+    graph = replayed(_Filler(), (2, 3))
+    assert graph.shapes()[graph.output] == (2, 4)
+    assert graph.nodes[-1].op.kind == "setitem"

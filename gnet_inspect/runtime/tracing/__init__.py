@@ -121,7 +121,7 @@ def _run(
             for inner in copy.modules():
                 inner.__dict__.pop("forward", None)
         found = flattened(result)
-        outputs = [(place, recorder.value_of(tensor)) for place, tensor in found]
+        outputs = [(place, recorder.value_in(tensor)) for place, tensor in found]
         names = isinstance(result, Mapping) and len(found) > 0
         assembler = Assembler(recorder, [value for value, _ in inputs], named[1])
         how = mode or ("train" if module.training else "eval")

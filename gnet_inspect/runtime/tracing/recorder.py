@@ -249,6 +249,13 @@ class Recorder(TorchFunctionMode):
         current = self._made[id(tensor)] = self._after_writing(made)
         return current
 
+    def value_in(self, tensor: Tensor) -> Made | None:
+        """The same of any tensor that the user has: of a constant that data was written into, what it holds since."""
+        if id(tensor) not in self._made and self._is_followed(tensor):
+            tensor = tensor if self.is_real or tensor.is_meta else self._twin(tensor)
+            self._meet_written([tensor])
+        return self.value_of(tensor)
+
     def _after_writing(self, made: Made) -> Made:
         """A value with what was written over its memory since: a record of its own, made when it is first read."""
         before = made.copy()
@@ -772,13 +779,7 @@ class Recorder(TorchFunctionMode):
     def _templated(self, value: Any) -> Any:
         """Arguments with values in the place of tensors; a constant is itself."""
         if isinstance(value, Tensor):
-            if not self._is_followed(value):
-                return value
-            if id(value) not in self._made:
-                tensor = value if self.is_real or value.is_meta else self._twin(value)
-                self._meet_written([tensor])
-                return self.value_of(tensor)
-            return self.value_of(value)
+            return self.value_in(value) if self._is_followed(value) else value
         if isinstance(value, list | tuple):
             items = [self._templated(item) for item in value]
             return rebuilt(value, items)
