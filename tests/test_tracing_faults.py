@@ -9,10 +9,12 @@ torch = pytest.importorskip("torch")
 
 from torch import Tensor, nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from gnet_inspect import Graph, UsageError, summarize  # noqa: E402
 from gnet_inspect.runtime.tracing import ValueReadError, traced  # noqa: E402
-from gnet_inspect.runtime.tracing.examples import Examples  # noqa: E402
+from gnet_inspect.runtime.tracing.examples import Examples, flattened  # noqa: E402
+from gnet_inspect.runtime.tracing.replay import Replay  # noqa: E402
 from gnet_inspect.runtime.verify_network import Checked  # noqa: E402
 
 
@@ -265,3 +267,148 @@ def test_it_may_be_all_that_is_returned() -> None:
     graph = replayed(_Filler(), (2, 3))
     assert graph.shapes()[graph.output] == (2, 4)
     assert graph.nodes[-1].op.kind == "setitem"
+
+
+def held(module: nn.Module, *args: Any) -> Graph:
+    """The graph of a module in eval mode, once torch has said the same of it."""
+    module.eval()
+    torch.manual_seed(0)
+    images = [torch.randn(item) if isinstance(item, tuple) else item for item in args]
+    made = traced(module, args, {}, tape=True)
+    graph = made.graph
+    said = sum(node.params for node in graph.nodes) + sum(item.params for item in graph.unreached)
+    assert said == sum(weight.numel() for weight in module.parameters())
+    counter = FlopCounterMode(display=False)
+    with torch.no_grad(), counter:
+        expected = [tensor for _, tensor in flattened(module(*images))]
+    assert 2 * sum(node.macs or 0 for node in graph.nodes) == counter.get_total_flops()
+    inputs = {value.name: image for value, image in zip(made.recorder.inputs, images, strict=True)}
+    replay = Replay(made.recorder, module, inputs)
+    found = replay.run(made.outputs)
+    assert [record.name for record, shapes, now in replay.shapes if shapes != now] == []
+    assert [place for place, tensor in zip(made.places, found, strict=True) if not tensor.equal(expected[place])] == []
+    return graph
+
+
+class LowRank(nn.Module):
+    """A linear layer whose weight is a product of two, and is read twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.left, self.right = nn.Parameter(torch.randn(6, 2)), nn.Parameter(torch.randn(2, 6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.left @ self.right
+        return functional.linear(functional.linear(x, weight), weight)
+
+
+def test_a_weight_that_is_a_product_of_others_is_multiplied_once() -> None:
+    graph = held(LowRank(), (3, 6))
+    assert [node.macs for node in graph.nodes] == [6 * 2 * 6, 3 * 6 * 6, 3 * 6 * 6]
+
+
+class Latent(nn.Module):
+    """Gives a weight of its own to a layer, as a value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.latent, self.layer = nn.Parameter(torch.randn(2, 4)), nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        result: Tensor = x @ self.layer(self.latent.expand(2, 4)).T
+        return result
+
+
+def test_torchs_counter_takes_a_weight_that_is_given_to_a_layer() -> None:
+    """Its hooks look for what made it, and fail where it takes a gradient and nothing did."""
+    module = Latent().eval()
+    made = traced(module, [(3, 4)], {}, tape=True)
+    check = Checked(module, made, Examples(module, [(3, 4)], {}), "eval").flop_counter("", "")
+    assert check.note.startswith(f"prints {2 * (2 * 4 * 4 + 3 * 4 * 2)}")
+
+
+class Positions(nn.Module):
+    """Adds of a table of positions the rows of the first, and a bias that a part of another table picks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("ids", torch.arange(6)[None])
+        self.register_buffer("pairs", torch.arange(9).reshape(3, 3) % 5)
+        self.rows, self.bias = nn.Embedding(6, 4), nn.Parameter(torch.randn(5, 4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        positions = self.get_buffer("ids")[:, : x.shape[1]]
+        pairs = self.get_buffer("pairs").view(-1)[:3]
+        result: Tensor = x + self.rows(positions) + self.bias[pairs]
+        return result
+
+
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_a_table_that_is_read_in_part_is_held(device: str) -> None:
+    """With values and without them: a part of a table is a constant, and the table is the network's own."""
+    module = Positions()
+    graph = held(module, (2, 3, 4)) if device == "cpu" else traced(module.to(device), [(2, 3, 4)], {}).graph
+    assert sum(node.buffers for node in graph.nodes) == 6 + 9
+
+
+class Experts(nn.Module):
+    """Each row goes through the matrix of the expert that it chooses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.choice, self.experts = nn.Linear(8, 4), nn.Parameter(torch.randn(4, 16, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        chosen, order = self.choice(x).argmax(-1).sort()
+        numbers = torch.histc(chosen.float(), bins=4, min=0, max=3)
+        ends = numbers.cumsum(0).to(torch.int32)
+        result: Tensor = functional.grouped_mm(x[order], self.experts.transpose(1, 2), offs=ends)
+        return result
+
+
+def test_products_by_groups_are_counted() -> None:
+    """As many as of one matrix; where the groups end is a value, and torch's counter sees nothing of them."""
+    module = Experts().eval()
+    made = traced(module, [(32, 8)], {}, tape=True)
+    assert {node.op.kind: node.macs for node in made.graph.nodes if node.macs} == {
+        "Linear": 32 * 8 * 4,
+        "grouped_mm": 32 * 8 * 16,
+    }
+    assert len(made.graph.nodes[-1].inputs) == 2
+    checked = Checked(module, made, Examples(module, [(32, 8)], {}), "eval")
+    assert checked.replay("", "").differences == ()
+    assert checked.parameters("", "").differences == ()
+
+
+class Integers(nn.Module):
+    """A product that torch has by another name than others."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        number = x.to(torch.int8)
+        result: Tensor = torch._int_mm(number, number.T).float()
+        return result
+
+
+def test_a_product_by_another_name_is_one() -> None:
+    graph = traced(Integers(), [(32, 8)], {}).graph
+    assert [node.macs for node in graph.nodes if node.macs] == [32 * 32 * 8]
+
+
+class Kernel(nn.Module):
+    """Calls what stands behind torch's attention, and behind its convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.randn(4, 4, 3, 3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.convolution(x, self.kernel, None, [1, 1], [1, 1], [1, 1], False, [0, 0], 1)
+        three = x.flatten(2).unsqueeze(1)
+        result: Tensor = torch._scaled_dot_product_attention_math(three, three, three)[0]
+        return result
+
+
+def test_what_stands_behind_a_layer_is_counted_or_unknown() -> None:
+    graph = traced(Kernel(), [(2, 4, 5, 5)], {}).graph
+    macs = {node.op.kind: node.macs for node in graph.nodes if node.macs != 0}
+    assert macs == {"conv": 2 * 25 * 4 * 4 * 9, "scaled_dot_product_attention_math": None}

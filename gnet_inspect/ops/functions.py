@@ -326,6 +326,8 @@ class MatrixProduct(_Named, frozen=True):
         if self.function in _OF_VECTORS:
             not_seen = unseen(call, "products with a vector are not seen")
             return {"torch": not_seen, "ptflops_aten": not_seen}
+        if self.function == "grouped_mm":
+            return {"torch": unseen(call, "products by groups are not seen")}
         return {"torch": counted_as_macs(call)["torch"]}
 
     def sight(self, inputs: Shapes) -> Sight:

@@ -137,7 +137,8 @@ class Checked:
 
         args, kwargs, _ = self.examples.as_meta()
         counter = FlopCounterMode(display=False)
-        module = Twin(self.module).module.train(self.mode == "train")
+        # Its hooks fail on a weight that takes a gradient, and that a module is given as a value.
+        module = Twin(self.module).module.train(self.mode == "train").requires_grad_(False)
         try:
             with torch.no_grad(), counter:
                 module(*args, **kwargs)

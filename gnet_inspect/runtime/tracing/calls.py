@@ -15,7 +15,7 @@ from gnet_inspect.ops import VOCABULARY, Op, Shape, Shapes
 from gnet_inspect.ops.functions import Elementwise, Function, Rearrangement
 from gnet_inspect.ops.merging import broadcast
 from gnet_inspect.runtime.tracing.examples import kind_of
-from gnet_inspect.runtime.tracing.names import MOVERS, MULTIPLYING, POINTWISE, UNCOUNTED, is_own, name_of
+from gnet_inspect.runtime.tracing.names import MOVERS, POINTWISE, UNCOUNTED, is_own, multiplies, name_of
 from gnet_inspect.runtime.tracing.places import runs_operator
 
 
@@ -87,10 +87,8 @@ class Request:
         counter = COUNTERS.get(self.name)
         if counter is not None:
             counted = counter(self, shapes)
-        elif self.name in MULTIPLYING:
-            # A matrix product that has been read, and made other shapes than it says.
-            counted = None
-        elif is_own(self.func) and not self.name.startswith(UNCOUNTED):
+        elif is_own(self.func) and not multiplies(self.name) and not self.name.startswith(UNCOUNTED):
+            # Of a matrix product that has been read, and made other shapes than it says, nobody knows.
             counted = 0
         if counted == 0 and len(shapes) == 1 and _is_pointwise(self.name, values, shapes[0]):
             return Reading(Elementwise(self.name, shapes[0], dtype, _words(self)), values)

@@ -102,6 +102,8 @@ MULTIPLYING = _words(
     "multi_head_attention_forward lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell "
     "chain_matmul multi_dot "
 )
+# Of what else a name has one of these words, nobody knows that it multiplies nothing.
+_PRODUCTS = _words("mm gemm addmm matmul linear conv conv2d conv3d convolution attention lstm gru")
 # What moves elements and computes none.
 MOVERS = _words(
     "expand expand_as broadcast_to clone repeat tile repeat_interleave gather index_select take take_along_dim "
@@ -122,3 +124,8 @@ POINTWISE = _words(
     "dropout3d feature_dropout alpha_dropout feature_alpha_dropout bernoulli zeros_like positive xlogy hypot "
     "ldexp heaviside polygamma digamma lgamma sinc i0 angle conj fill zero detach requires_grad rsub "
 )
+
+
+def multiplies(name: str) -> bool:
+    """Whether a function of torch's multiplies, or may by what it is called."""
+    return name in MULTIPLYING or not _PRODUCTS.isdisjoint(name.split("_"))

@@ -78,6 +78,22 @@ def _vector_product(request: Request) -> list[Reading] | None:
     return [Reading(MatrixProduct(request.name, int(left.shape[-1]), tuple(made)), *request.parted((left, right)))]
 
 
+@rule("grouped_mm")
+def _grouped_product(request: Request) -> list[Reading] | None:
+    """Groups of rows or columns, each with a matrix of its own: where the groups end says `offs`, and no shape."""
+    left, right, ends = request.get(0, "mat_a"), request.get(1, "mat_b"), request.get(2, "offs")
+    made = {
+        (2, 3): (*left.shape[:-1], right.shape[-1]),
+        (3, 2): (*left.shape[1:-1], right.shape[-1]),
+        (3, 3): (*left.shape[:-1], right.shape[-1]),
+    }.get((left.dim(), right.dim()))
+    if made is None or left.shape[-1] != right.shape[-2]:
+        return None
+    values, slots = request.parted([left, right, ends, request.get(3, "bias")])
+    quick = made if request.get(4, "out_dtype") is None and left.dtype == right.dtype else None
+    return [Reading(MatrixProduct(request.name, int(left.shape[-1]), made), values, slots, quick=quick)]
+
+
 # --- multiply-accumulates alone ---
 
 
@@ -102,6 +118,13 @@ def _convolved(request: Request, made: Shapes) -> int:
     )
 
 
+@counter("conv")
+def _convolved_by_operator(request: Request, made: Shapes) -> int | None:
+    """torch's one operator for all of them."""
+    transposed = bool(request.get(6, "transposed", False))
+    return _convolved_back(request, made) if transposed else _convolved(request, made)
+
+
 @counter("conv_transpose1d", "conv_transpose2d", "conv_transpose3d")
 def _convolved_back(request: Request, _: Shapes) -> int:
     x, weight = request.get(0, "input"), request.get(1, "weight")
@@ -109,12 +132,15 @@ def _convolved_back(request: Request, _: Shapes) -> int:
     return int((x.shape[0] * prod(x.shape[2:]) if batched else prod(x.shape[1:])) * weight.numel())
 
 
-@counter("linear", "matmul", "mm", "bmm", "mv", "dot", "vdot", "inner")
+@counter("linear", "matmul", "mm", "bmm", "mv", "dot", "vdot", "inner", "int_mm", "scaled_mm")
 def _by_inner(request: Request, made: Shapes) -> int:
     return prod(made[0]) * int(request.get(0, "input").shape[-1])
 
 
-@counter("scaled_dot_product_attention")
+_KERNELS = ("attention", *(f"{kind}_attention" for kind in ("flash", "efficient", "cudnn")), "flash_attention_for_cpu")
+
+
+@counter(*(f"scaled_dot_product_{kernel}" for kernel in _KERNELS))
 def _attended(request: Request, made: Shapes) -> int:
     query, key, value = (request.get(place, name) for place, name in enumerate(("query", "key", "value")))
     batch = prod(made[0][:-2])

@@ -127,13 +127,13 @@ SPECIAL: dict[Any, Any] = {
     Tensor.get_device: _device_index,
     **_methods(
         "item tolist numpy __bool__ __int__ __float__ __index__ __complex__ __contains__ nonzero __array__ equal "
-        "allclose unique unique_consecutive is_nonzero bincount histc __iter__ masked_select argwhere",
+        "allclose unique unique_consecutive is_nonzero bincount __iter__ masked_select argwhere",
         _refuse,
     ),
     **dict.fromkeys(
         (
             *(torch.nonzero, torch.equal, torch.allclose, torch.unique, torch.unique_consecutive, torch.is_nonzero),
-            *(torch.bincount, torch.histc, torch.masked_select, torch.argwhere),
+            *(torch.bincount, torch.masked_select, torch.argwhere),
         ),
         _refuse,
     ),

@@ -183,6 +183,8 @@ class Recorder(TorchFunctionMode):
         self._flats: dict[int, tuple[Any, Tensor]] = {}
         # By the identity of memory that data was written to by way of a constant: that memory, and what was written.
         self._dirty: dict[int, tuple[Any, tuple[Made, ...]]] = {}
+        # Of constants that are made of tables of indices, those tables, by identity.
+        self._table_parts: dict[int, tuple[Any, list[Weight]]] = {}
         # Constants that were made on the meta device, by identity.
         self._shapes_only: dict[int, Any] = {}
         # While a function runs as one, what it does inside is its own.
@@ -537,7 +539,7 @@ class Recorder(TorchFunctionMode):
             return func(*args, **kwargs)
         if not any(self._is_followed(tensor) for tensor in tensors):
             self._check_seen(func, tensors)
-            return self.make_constant(func, args, kwargs)
+            return self._made_of_tables(self.make_constant(func, args, kwargs), tensors)
         tables = self._tables(tensors)
         template = (self._templated(args), self._templated(kwargs)) if self.keeps_tape else None
         if not self.is_real:
@@ -550,7 +552,7 @@ class Recorder(TorchFunctionMode):
         request = Request(func, args, kwargs, self._made)
         found = None if self.is_real else read_call(request)
         quick = found[0].quick if found and len(found) == 1 else None
-        if quick is not None and all(tensor.is_contiguous() for tensor in tensors):
+        if quick is not None and (request.name in _IN_ONE_ORDER or all(tensor.is_contiguous() for tensor in tensors)):
             result = torch.empty(quick, dtype=tensors[0].dtype, device="meta")
             self._note(request, found, result, [], template)
             self._note_tables(tables)
@@ -581,8 +583,28 @@ class Recorder(TorchFunctionMode):
         self._made[id(target)] = held
 
     def _tables(self, tensors: Sequence[Tensor]) -> list[Weight]:
-        """The buffers among some tensors that are constants, because a forward may read their values."""
-        return [self._held[id(item)] for item in tensors if id(item) not in self._made and id(item) in self._held]
+        """The buffers that are constants, because a forward may read their values, among some tensors, and those that
+        constants among them are made of."""
+        found: dict[str, Weight] = {}
+        for tensor in tensors:
+            if id(tensor) not in self._made:
+                held = self._held.get(id(tensor))
+                parts = [held] if held is not None else self._table_parts.get(id(tensor), (None, []))[1]
+                found.update((weight.path, weight) for weight in parts)
+        return list(found.values())
+
+    def _made_of_tables(self, result: Any, tensors: Sequence[Tensor]) -> Any:
+        """A result of constants alone, which is as much the network's own as the tables it is made of."""
+        tables = self._tables(tensors)
+        for tensor in tensors_in(result) if tables else ():
+            key = id(tensor)
+            if key not in self._held:
+                ref = weakref.ref(tensor, partial(self._forget_part, key))
+                self._table_parts[key] = ref, tables
+        return result
+
+    def _forget_part(self, key: int, _: Any) -> None:
+        self._table_parts.pop(key, None)
 
     def _note_tables(self, tables: Sequence[Weight]) -> None:
         """Let the last record hold tables of indices that it was given: constants, but the network's own."""
@@ -788,6 +810,8 @@ class Recorder(TorchFunctionMode):
         return value
 
 
+# What makes its result in one order of memory, whatever the order of what it is given.
+_IN_ONE_ORDER = ("grouped_mm",)
 _WRITING = ("__setitem__", "__iadd__", "__imul__", "__isub__", "__itruediv__")
 
 
