@@ -137,7 +137,7 @@ class _Reader:
             self._refuse(missing, "expected at least one, got none")
         if len(written.nodes) > MAX_NODES:
             self._refuse("nodes", f"expected at most {MAX_NODES:,}, got {len(written.nodes):,}")
-        self._name("model", written.model)
+        self._name("model", written.model, colon=True)
         maker = GraphMaker(self._inputs())
         templates = self._templates()
         parts = [self._part(part, f"parts.{index}", 1, templates) for index, part in enumerate(written.parts)]
@@ -293,10 +293,11 @@ class _Reader:
 
     # --- names ---
 
-    def _name(self, path: str, name: str) -> None:
-        if not 0 < len(name) <= MAX_NAME or ":" in name or name.count(".") >= MAX_DEPTH:
-            fact = f"expected a name of 1 to {MAX_NAME:,} characters in at most {MAX_DEPTH} steps, without a colon"
-            self._refuse(path, f"{fact}, got {quoted(name)}")
+    def _name(self, path: str, name: str, *, colon: bool = False) -> None:
+        """Check a name. Of values a colon parts those of one layer; that of a module in Python has one."""
+        if not 0 < len(name) <= MAX_NAME or name.count(".") >= MAX_DEPTH or (":" in name and not colon):
+            fact = f"expected a name of 1 to {MAX_NAME:,} characters in at most {MAX_DEPTH} steps"
+            self._refuse(path, f"{fact}{'' if colon else ', without a colon'}, got {quoted(name)}")
         self._count(path, len(name))
 
     def _place_name(self, path: str, node: WrittenNode) -> None:
