@@ -188,7 +188,7 @@ def _counted(graph: Graph) -> tuple[list[_Row], "Counter[tuple[str, str]]"]:
         for tool in CONVENTIONS:
             found = differences.get(tool.key)
             if graph.run is not None:
-                found = _of_own_code(node, tool, graph.mode, found)
+                found = None if tool.key in graph.run.uncounted else _of_own_code(node, tool, graph.mode, found)
             if in_head and not tool.runs_heads:
                 found = _not_run(node)
             elif node.name not in needed and not tool.runs_unread:
@@ -225,7 +225,9 @@ def _of_own_code(node: Node, tool: Convention, mode: str, found: Terms | None) -
     trained = [weight for weight in node.held or () if weight.trained]
     if tool.key == "torchinfo" and any("weight" in item.name or "bias" in item.name for item in trained):
         return None
-    if mode == "train" and tool.key == "fvcore" and any(weight.counter for weight in node.weights()):
+    # A second call of a layer holds no weights of its own.
+    weights = node.op.weights(node.input_shapes) if node.module else node.weights()
+    if mode == "train" and tool.key == "fvcore" and any(weight.counter for weight in weights):
         return (*found, Term("BatchNorm statistics of the batch", 3 * prod(node.input_shapes[0])))
     return found
 

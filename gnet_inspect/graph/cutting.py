@@ -58,7 +58,7 @@ def cut(graph: Graph, layer: str) -> Graph:
         left_heads=(*graph.left_heads, *heads),
         unreached=(*graph.unreached, *gone),
         # How long a program that stops there would hold what is not known.
-        run=None if graph.run is None else Run(),
+        run=None if graph.run is None else Run(uncounted=graph.run.uncounted),
     )
 
 

@@ -180,12 +180,14 @@ class Run(Struct, frozen=True):
 
     `shares` are the values that lie in the memory of another one, with that; `until` the place of the last node that
     ran while a memory was held, by the value it was made for. `is_known`: nothing beside these was there, no constant
-    that the forward makes and no tensor computed of weights.
+    that the forward makes and no tensor computed of weights. `uncounted` are the tools whose hooks do not see the
+    modules as they were called.
     """
 
     until: Mapping[str, int] = {}
     shares: Mapping[str, str] = {}
     is_known: bool = False
+    uncounted: tuple[str, ...] = ()
 
 
 class Graph(Struct, frozen=True):

@@ -116,6 +116,11 @@ class Upsample(OneOperator, frozen=True):
             "thop": times(by_thop, "outputs of Upsample", prod(made)),
         }
 
+    def tools_by_code(self, *, is_function: bool) -> tuple[str, ...]:
+        # It cuts each of several factors to an integer, but not one for all axes.
+        cut = any(along != int(along) for along in self.scale_factor or ())
+        return ("ptflops_pytorch",) if cut else ()
+
     def sight(self, inputs: Shapes) -> Sight:
         sizes, made = inputs[0][2:], self.output_shape(inputs)[2:]
         return channelwise(self._window(index, sizes[index], made[index]) for index in (0, 1))

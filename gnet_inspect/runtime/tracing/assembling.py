@@ -355,7 +355,8 @@ class Assembler:
                 died = made.memory.died
                 until[name] = len(times) if died < 0 else bisect_right(times, died) - 1
         is_side = any(record.is_side and not record.is_alias for record in self.recorder.root.records())
-        return Run(until, shares, not (is_side or self.recorder.holds_more))
+        uncounted = tuple(sorted(self.recorder.uncounted))
+        return Run(until, shares, not (is_side or self.recorder.holds_more), uncounted)
 
     # --- what is returned ---
 

@@ -5,6 +5,7 @@ of the network is in is a constant, and stays real until it meets one, so that a
 """
 
 import re
+import sys
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -30,6 +31,11 @@ from gnet_inspect.units import dimensions, sum_known
 
 # As many calls as a graph may have layers.
 MOST_RECORDS = 200_000
+# Where a module that is called calls its forward.
+_CALLING = nn.Module.__call__.__code__.co_filename
+# The tools that count by hooks on modules; those whose hooks read what is given by its place.
+_HOOKED = ("torchinfo", "ptflops_pytorch", "thop")
+_BY_PLACE = ("ptflops_pytorch", "thop")
 
 
 class TraceError(UsageError):
@@ -193,6 +199,8 @@ class Recorder(TorchFunctionMode):
         self.sees_operators = self.has_missed = False
         self.inputs: list[Made] = []
         self.weight_memory = Memory()
+        # The tools that do not see the modules as this run calls them.
+        self.uncounted: set[str] = set()
         self._note_weights()
         self._note_attributes()
 
@@ -341,16 +349,28 @@ class Recorder(TorchFunctionMode):
 
     def watch(self) -> None:
         """Let every module of the copy tell when it is called."""
-        for path, module in self.module.named_modules():
-            if path:
+        seen: set[int] = set()
+        for path, module in self.module.named_modules(remove_duplicate=False):
+            if id(module) in seen:
+                # Tools put a hook on it for each of its names, or count it under each.
+                self.uncounted.update(_HOOKED)
+            elif path:
                 # In its dict, because a module's own setattr may refuse it.
                 module.__dict__["forward"] = partial(self._run_module, module, path, module.forward)
+            seen.add(id(module))
 
     def _run_module(self, module: nn.Module, path: str, forward: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         """A call of a module below the root: one record if it is a layer of torch's, else a scope."""
         if self._busy:
             return forward(*args, **kwargs)
         layer = None if self._is_transformed(args) else self._layer_of(module)
+        if not module._modules:
+            if sys._getframe(1).f_code.co_filename != _CALLING:
+                # module.forward(x), which no hook is told of.
+                self.uncounted.update(_HOOKED)
+            elif not args:
+                # Their hooks look for what is given by its place.
+                self.uncounted.update(_BY_PLACE)
         call = self._times[path] = self._times.get(path, -1) + 1
         if layer is not None and len(args) == 1 and not kwargs:
             with torch._C.DisableTorchFunction():

@@ -14,7 +14,7 @@ import msgspec
 from gnet_inspect.errors import ShapeError, SpecError, UsageError, nearest, quoted, show
 from gnet_inspect.graph import BlockArgument, Graph, Group, Run, Template, Value, node_of
 from gnet_inspect.graph.maker import CountError, GraphMaker
-from gnet_inspect.ops import KINDS, Op, Weight
+from gnet_inspect.ops import KINDS, TOOLS, Op, Weight
 from gnet_inspect.ops.arguments import is_value
 from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.sources.file.form import (
@@ -283,6 +283,9 @@ class _Reader:
             self._check_run(self.written.run, maker)
 
     def _check_run(self, run: Run, maker: GraphMaker) -> None:
+        for tool in run.uncounted:
+            if tool not in TOOLS:
+                self._refuse("run.uncounted", f"expected tools of flops, got {quoted(tool)}", nearest(tool, TOOLS))
         for name, last in run.until.items():
             if name not in maker.shapes or not 0 <= last <= len(self.written.nodes):
                 self._refuse("run.until", f"expected values with the place of a node, got {quoted(name)}: {show(last)}")
