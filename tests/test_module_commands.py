@@ -6,12 +6,16 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("torch")
+torch = pytest.importorskip("torch")
 
-from tests.conftest import Run
+from gnet_inspect.runtime.latency import Job, Protocol, improve_networks, improving  # noqa: E402
+from gnet_inspect.runtime.latency.setting import Setting  # noqa: E402
+from gnet_inspect.runtime.references import Given, Network, Reference  # noqa: E402
+from tests.conftest import Run  # noqa: E402
 
 PAGE = Path(__file__).parents[1] / "docs" / "own-network.md"
 # 3 x 3 x 3 x 32 + 32, three blocks of 3 x 3 x 32 x 32 and 2 x 32, and 32 x 10 + 10.
+ALL_STEPS = improving.steps_of
 PARAMS = 896 + 3 * (9216 + 64) + 330
 MACS = 1024 * (864 + 3 * 9216) + 320
 
@@ -61,6 +65,42 @@ def test_it_is_verified_and_timed(run: Run, net: str) -> None:
     timed = json.loads(run("latency", net, "--input", "1x3x64x64", *few).out)
     assert timed["results"][0]["model"] == "model.py:Net"
     assert timed["results"][0]["median_s"] > 0
+
+
+def test_it_is_made_faster(run: Run, net: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Step by step, with the output of its own code; what cannot be built anew is told, and the rest is tried."""
+    monkeypatch.setattr(
+        improving, "steps_of", lambda setting: [step for step in ALL_STEPS(setting) if step.name != "compile"]
+    )
+    few = ("--warmup", "1", "--repeat", "2", "--min-time", "0.01", "--device", "cpu", "--format", "json")
+    record = json.loads(run("latency", net, "--optimize", "--input", "1x3x64x64", *few).out)
+    eager, folded, *_ = record["results"]
+    assert (eager["model"], folded["step"]) == ("model.py:Net", "fold batch norm")
+    assert 0 < folded["output_error"] < 1e-5, folded
+    assert folded["median_s"] > 0
+    own = (
+        "import torch\n"
+        "class Net(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv, self.bn = torch.nn.Conv2d(3, 8, 3), torch.nn.BatchNorm2d(8)\n"
+        "    def forward(self, x):\n"
+        "        return self.bn(self.conv(x)).relu().clamp_min(0.1).mean((2, 3)), x\n"
+        "net = Net()\n"
+    )
+    Path("own.py").write_text(own, encoding="utf-8")
+    network = Network(Reference("./own.py:net", {}))
+    module = network.build()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    traced = network.trace(Given(((1, 3, 16, 16),), {}), "eval")
+    results = improve_networks(
+        [Job(traced.made.graph, Setting(), traced)], Protocol(0.01, 2, 1), lambda *_: None
+    ).results
+    assert results[1].note.startswith("not possible: expected layers of the vocabulary, got clamp")
+    assert [item.step for item in results[-2:]] == ["channels last", "bf16"]
+    assert all(item.output_error is not None for item in results[-2:])
+    after = network.build().state_dict()
+    assert all(torch.equal(before[name], after[name]) and before[name].dtype == after[name].dtype for name in before)
 
 
 def test_a_part_of_it_is_a_backbone(run: Run, net: str) -> None:

@@ -131,11 +131,6 @@ def latency(
     flags = options.Flags(inputs, None, mode, edits, resize, frozen, None, arguments, function)
     variants = options.read_variants(models, flags, _batches(batch))
     graphs = [variant.graph for variant in variants]
-    if optimize and any(variant.traced for variant in variants):
-        raise UsageError(
-            "--optimize: expected built-in names or specs, whose layers can be folded and merged, got a module in "
-            "Python. (--compile, --channels-last and --dtype bf16 work on it)"
-        )
     setting = _setting(device, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
     # Told before anything is timed: a dtype without a peak, a record of another device, no place to save.
     bounds = _bounds(on, setting.dtype)

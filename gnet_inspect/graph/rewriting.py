@@ -35,6 +35,38 @@ def rewritten(graph: Graph, rewrite: Rewrite) -> Graph:
     return _Rebuilder(graph, rewrite).rebuild()
 
 
+def functions_as_layers(graph: Graph) -> Graph:
+    """The graph of a program with each function as the layers that do the same, the last under its own name, so that a
+    module can be built of it.
+
+    A function stays one where no layers do the same, or where it reads weights, because nothing says that its layer
+    would hold them.
+    """
+    taken = {node.name for node in graph.nodes}
+    where = places(graph)
+    changed: dict[str, Node] = {}
+    added: dict[Place, list[Node]] = {}
+    for node in graph.nodes:
+        layers = node.op.layers(node.input_shapes) if not (node.module or node.held) else ()
+        read = node.inputs
+        for op in layers[:-1]:
+            name = _free(f"{node.name}_{op.kind.lower()}", taken)
+            added.setdefault(where[node.name], []).append(replace(node, name=name, op=op, inputs=read, module=name))
+            read = (name,)
+        if layers:
+            changed[node.name] = replace(node, op=layers[-1], inputs=read, module=node.name)
+    return rewritten(graph, Rewrite(changed=changed, added=added)) if changed else graph
+
+
+def _free(name: str, taken: set[str]) -> str:
+    """A name that nothing has yet: this one, or with a number behind it."""
+    number, found = 2, name
+    while found in taken:
+        number, found = number + 1, f"{name}_{number}"
+    taken.add(found)
+    return found
+
+
 def places(graph: Graph) -> dict[str, Place]:
     """The place in the tree of the node that makes a value, by the value's name."""
     return {value: place for place, index in _walk(graph.parts, ()) for value in graph.nodes[index].values()}

@@ -310,6 +310,10 @@ class Op(Struct, frozen=True):
         better than ours, or have patched the function under some of its names."""
         return ()
 
+    def layers(self, inputs: Shapes) -> "tuple[Op, ...]":
+        """The layers that do the same as this function, one behind the other; none where no layers do."""
+        return (self,) if self.module else ()
+
     def differences_of_function(self, call: Call) -> Mapping[str, Terms]:
         """The same of a call that no module makes: of torch's function, method or operator (torch.softmax, @), not of
         torch.nn.functional's."""

@@ -30,11 +30,28 @@ from gnet_inspect.ops.base import (
     unseen,
 )
 from gnet_inspect.ops.merging import MANY
-from gnet_inspect.ops.movement import MOVEMENT, axis_of
-from gnet_inspect.ops.pooling import POOLING
+from gnet_inspect.ops.movement import MOVEMENT, Flatten, axis_of
+from gnet_inspect.ops.pooling import (
+    POOLING,
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveAvgPool3d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AdaptiveMaxPool3d,
+)
 from gnet_inspect.units import dimensions
 
 ELEMENTWISE, REDUCTION, PRODUCT = Family("elementwise"), Family("reduction"), Family("matrix product")
+# By the function and how many axes it leaves none of: the layer that does it.
+_POOLS = {
+    ("mean", 1): AdaptiveAvgPool1d,
+    ("mean", 2): AdaptiveAvgPool2d,
+    ("mean", 3): AdaptiveAvgPool3d,
+    ("amax", 1): AdaptiveMaxPool1d,
+    ("amax", 2): AdaptiveMaxPool2d,
+    ("amax", 3): AdaptiveMaxPool3d,
+}
 
 
 class _Function(Op, frozen=True):
@@ -138,6 +155,13 @@ class GlobalPool(Reduction, frozen=True):
 
     def swallows(self, inputs: Shapes) -> tuple[int, ...]:
         return () if self.keepdim else inputs[0][2:]
+
+    def layers(self, inputs: Shapes) -> tuple[Op, ...]:
+        pools = _POOLS.get((self.function, len(inputs[0]) - 2))
+        if pools is None:
+            return ()
+        pool = pools((1,) * (len(inputs[0]) - 2))
+        return (pool,) if self.keepdim else (pool, Flatten())
 
 
 class Select(_Function, OneOperator, frozen=True):

@@ -8,17 +8,21 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor, nn
 
-from gnet_inspect.errors import GnetError, brief
+from gnet_inspect.errors import GnetError, UsageError, brief, some_of
 from gnet_inspect.graph import Graph
 from gnet_inspect.graph.optimize import fold_batch_norm, merge_parallel_convolutions, write_concat_in_place
+from gnet_inspect.graph.rewriting import functions_as_layers
 from gnet_inspect.records.timing import Measurement, ratio_of
 from gnet_inspect.runtime.latency.candidate import Candidate, laid_out, named
+from gnet_inspect.runtime.latency.own import own_module
 from gnet_inspect.runtime.latency.protocol import Progress, Protocol, measure
 from gnet_inspect.runtime.latency.result import Bounds, Job, measurement_of
 from gnet_inspect.runtime.latency.session import explain_out_of_memory, forget_compiled, release
 from gnet_inspect.runtime.latency.setting import Setting
 from gnet_inspect.runtime.module import build_module
 from gnet_inspect.runtime.optimize import optimized_module
+from gnet_inspect.runtime.tracing.assembling import clean
+from gnet_inspect.runtime.tracing.twin import unwrapped
 
 # The largest difference of an output, over the largest of the eager fp32 module's outputs. bf16 has 8 bits of
 # significand, and a network rounds to them some dozens of times one after the other.
@@ -94,13 +98,15 @@ class _Improver:
 
     def __init__(self, job: Job, protocol: Protocol, progress: Progress, bounds: Bounds | None) -> None:
         self.job, self.protocol, self.progress, self.bounds = job, protocol, progress, bounds
-        self.module = module_with_signal(job.graph)
-        eager = Candidate(job.graph, job.setting, deepcopy(self.module))
-        self.given = [x.cpu().contiguous() for x in eager.inputs[0]]
-        self.expected = output_of(
-            Candidate(job.graph, Setting(threads=job.setting.threads), deepcopy(self.module)), self.given
+        # A network in Python runs as its own code until a step rewrites it: then it is built anew, without the code.
+        self.graph = job.graph if job.traced is None else functions_as_layers(job.graph)
+        self.module = give_signal(
+            build_module(job.graph) if job.traced is None else _copied(job.traced.network.build())
         )
-        self.eager = self.best = _Variant(job.graph, job.setting, (), eager)
+        eager = self._candidate(self.graph, job.setting)
+        self.given = [x.cpu().contiguous() for x in eager.inputs[0]]
+        self.expected = output_of(self._candidate(self.graph, Setting(threads=job.setting.threads)), self.given)
+        self.eager = self.best = _Variant(self.graph, job.setting, (), eager)
 
     def eager_measurement(self) -> Measurement:
         (timed,) = measure([self.eager.candidate], self.protocol, self.progress)
@@ -118,7 +124,7 @@ class _Improver:
             release(setting.device)
             forget_compiled(setting, 1)
             with explain_out_of_memory(named(graph, setting), setting.device):
-                candidate = Candidate(graph, setting, self._module(graph))
+                candidate = self._candidate(graph, setting)
                 error = output_error(output_of(candidate, self.given), self.expected)
         except (GnetError, RuntimeError, NotImplementedError) as failure:
             return self._failed(steps, setting, f"not possible: {brief(str(failure), 160)}")
@@ -148,10 +154,17 @@ class _Improver:
             gain_in_all=ratio_of(eager, made),
         )
 
-    def _module(self, graph: Graph) -> nn.Module:
-        if graph == self.job.graph:
-            return deepcopy(self.module)
-        return optimized_module(self.job.graph, self.module, graph)
+    def _candidate(self, graph: Graph, setting: Setting) -> Candidate:
+        traced = self.job.traced
+        if traced is None:
+            module = self.module if graph == self.graph else optimized_module(self.graph, self.module, graph)
+            return Candidate(graph, setting, deepcopy(module))
+        own = own_module(traced, _copied(self.module))
+        if graph == self.graph:
+            return Candidate(self.job.graph, setting, own=own)
+        built = build_module(self.graph)
+        _load(built, self.module)
+        return Candidate(graph, setting, optimized_module(self.graph, built, graph), own=own)
 
     def _failed(self, steps: tuple[str, ...], setting: Setting, note: str, error: float | None = None) -> Measurement:
         return Measurement(
@@ -167,13 +180,39 @@ class _Improver:
         )
 
 
+def _copied(module: nn.Module) -> nn.Module:
+    """A module of the user's, which is not to be changed."""
+    try:
+        return deepcopy(module)
+    except Exception as error:
+        raise UsageError(
+            f"--optimize: expected a module that copy.deepcopy copies, got a {type(module).__name__}, of which it says "
+            f"{brief(str(error), 160)}. (latency without --optimize runs it as it is)"
+        ) from error
+
+
+def _load(built: nn.Module, own: nn.Module) -> None:
+    """Give what was built of a traced graph the weights of the module that was traced."""
+    state = {clean(name): tensor for name, tensor in unwrapped(own).state_dict().items()}
+    names = built.state_dict()
+    lacking = [name for name in names if name not in state]
+    if lacking:
+        raise UsageError(f"expected a network whose layers hold their own weights, got one without {some_of(lacking)}")
+    built.load_state_dict({name: state[name] for name in names})
+
+
 def module_with_signal(graph: Graph) -> nn.Module:
-    """A graph's module for inference, with random weights that hand a signal on from layer to layer (He et al. 2015).
+    """A graph's module for inference, whose weights are random and hand a signal on."""
+    return give_signal(build_module(graph))
+
+
+def give_signal(module: nn.Module) -> nn.Module:
+    """The module in eval mode, with random weights that hand a signal on from layer to layer (He et al. 2015).
 
     Statistics are not those of a new module either: with torch's own weights an output is little but the last bias, and
     no difference would show.
     """
-    module = build_module(graph).eval()
+    module.eval()
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for layer in module.modules():
@@ -195,10 +234,11 @@ def output_of(candidate: Candidate, given: Sequence[Tensor]) -> Tensor:
     """What a candidate makes of a tensor for each input, in fp32 on the CPU; several outputs one behind the other."""
     setting = candidate.setting
     placed = [x.to(setting.device, setting.torch_dtype if x.is_floating_point() else None) for x in given]
-    output: Tensor | dict[str, Tensor] = candidate.answer(*(laid_out(x, setting) for x in placed))
+    output: Tensor | dict[str, Tensor] | tuple[Tensor, ...] = candidate.answer(*(laid_out(x, setting) for x in placed))
     if isinstance(output, Tensor):
         return output.float().cpu()
-    return torch.cat([part.float().cpu().flatten() for part in output.values()])
+    parts = output.values() if isinstance(output, dict) else output
+    return torch.cat([part.float().cpu().flatten() for part in parts])
 
 
 def output_error(output: Tensor, expected: Tensor) -> float:

@@ -52,9 +52,9 @@ class Own(NamedTuple):
     given: tuple[Tensor, ...] | None
 
 
-def own_module(traced: Traced) -> Own:
-    """The user's module, made anew."""
-    network = unwrapped(traced.network.build())
+def own_module(traced: Traced, network: nn.Module | None = None) -> Own:
+    """The user's module, made anew unless one is given."""
+    network = unwrapped(traced.network.build() if network is None else network)
     examples = Examples(network, traced.given.args, traced.given.kwargs)
     calls: dict[int, tuple[str, str]] = {}
     for name, record in traced.made.records.items():
