@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from gnet_inspect.errors import GnetError, UsageError, brief, some_of
 from gnet_inspect.graph import Graph
+from gnet_inspect.graph.assembling import clean
 from gnet_inspect.graph.optimize import fold_batch_norm, merge_parallel_convolutions, write_concat_in_place
 from gnet_inspect.graph.rewriting import functions_as_layers
 from gnet_inspect.records.timing import Measurement, ratio_of
@@ -21,7 +22,6 @@ from gnet_inspect.runtime.latency.session import explain_out_of_memory, forget_c
 from gnet_inspect.runtime.latency.setting import Setting
 from gnet_inspect.runtime.module import build_module
 from gnet_inspect.runtime.optimize import optimized_module
-from gnet_inspect.runtime.tracing.assembling import clean
 from gnet_inspect.runtime.tracing.twin import unwrapped
 
 # The largest difference of an output, over the largest of the eager fp32 module's outputs. bf16 has 8 bits of

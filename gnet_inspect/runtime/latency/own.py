@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from gnet_inspect.graph.assembling import clean
 from gnet_inspect.runtime.references import Traced
-from gnet_inspect.runtime.tracing.assembling import clean
 from gnet_inspect.runtime.tracing.examples import Examples, flattened, mapped
 from gnet_inspect.runtime.tracing.names import name_of
 from gnet_inspect.runtime.tracing.questions import SPECIAL

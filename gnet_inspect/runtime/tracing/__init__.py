@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from gnet_inspect.errors import GnetError, UsageError, expect
 from gnet_inspect.graph import Graph
-from gnet_inspect.runtime.tracing.assembling import Assembled, Assembler
+from gnet_inspect.runtime.tracing.assembling import Assembled, RunAssembler
 from gnet_inspect.runtime.tracing.examples import Examples, flattened, is_shape, signature_of
 from gnet_inspect.runtime.tracing.recorder import Operators, Recorder, TraceError, UnseenError, ValueReadError
 from gnet_inspect.runtime.tracing.twin import Twin, unwrapped
@@ -123,9 +123,9 @@ def _run(
         found = flattened(result)
         outputs = [(place, recorder.value_in(tensor)) for place, tensor in found]
         names = isinstance(result, Mapping) and len(found) > 0
-        assembler = Assembler(recorder, [value for value, _ in inputs], named[1])
+        assembler = RunAssembler(recorder, [value for value, _ in inputs], named[1])
         how = mode or ("train" if module.training else "eval")
-        return assembler.assemble(outputs, how, named[0], names_outputs=names)
+        return assembler.assembled(outputs, how, named[0], names_outputs=names)
 
 
 def _device_of(module: nn.Module, inputs: Sequence[tuple[Any, Tensor]]) -> torch.device:

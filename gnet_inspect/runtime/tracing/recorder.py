@@ -7,7 +7,7 @@ of the network is in is a constant, and stays real until it meets one, so that a
 import re
 import sys
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -17,6 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from gnet_inspect.errors import GnetError, UsageError, brief
+from gnet_inspect.graph.recording import Made, Memory, Record, Scope, Weight
 from gnet_inspect.ops import Op, Shape, Shapes
 from gnet_inspect.ops.functions import Rearrangement
 from gnet_inspect.runtime.tracing import functional, moving, products  # noqa: F401  # their rules
@@ -50,107 +51,22 @@ class ValueReadError(TraceError):
     """A forward that reads the value of a tensor, which a run without values cannot answer."""
 
 
-class Memory:
-    """What tensors lie in, while one of them is there: how many there are, and after how many records the last was
-    gone; -1 before that."""
+class HeldTensor(Weight):
+    """A weight of the copy that runs, with its tensor."""
 
-    __slots__ = ("died", "tensors")
-
-    def __init__(self) -> None:
-        self.tensors, self.died = 0, -1
-
-
-class Made:
-    """A value of the run: an input by its `name`, a weight by its path, an output of a record, or a `constant` that
-    data was written over."""
-
-    __slots__ = ("constant", "dtype", "index", "memory", "name", "overwritten", "record", "shape", "weight")
-
-    def __init__(self, shape: Shape, dtype: str) -> None:
-        self.shape, self.dtype = shape, dtype
-        self.name = self.weight = ""
-        self.record: Record | None = None
-        self.index = 0
-        self.constant: Tensor | None = None
-        # What was written over its memory since it was made, by way of other tensors.
-        self.overwritten: tuple[Made, ...] = ()
-        # What it lies in.
-        self.memory = Memory()
-
-    @property
-    def is_side(self) -> bool:
-        """Whether it is made of weights alone."""
-        return bool(self.weight) or (self.record is not None and self.record.is_side)
-
-    @property
-    def is_constant(self) -> bool:
-        """Whether no value of the network was in it."""
-        return self.constant is not None
-
-    def copy(self) -> "Made":
-        """The same value, for another tensor that holds it."""
-        made = Made(self.shape, self.dtype)
-        made.name, made.weight, made.record, made.index = self.name, self.weight, self.record, self.index
-        made.constant, made.overwritten, made.memory = self.constant, self.overwritten, self.memory
-        return made
-
-
-class Record:
-    """One call: of a layer at `path`, or of a function by its `name` ("" for a layer)."""
-
-    __slots__ = (
-        *("call", "is_alias", "is_side", "name", "op", "outputs", "path", "scope", "slots", "tape", "time", "values"),
-    )
-
-    def __init__(self, name: str, op: Op, scope: "Scope", path: str = "") -> None:
-        self.name, self.op, self.scope, self.path = name, op, scope, path
-        # What it reads, and beside that what takes the place of a weight of its layer.
-        self.values: list[Made] = []
-        self.slots: list[Made] = []
-        self.outputs: list[Made] = []
-        self.is_alias = self.is_side = False
-        # How many records there were when it had run.
-        self.time = 0
-        # How to run it again: what is called, with values in the place of tensors.
-        self.tape: Any = None
-        # The number of its function among all that the run called; 0 of a layer.
-        self.call = 0
-
-    def macs(self) -> int | None:
-        """Its multiply-accumulates; None where nobody can count them."""
-        given = tuple(value.shape for value in self.values)
-        return self.op.macs(given, tuple(made.shape for made in self.outputs))
-
-
-class Scope:
-    """One call of a module that is not one layer: what ran in it, in order."""
-
-    __slots__ = ("call", "is_container", "items", "kind", "parent", "path")
-
-    def __init__(
-        self, path: str, kind: str, call: int = 0, parent: "Scope | None" = None, *, is_container: bool = False
-    ) -> None:
-        self.path, self.kind, self.call, self.parent = path, kind, call, parent
-        self.is_container = is_container
-        self.items: list[Record | Scope] = []
-
-    def records(self) -> Iterator[Record]:
-        """All that ran in it, in order."""
-        for item in self.items:
-            if isinstance(item, Record):
-                yield item
-            else:
-                yield from item.records()
-
-
-class Weight:
-    """A parameter or buffer: its path in the state dict, and whether it is trained."""
-
-    __slots__ = ("is_buffer", "is_trained", "path", "persistent", "tensor")
+    __slots__ = ("tensor",)
 
     def __init__(self, path: str, tensor: Tensor, *, is_buffer: bool, persistent: bool = True) -> None:
-        self.path, self.tensor, self.is_buffer, self.persistent = path, tensor, is_buffer, persistent
-        self.is_trained = tensor.requires_grad and not is_buffer
+        shape = () if isinstance(tensor, LAZY) else _shape(tensor)
+        super().__init__(
+            path,
+            shape,
+            kind_of(tensor.dtype),
+            is_buffer=is_buffer,
+            is_trained=tensor.requires_grad,
+            persistent=persistent,
+        )
+        self.tensor = tensor
 
 
 class Given(NamedTuple):
@@ -171,8 +87,8 @@ class Recorder(TorchFunctionMode):
         self.count = 0
         # How many functions were called, plain questions apart.
         self.calls = 0
-        self.weights: dict[str, Weight] = {}
-        self._held: dict[int, Weight] = {}
+        self.weights: dict[str, HeldTensor] = {}
+        self._held: dict[int, HeldTensor] = {}
         self._made: dict[int, Made] = {}
         self._refs: dict[int, Any] = {}
         # By the identity of memory that a followed tensor lies in, and by that of each such tensor.
@@ -212,13 +128,13 @@ class Recorder(TorchFunctionMode):
             before = f"{path}." if path else ""
             for name, parameter in module._parameters.items():
                 if parameter is not None and id(parameter) not in self._held:
-                    self._note_weight(Weight(before + name, parameter, is_buffer=False))
+                    self._note_weight(HeldTensor(before + name, parameter, is_buffer=False))
             for name, buffer in module._buffers.items():
                 if buffer is not None and id(buffer) not in self._held:
                     kept = name not in module._non_persistent_buffers_set
-                    self._note_weight(Weight(before + name, buffer, is_buffer=True, persistent=kept))
+                    self._note_weight(HeldTensor(before + name, buffer, is_buffer=True, persistent=kept))
 
-    def _note_weight(self, weight: Weight) -> None:
+    def _note_weight(self, weight: HeldTensor) -> None:
         tensor = weight.tensor
         if isinstance(tensor, LAZY):
             # It has no shape before its layer is called first.
@@ -631,7 +547,7 @@ class Recorder(TorchFunctionMode):
         last = self.scope.items[-1] if self.scope.items else None
         for weight in tables:
             if isinstance(last, Record) and last.call == self.calls:
-                made = Made(_shape(weight.tensor), kind_of(weight.tensor.dtype))
+                made = Made(weight.shape, weight.dtype)
                 made.weight = weight.path
                 last.slots.append(made)
 

@@ -6,8 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from gnet_inspect.graph.recording import Made, Record
 from gnet_inspect.runtime.tracing.calls import rebuilt, tensors_in
-from gnet_inspect.runtime.tracing.recorder import Made, Record, Recorder
+from gnet_inspect.runtime.tracing.recorder import Recorder
 
 
 class Replay:
