@@ -11,7 +11,7 @@ from gnet_inspect.ops import MERGES, VOCABULARY
 
 ROOT = Path(gnet_inspect.__file__).parent
 # Whose work is to turn some kinds into others.
-REWRITERS = {"graph/optimize.py", "runtime/optimize.py"}
+REWRITERS = {"graph/optimize.py", "runtime/optimize.py", "authoring/idioms.py"}
 # Whose work is to read others' calls and operators as kinds, and weights as what is learned.
 READERS = ("runtime/tracing/", "graph/assembling.py", "sources/pt2/", "sources/onnx/")
 # Words of torch or English that are names of kinds, too.

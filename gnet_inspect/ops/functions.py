@@ -30,7 +30,7 @@ from gnet_inspect.ops.base import (
     unseen,
 )
 from gnet_inspect.ops.merging import MANY
-from gnet_inspect.ops.movement import MOVEMENT, Flatten, axis_of
+from gnet_inspect.ops.movement import MOVEMENT, Flatten, Identity, Slice, Unsqueeze, axis_of
 from gnet_inspect.ops.pooling import (
     POOLING,
     AdaptiveAvgPool1d,
@@ -194,6 +194,9 @@ class Select(_Function, OneOperator, frozen=True):
         gone = self.dim % len(inputs[0])
         return tuple(Look((axis,)) for axis in range(len(inputs[0])) if axis != gone)
 
+    def layers(self, inputs: Shapes) -> tuple[Op, ...]:
+        return _position(inputs[0], self.dim % len(inputs[0]), self.index)
+
     def describe(self) -> str:
         return f"select {self.index} of axis {self.dim}"
 
@@ -245,9 +248,41 @@ class Index(_Function, OneOperator, frozen=True):
     def sight(self, inputs: Shapes) -> Sight:
         return tuple(self._walk(inputs[0])[1])
 
+    def layers(self, inputs: Shapes) -> tuple[Op, ...]:
+        shape, axis = inputs[0], 0
+        found: list[Op] = []
+        for item in self.items:
+            if isinstance(item, tuple):
+                start, stop, step = item
+                if (start, step) != (0, 1) or stop < shape[axis]:
+                    found.append(Slice(axis, start, stop if stop < shape[axis] else None, step))
+                    shape = found[-1].output_shape((shape,))
+            elif item is None:
+                found.append(Unsqueeze(axis))
+                shape = (*shape[:axis], 1, *shape[axis:])
+            else:
+                gone = _position(shape, axis, item)
+                if not gone:
+                    return ()
+                found += gone
+                shape = (*shape[:axis], *shape[axis + 1 :])
+                continue
+            axis += 1
+        return tuple(found) or (Identity(),)
+
     def describe(self) -> str:
         words = [_words(item) for item in self.items]
         return f"index [{', '.join(words)}]"
+
+
+def _position(shape: Shape, axis: int, index: int) -> tuple[Op, ...]:
+    """The layers that leave one position of an axis: it alone, and its axis joined with a neighbour; none of the batch,
+    of which no layer leaves an image."""
+    if not axis or len(shape) < 3:
+        return ()
+    index %= shape[axis]
+    joined = Flatten(axis, axis + 1) if axis + 1 < len(shape) else Flatten(axis - 1, axis)
+    return Slice(axis, index, index + 1 if index + 1 < shape[axis] else None), joined
 
 
 def _words(item: tuple[int, int, int] | int | None) -> str:

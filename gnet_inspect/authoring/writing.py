@@ -1,0 +1,211 @@
+"""Graph -> Program: its scopes as blocks, and its outermost steps cut into stages where the resolution changes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from gnet_inspect.authoring.blocks import find_blocks
+from gnet_inspect.authoring.idioms import in_words
+from gnet_inspect.authoring.program import (
+    Layer,
+    Program,
+    Scope,
+    Sequence,
+    Stage,
+    Step,
+    Term,
+    Use,
+)
+from gnet_inspect.authoring.structure import structure_of
+from gnet_inspect.graph import Graph, Node, node_of
+from gnet_inspect.graph.cutting import parts_of
+
+
+def write_program(graph: Graph, name: str) -> Program:
+    """A network as a person writes one, under a name.
+
+    Raises CannotWriteError, which names the node and the reason, where that cannot be done.
+    """
+    kinds = {part.name: part.kind for part in parts_of(graph.parts) if part.kind}
+    graph = in_words(graph)
+    sequence, renamed = structure_of(graph, kinds)
+    blocks = find_blocks(sequence)
+    outputs = _outputs(graph, sequence, renamed)
+    parameters = _classes(graph, sequence)
+    stages = _Stages(graph).cut(sequence)
+    return Program(name, graph.inputs, outputs, parameters, blocks, stages, renamed)
+
+
+def _outputs(graph: Graph, sequence: Sequence, renamed: Mapping[str, str]) -> dict[str, str]:
+    """What the network returns by its names, where that is not what the last step gives."""
+    if len(graph.outputs) == 1 and not graph.names_outputs and _gives(sequence[-1], graph.outputs[0].value):
+        return {}
+    return {
+        output.name.removeprefix("output.") if graph.names_outputs else f"output{number or ''}": renamed.get(
+            output.value, output.value
+        )
+        for number, output in enumerate(graph.outputs)
+    }
+
+
+def _gives(step: Step, value: str) -> bool:
+    """Whether a value is what the outermost step gives."""
+    body = step.body
+    if isinstance(body, Scope | Use):
+        return value.startswith(f"{body.path}.")
+    return body.node == value
+
+
+def _classes(graph: Graph, sequence: Sequence) -> dict[str, Any]:
+    """The number of classes as a parameter of the model: what the last layer of all makes of features."""
+    last = graph.nodes[-1]
+    if len(graph.outputs) > 1 or node_of(graph.output) != last.name:
+        return {}
+    step = sequence[-1]
+    while isinstance(step.body, Scope):
+        step = step.body.body[-1]
+    if isinstance(step.body, Layer) and isinstance(step.body.arguments.get("out_features"), int):
+        classes = step.body.arguments["out_features"]
+        step.body.arguments["out_features"] = Term("classes")
+        return {"classes": classes}
+    return {}
+
+
+# --- stages ---
+
+
+class _Stages:
+    """The outermost steps of one network being cut."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.nodes = {node.name: node for node in graph.nodes}
+        self.order = {node.name: place for place, node in enumerate(graph.nodes)}
+        self.spatial = len(graph.inputs[0].shape) > 2
+
+    def cut(self, sequence: Sequence) -> list[Stage]:
+        """Runs of steps that end where the resolution changes, pools at the end of one."""
+        runs: list[list[tuple[Step, Step | None]]] = []
+        before: tuple[int, ...] | None = None
+        is_closed = True
+        for step, member in _members(sequence):
+            node = self._last(member or step)
+            sizes = node.output_shape[2:] if node is not None else before
+            is_pool = self._is_pool(member or step)
+            if node is not None and node.op.family.name == "learned tensor":
+                sizes = before
+            changes = before is not None and sizes != before
+            if (
+                is_closed
+                or (changes and not is_pool)
+                or (is_pool and not any(sizes or ()))
+                or (changes and is_pool and self._is_global(sizes))
+            ):
+                runs.append([])
+            runs[-1].append((step, member))
+            is_closed = changes and is_pool and not self._is_global(sizes)
+            before = sizes
+        runs = _without_small(self._together(runs))
+        return _named([_steps(run) for run in runs], [self._is_head(run) for run in runs])
+
+    def _together(self, runs: list[list[tuple[Step, Step | None]]]) -> list[list[tuple[Step, Step | None]]]:
+        """What comes behind the last map of more than one place, as one run."""
+        found: list[list[tuple[Step, Step | None]]] = []
+        for run in runs:
+            if found and self._is_head(run) and self._is_head(found[-1]):
+                found[-1] += run
+            else:
+                found.append(run)
+        return found
+
+    def _is_head(self, run: list[tuple[Step, Step | None]]) -> bool:
+        nodes = [self._last(member or step) for step, member in run]
+        return all(node is not None and self._is_global(node.output_shape[2:]) for node in nodes)
+
+    def _is_global(self, sizes: tuple[int, ...] | None) -> bool:
+        return self.spatial and all(size == 1 for size in sizes or ())
+
+    def _is_pool(self, step: Step) -> bool:
+        return isinstance(step.body, Layer) and step.body.family == "pooling"
+
+    def _last(self, step: Step) -> Node | None:
+        """The last node of a step."""
+        names = _nodes(step, self.nodes)
+        return self.nodes[max(names, key=self.order.__getitem__)] if names else None
+
+
+def _nodes(step: Step, nodes: Mapping[str, Node]) -> list[str]:
+    body = step.body
+    if isinstance(body, Use | Scope):
+        return [name for name in nodes if name.startswith(f"{body.path}.")]
+    return [body.node] if body.node in nodes else []
+
+
+def _members(sequence: Sequence) -> list[tuple[Step, Step | None]]:
+    """The outermost steps; of a list its members, each with the list."""
+    found: list[tuple[Step, Step | None]] = []
+    for step in sequence:
+        if isinstance(step.body, Scope) and step.body.is_list and not step.reads and not step.body.values:
+            found += [(step, member) for member in step.body.body]
+        else:
+            found.append((step, None))
+    return found
+
+
+def _steps(run: list[tuple[Step, Step | None]]) -> Sequence:
+    """The steps of a stage: members of one list as that list again."""
+    steps: Sequence = []
+    last: Step | None = None
+    for step, member in run:
+        if member is None:
+            steps.append(step)
+        elif step is last:
+            body = steps[-1].body
+            assert isinstance(body, Scope)
+            body.body.append(member)
+        else:
+            assert isinstance(step.body, Scope)
+            steps.append(Step(step.name, Scope(step.body.path, step.body.kind, [member], {})))
+        last = step if member is not None else None
+    return steps
+
+
+def _without_small(runs: list[list[tuple[Step, Step | None]]]) -> list[list[tuple[Step, Step | None]]]:
+    """Runs without those of one plain layer, which belong to what comes before them."""
+    found: list[list[tuple[Step, Step | None]]] = []
+    for run in runs:
+        alone = len(run) == 1 and isinstance((run[0][1] or run[0][0]).body, Layer) and found
+        if alone and len(runs) > 2 and run is not runs[-1]:
+            found[-1] = [*found[-1], *run]
+        else:
+            found.append(run)
+    return found
+
+
+def _named(runs: list[Sequence], are_heads: list[bool]) -> list[Stage]:
+    """A name for each: the common beginning of its blocks' names, else by its place."""
+    found: list[Stage] = []
+    taken: set[str] = set()
+    for place, (run, is_head) in enumerate(zip(runs, are_heads, strict=True)):
+        blocks = [step.name for step in run if isinstance(step.body, Use | Scope)]
+        name = _common(blocks)
+        if place == len(runs) - 1 and is_head:
+            name = "classifier"
+        elif place == 0:
+            name = "stem" if len(runs) > 1 else "network"
+        elif not name or name in taken or (name in ("features", "layers", "blocks", "conv")):
+            name = f"stage{place}"
+        while name in taken:
+            name = f"{name}_"
+        taken.add(name)
+        found.append(Stage(name, run))
+    return found
+
+
+def _common(names: list[str]) -> str:
+    """What all names begin with, or the one name."""
+    if not names:
+        return ""
+    first = names[0]
+    for name in names[1:]:
+        while not name.startswith(first):
+            first = first[:-1]
+    return first.rstrip("_.-")
