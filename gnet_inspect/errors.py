@@ -66,6 +66,12 @@ class MissingError(GnetError):
     exit_code = 3
 
 
+class CannotWriteError(GnetError):
+    """A network that the words there are cannot say, or whose written form is not proved: where, and why."""
+
+    exit_code = 1
+
+
 # What modules and verification need; the extra `torch` is the same list.
 INSTALL_TORCH = "pip install torch torchinfo fvcore psutil safetensors"
 # What reports need; the extra `report` is the same list.

@@ -62,6 +62,8 @@ class Column:
 def find_blocks(root: Sequence) -> list[Block]:
     """The blocks of a network, inner ones first; its scopes become uses of them, and lists that stay are left."""
     finder = _Finder()
+    # A branch that is a name could be either.
+    finder.names.update(_names_read(root))
     groups = finder.groups(root)
     blocks: list[Block] = []
     for key in _inner_first(groups):
@@ -79,7 +81,7 @@ class _Finder:
         """All scopes below the root, by what may make them uses of one block."""
         found: dict[str, list[tuple[Step, Scope]]] = {}
         for step, scope, depth in _scopes(root, 0):
-            if scope.is_list and not scope.kind and not depth:
+            if scope.is_list and not (scope.kind or scope.values or step.reads or depth):
                 # A list of the network itself is cut into stages.
                 continue
             found.setdefault(_key(scope), []).append((step, scope))
@@ -115,6 +117,22 @@ class _Finder:
         for (step, scope), values in zip(alike, arguments, strict=True):
             step.body = Use(block, values | scope.values, scope.path)
         return block
+
+
+def _names_read(sequence: Sequence) -> Iterator[str]:
+    """The names by which values are read, in a network."""
+    for step in sequence:
+        body = step.body
+        yield from step.reads or ()
+        if isinstance(body, Join):
+            for branch in body.branches:
+                if isinstance(branch, str):
+                    yield branch
+                else:
+                    yield from _names_read(branch)
+        elif isinstance(body, Scope):
+            yield from body.values.values()
+            yield from _names_read(body.body)
 
 
 def _key(scope: Scope) -> str:
@@ -156,8 +174,10 @@ def _scopes(sequence: Sequence, depth: int) -> Iterator[tuple[Step, Scope, int]]
 def _stays_list(alike: list[tuple[Step, Scope]]) -> bool:
     """Whether scopes are lists that are written where they stand: few, or of more than plain layers."""
     scope = alike[0][1]
-    if not scope.is_list or scope.values:
+    if not scope.is_list or scope.values or any(step.reads for step, _ in alike):
         return False
+    if scope.body[0].name != "0":
+        return True
     if scope.kind:
         return len(alike) == 1
     layers = [step.body for step in scope.body if isinstance(step.body, Layer)]
@@ -413,7 +433,7 @@ class _Parameters:
         for name, parts in columns.items():
             if len(parts) > 1 or places[id(parts[0])][1] is not None:
                 for use in range(self.uses):
-                    given[use][name] = tuple(_value(part, use) for part in parts)
+                    given[use][name] = [_value(part, use) for part in parts]
                 found.append(Parameter(name, REQUIRED))
                 continue
             for use in range(self.uses):
@@ -473,7 +493,7 @@ def _agree(column: Column, known: Column, change: Any) -> bool:
         for value, other in zip(column.values, known.values, strict=True)
         if value is not ABSENT and other is not ABSENT
     ]
-    return bool(pairs) and all(_simple(value) == change(_simple(other)) for value, other in pairs)
+    return bool(pairs) and all(value == change(other) for value, other in pairs)
 
 
 def _complete(known: Column, column: Column) -> None:
@@ -485,7 +505,7 @@ def _complete(known: Column, column: Column) -> None:
 
 def _relation(column: Column, known: Column) -> tuple[str, int] | None:
     """How a column follows from another one: as half of a kernel's size, or as a multiple or a part of a width."""
-    numbers = [_simple(value) for column in (column, known) for value in column.present()]
+    numbers = [value for one in (column, known) for value in one.present()]
     if not all(isinstance(value, int) and not isinstance(value, bool) for value in numbers):
         return None
     if any(value is ABSENT and other is not ABSENT for value, other in zip(known.values, column.values, strict=True)):
@@ -500,13 +520,6 @@ def _relation(column: Column, known: Column) -> tuple[str, int] | None:
         if _agree(column, known, lambda value, factor=factor: value / factor):
             return "//", factor
     return None
-
-
-def _simple(value: Any) -> Any:
-    """One number in the place of as many equal ones as there are axes."""
-    if isinstance(value, tuple) and value and all(item == value[0] for item in value):
-        return value[0]
-    return value
 
 
 def _fill(sequence: Sequence, written: Any) -> None:

@@ -3,6 +3,7 @@
 Each idiom is recognised by what it computes, node by node, never by a class's name alone; what is not just that stays.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from math import prod
 
@@ -24,6 +25,8 @@ def in_words(graph: Graph) -> Graph:
     """A graph whose functions are layers, and whose idioms are one layer each. Its tree of parts is not kept."""
     draft = _Draft(functions_as_layers(graph))
     draft.name_windows()
+    draft.name_inputs()
+    draft.name_homes()
     draft.drop_empty_pads()
     draft.name_channel_norms()
     draft.name_shuffles()
@@ -39,13 +42,14 @@ class _Draft:
     def __init__(self, graph: Graph) -> None:
         self.given = graph
         self.nodes = {node.name: node for node in graph.nodes}
-        # By a value's name the one that is read in its place.
+        # By a value's name the one that is read in its place; by that of an input its new one.
         self.moved: dict[str, str] = {}
+        self.inputs: dict[str, str] = {}
 
     def graph(self) -> Graph:
         """What has become of it, in one part."""
         given = self.given
-        maker = GraphMaker(given.inputs)
+        maker = GraphMaker([replace(value, name=self.inputs.get(value.name, value.name)) for value in given.inputs])
         maker.open("stage", given.model)
         for node in self._in_order():
             maker.call(
@@ -121,6 +125,26 @@ class _Draft:
         return found[0] if len(found) == 1 and not seen else None
 
     # --- the idioms ---
+
+    def name_inputs(self) -> None:
+        """Inputs that lie deeper in what the network is given: their paths as one word."""
+        taken = {value.name for value in self.given.inputs} | set(self.nodes)
+        for value in self.given.inputs:
+            name = re.sub(r"\W+", "_", value.name).strip("_")
+            if name != value.name and name not in taken:
+                self.moved[value.name] = self.inputs[value.name] = name
+
+    def name_homes(self) -> None:
+        """A function on just the weights of one module, which runs nothing else: that module's layer."""
+        for node in list(self.nodes.values()):
+            says = [weight.name for weight in node.op.weights(node.input_shapes)] if not node.module else []
+            held = [weight.name for weight in node.held or ()]
+            home = held[0].rpartition(".")[0] if held else ""
+            if not says or not home or sorted(held) != sorted(f"{home}.{name}" for name in says):
+                continue
+            if any(other != node.name and (other == home or other.startswith(f"{home}.")) for other in self.nodes):
+                continue
+            self._put(node, replace(node, name=home, module=home, held=None))
 
     def drop_empty_pads(self) -> None:
         """A pad that adds nothing at this size."""

@@ -58,8 +58,17 @@ class Scope:
 
     @property
     def is_list(self) -> bool:
-        """Whether its members are numbered from 0 on."""
-        return [step.name for step in self.body] == [str(number) for number in range(len(self.body))]
+        """Whether its members are numbered."""
+        return is_list(self.body)
+
+
+def is_list(sequence: "Sequence") -> bool:
+    """Whether steps are numbered, one after the other."""
+    names = [step.name for step in sequence]
+    if not names or not names[0].isdigit():
+        return False
+    first = int(names[0])
+    return names == [str(number) for number in range(first, first + len(names))]
 
 
 class Use:
@@ -110,8 +119,8 @@ class Block:
 
     @property
     def is_list(self) -> bool:
-        """Whether its members are numbered from 0 on."""
-        return [step.name for step in self.body] == [str(number) for number in range(len(self.body))]
+        """Whether its members are numbered."""
+        return is_list(self.body)
 
 
 class Stage(NamedTuple):

@@ -18,7 +18,8 @@ from gnet_inspect.authoring.program import (
     Term,
     Use,
 )
-from gnet_inspect.ops import MERGES, VOCABULARY
+from gnet_inspect.authoring.structure import shortest
+from gnet_inspect.ops import MERGES, VOCABULARY, Op
 
 WIDTH = 110
 _PLAIN = re.compile(r"[A-Za-z_$][\w$./*-]*( (//|\*) [\w$.]+)?\Z")
@@ -34,7 +35,7 @@ def spec_text(program: Program, comment: str = "") -> str:
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
     lines.append(f"name: {_scalar(program.name)}")
     if len(program.inputs) == 1 and program.inputs[0].dtype == "float" and program.inputs[0].name == "input":
-        lines.append(f"input: {_value(program.inputs[0].shape[1:])}")
+        lines.append(f"input: {_value(list(program.inputs[0].shape[1:]))}")
     else:
         lines.append(f"inputs: {_inputs(program)}")
     if program.outputs:
@@ -103,8 +104,7 @@ class _Branches:
 
     def __init__(self, join: Join) -> None:
         self.join = join
-        defaults = {name: item.default for name, item in MERGES[join.kind].parameters().items()}
-        self.arguments = {name: value for name, value in join.arguments.items() if value != defaults.get(name)}
+        self.arguments = _given(join.arguments, MERGES[join.kind])
 
     def parts(self) -> list["str | _Body"]:
         return [
@@ -173,13 +173,14 @@ def _call(body: Layer | Share | Use) -> str:
         return f"{{{body.block.name}: {_mapping(given)}}}" if given else body.block.name
     if isinstance(body.kind, Term):
         return _value(body.kind)
-    parameters = VOCABULARY[body.kind].parameters()
-    given = {
-        name: value
-        for name, value in body.arguments.items()
-        if isinstance(value, Term) or value != parameters[name].default
-    }
+    given = _given(body.arguments, VOCABULARY[body.kind])
     return f"{{{body.kind}: {_mapping(given)}}}" if given else body.kind
+
+
+def _given(arguments: dict[str, Any], op: type[Op]) -> dict[str, Any]:
+    """The arguments that are no defaults."""
+    defaults = {name: shortest(item.kind, item.default) for name, item in op.parameters().items()}
+    return {name: value for name, value in arguments.items() if isinstance(value, Term) or value != defaults.get(name)}
 
 
 # --- lines ---
@@ -274,15 +275,7 @@ def _value(value: Any) -> str:
         name = f"${value.name}" if value.element is None else f"${value.name}.{value.element}"
         return f"{name} {value.operator} {value.number}" if value.operator else name
     if isinstance(value, tuple | list):
-        items = list(value)
-        if (
-            isinstance(value, tuple)
-            and items
-            and all(item == items[0] for item in items)
-            and not isinstance(items[0], Term)
-        ):
-            return _value(items[0])
-        return "[" + ", ".join(map(_value, items)) + "]"
+        return "[" + ", ".join(map(_value, value)) + "]"
     return _scalar(value)
 
 

@@ -9,13 +9,15 @@ own. What is read from elsewhere is read by its name, or comes in by a parameter
 import re
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence as Sequence_
+from typing import Any, NamedTuple
 
 from gnet_inspect.authoring.program import Join, Layer, Scope, Sequence, Share, Step
-from gnet_inspect.errors import UsageError
+from gnet_inspect.errors import CannotWriteError
 from gnet_inspect.graph import Graph, Node, node_of
 from gnet_inspect.language.names import name_fault
 from gnet_inspect.ops import MERGES, VOCABULARY
+from gnet_inspect.ops.arguments import Kind
 
 # What functions are called whose names are words of the language.
 _CALLED = {
@@ -23,22 +25,19 @@ _CALLED = {
     "mul": "scaled",
     "concat": "joined",
     "matmul": "product",
-    "repeat": "repeated",
     "share": "shared",
 }
-
-
-class CannotWriteError(UsageError):
-    """A network that nobody can write down in the words there are: the node, and the reason."""
 
 
 class _Item:
     """A child of a scope: a node, or a scope below it."""
 
-    __slots__ = ("child", "inputs", "name", "node", "output", "repeated")
+    __slots__ = ("child", "inputs", "listed", "name", "node", "output", "repeated")
 
-    def __init__(self, name: str, node: Node | None, child: "_Tree | None") -> None:
+    def __init__(self, name: str, node: Node | None, child: "_Tree | None", listed: str = "") -> None:
         self.name, self.node, self.child = name, node, child
+        # The list of the outermost scope whose member it is.
+        self.listed = listed
         # Values that it reads from outside of itself, in order; the value that others read of it.
         self.inputs: list[str] = []
         self.output = ""
@@ -47,24 +46,38 @@ class _Item:
 
 
 class _Tree:
-    """A scope: its nodes by children; `shown` is its path in the new names."""
+    """A scope: its nodes by children; `shown` is its path in the new names, `shares` the name of the one beside it of
+    which it is a second call."""
 
-    __slots__ = ("children", "nodes", "path", "shown")
+    __slots__ = ("children", "nodes", "path", "shares", "shown")
 
-    def __init__(self, path: str, shown: str) -> None:
-        self.path, self.shown = path, shown
+    def __init__(self, path: str, shown: str, shares: str = "") -> None:
+        self.path, self.shown, self.shares = path, shown, shares
         self.children: dict[str, _Tree | Node] = {}
         self.nodes: list[Node] = []
 
+    def is_list(self) -> bool:
+        """Whether its children are numbered from 0 on."""
+        return list(self.children) == [str(number) for number in range(len(self.children))]
 
-def structure_of(graph: Graph, kinds: Mapping[str, str]) -> tuple[Sequence, dict[str, str]]:
-    """(the outermost steps; the new names of layers that could not keep theirs, by their old ones)
+
+class Structure(NamedTuple):
+    """The outermost steps of a network; the names that what it returns has there; and the new names of layers that
+    could not keep theirs, by their old ones."""
+
+    steps: Sequence
+    outputs: list[str]
+    renamed: dict[str, str]
+
+
+def structure_of(graph: Graph, kinds: Mapping[str, str]) -> Structure:
+    """A graph taken apart.
 
     `kinds` are the classes of modules by their paths.
 
     Raises CannotWriteError, which names the node, where something has no word.
     """
-    return _Structure(graph, kinds).sequence()
+    return _Structure(graph, kinds).taken_apart()
 
 
 class _Structure:
@@ -79,27 +92,33 @@ class _Structure:
         )
         self.inputs = {value.name for value in graph.inputs}
         self.root = _Tree("", "")
+        self.shared = _shared_scopes(graph.nodes)
         # By its name each node's own path of scopes, and its name in the last of them.
         self.places: dict[str, tuple[str, str]] = {}
         for node in graph.nodes:
             self._check(node)
             self._place(node)
 
-    def sequence(self) -> tuple[Sequence, dict[str, str]]:
+    def shown(self, node: str) -> str:
+        """The name of a node as it is written."""
+        return self.renamed.get(node, node)
+
+    def taken_apart(self) -> Structure:
         outputs = [output.value for output in self.graph.outputs]
         scope = _ScopeWriter(self, self.root, None, outputs)
-        return scope.flat(), self.renamed
+        return Structure(scope.flat(), [scope.name_of(value) for value in outputs], self.renamed)
 
     def _check(self, node: Node) -> None:
         kind = node.op.kind
         if VOCABULARY.get(kind) is not type(node.op) and MERGES.get(kind) is not type(node.op):
-            raise CannotWriteError(f"`{node.name}` is a {kind}, for which there is no layer")
+            raise CannotWriteError(f"`{node.name}` is `{node.describe()}`, for which there is no layer")
         says = node.op.weights(node.input_shapes)
         if node.held is not None and says and not node.is_repeated:
             names = [f"{node.module}.{weight.name}" if weight.name else node.module for weight in says]
             held = [weight.name for weight in node.held]
             if not node.module or sorted(names) != sorted(held):
-                raise CannotWriteError(f"`{node.name}` reads weights that are not its own: {', '.join(held) or 'none'}")
+                others = f"reads {', '.join(held)} as its weights" if held else "has the weights of another layer"
+                raise CannotWriteError(f"`{node.name}`, a {kind}, {others}, which no spec can say")
 
     def _place(self, node: Node) -> None:
         """Put a node into the tree of scopes."""
@@ -107,10 +126,14 @@ class _Structure:
         tree = self.root
         for depth, scope in enumerate(scopes):
             name_of_scope = self._free_name(scope)
+            path, shares = ".".join(scopes[: depth + 1]), ""
+            call = self.shared.get((path, node.name.partition("@")[2]))
+            if call is not None:
+                shares, name_of_scope = name_of_scope, f"{name_of_scope}_{call}"
             child = tree.children.get(name_of_scope)
             if child is None:
-                path = ".".join(scopes[: depth + 1])
-                child = tree.children[name_of_scope] = _Tree(path, f"{tree.shown}.{name_of_scope}".lstrip("."))
+                shown = f"{tree.shown}.{name_of_scope}".lstrip(".")
+                child = tree.children[name_of_scope] = _Tree(path, shown, shares)
             if isinstance(child, Node):
                 raise CannotWriteError(f"`{child.name}` is a layer with layers inside, such as `{node.name}`")
             child.nodes.append(node)
@@ -141,6 +164,28 @@ class _Structure:
         return name
 
 
+def _shared_scopes(nodes: Sequence_[Node]) -> dict[tuple[str, str], str]:
+    """By the path of a scope and the number of a call, that number, where the whole scope ran again."""
+    first: dict[str, list[str]] = {}
+    later: dict[tuple[str, str], list[str]] = {}
+    for node in nodes:
+        name, _, call = node.name.partition("@")
+        scopes = name.split(".")[:-1]
+        for depth in range(len(scopes)):
+            path = ".".join(scopes[: depth + 1])
+            if call:
+                later.setdefault((path, call), []).append(name)
+            else:
+                first.setdefault(path, []).append(name)
+    whole = {key: key[1] for key, names in later.items() if names == first.get(key[0])}
+    # Of scopes in each other the outermost is the one that is called.
+    return {
+        (path, call): call
+        for path, call in whole
+        if not any((path[:end], call) in whole for end in range(len(path)) if path[end] == ".")
+    }
+
+
 class _ScopeWriter:
     """One scope being written down: its items, and how they hang together."""
 
@@ -156,40 +201,36 @@ class _ScopeWriter:
     # --- items ---
 
     def _items(self) -> list[_Item]:
-        """The children in an order in which each comes behind what it reads."""
+        """The children in an order in which each comes behind what it reads; in the place of an outermost list its
+        members, because other layers may stand between them."""
         items = []
         for name, child in self.tree.children.items():
-            if isinstance(child, Node):
-                item = _Item(name, child, None)
-                item.inputs, item.output = list(child.inputs), child.name
-                if child.is_repeated and child.op.weights(child.input_shapes):
-                    home, first = self.whole.places.get(child.module, ("", ""))
-                    if home != self.tree.path or not first:
-                        raise CannotWriteError(
-                            f"`{child.name}` calls `{child.module}`, a layer of another scope, again"
-                        )
-                    item.repeated = first
+            if self.parent is None and isinstance(child, _Tree) and child.is_list():
+                items += [self._item(number, member, name, child) for number, member in child.children.items()]
             else:
-                item = _Item(name, None, child)
-                inside = {node.name for node in child.nodes}
-                item.inputs = list(
-                    dict.fromkeys(
-                        value for node in child.nodes for value in node.inputs if node_of(value) not in inside
-                    )
-                )
-                item.output = self._output(child, inside)
-            items.append(item)
+                items.append(self._item(name, child, "", self.tree))
         return _ordered(items)
 
-    def _output(self, child: _Tree, inside: set[str]) -> str:
-        """The one value that others read of a scope."""
-        read = {value for node in self.whole.graph.nodes if node.name not in inside for value in node.inputs}
-        read |= {output.value for output in self.whole.graph.outputs}
-        found = [value for node in child.nodes for value in node.values() if value in read]
-        if len(found) != 1:
-            several = f"{len(found)} values of it: {', '.join(found[:3])}" if found else "nothing of it"
-            raise CannotWriteError(f"`{child.path}` is a module of which others read {several}; a block gives one")
-        return found[0]
+    def _item(self, name: str, child: "_Tree | Node", listed: str, home: _Tree) -> _Item:
+        if isinstance(child, _Tree):
+            item = _Item(name, None, child, listed)
+            inside = {node.name for node in child.nodes}
+            read = [value for node in child.nodes for value in node.inputs]
+            item.inputs = list(dict.fromkeys(value for value in read if node_of(value) not in inside))
+            item.output = self._output(child)
+            return item
+        item = _Item(name, child, None, listed)
+        item.inputs, item.output = list(child.inputs), child.name
+        if child.is_repeated and child.op.weights(child.input_shapes):
+            place, first = self.whole.places.get(child.module, ("", ""))
+            if place != home.path or not first:
+                raise CannotWriteError(f"`{child.name}` calls a layer of another scope, `{child.module}`")
+            item.repeated = first
+        return item
+
+    def _output(self, child: _Tree) -> str:
+        """The value that a scope gives: that of the last layer in it. Others are read by their paths in it."""
+        return next((node.name for node in reversed(child.nodes) if node.inputs), child.nodes[-1].name)
 
     # --- sequences ---
 
@@ -197,8 +238,19 @@ class _ScopeWriter:
         """All items in order, each reading the one before it or others by their names."""
         steps: Sequence = []
         before = next((value.name for value in self.whole.graph.inputs), "") if self.parent is None else self.entry
+        last = ""
         for item in self.items:
-            steps.append(self._flat_step(item, before))
+            step = self._flat_step(item, before)
+            if not item.listed:
+                steps.append(step)
+            elif item.listed == last:
+                scope = steps[-1].body
+                assert isinstance(scope, Scope)
+                scope.body.append(step)
+            else:
+                path = f"{self.tree.path}.{item.listed}".lstrip(".")
+                steps.append(Step(item.listed, Scope(path, "", [step], {})))
+            last = item.listed
             if self._data(item):
                 before = item.output
         return steps
@@ -240,10 +292,11 @@ class _ScopeWriter:
                 inputs = inputs[:1]
             else:
                 arguments.pop("like", None)
-            one = list(dict.fromkeys(inputs))
-            reads = self._reads(one if len(one) == 1 else inputs, before) if inputs else None
+            reads = self._reads(inputs, before) if inputs else None
             return Step(item.name, Layer(node.op.kind, arguments, node.name, node.op.family.name), reads)
         assert item.child is not None
+        if item.child.shares:
+            return Step(item.name, Share(item.child.shares, item.output), self._reads(item.inputs, before))
         child = _ScopeWriter(self.whole, item.child, self, [item.output])
         entry = before if before in item.inputs else item.inputs[0] if item.inputs else before
         body = child.nested(entry)
@@ -260,7 +313,7 @@ class _ScopeWriter:
         """What a value is called in this scope: a layer or block of its own, or a parameter by which it comes in."""
         item = self.made.get(value)
         if item is not None:
-            return item.name
+            return f"{item.listed}.{item.name}" if item.listed else item.name
         inner = self._inside(value)
         if inner:
             return inner
@@ -274,10 +327,14 @@ class _ScopeWriter:
         return f"${known}"
 
     def _inside(self, value: str) -> str:
-        """A second value of a layer of this scope."""
+        """A value in the middle of a scope below this one, by its path, or a second value of a layer."""
         node = node_of(value)
-        home, name = self.whole.places.get(node, (None, ""))
-        return f"{name}{value.removeprefix(node)}" if home == self.tree.path and node != value else ""
+        home, name = self.whole.places.get(node, ("", ""))
+        own = self.tree.path
+        if not name or (own and home != own and not home.startswith(f"{own}.")):
+            return ""
+        path = f"{self.whole.shown(node)}{value.removeprefix(node)}"
+        return path.removeprefix(f"{self.tree.shown}.") if own else path
 
     def _parameter(self, value: str) -> str:
         base = "skip" if value != self.entry else "source"
@@ -364,26 +421,53 @@ def _ordered(items: list[_Item]) -> list[_Item]:
     home = {}
     for item in items:
         nodes = item.child.nodes if item.child is not None else [item.node]
-        home.update({node.name: item.name for node in nodes if node is not None})
-    waiting = {}
+        home.update({node.name: item for node in nodes if node is not None})
+    found: dict[int, _Item] = {}
+    for first in items:
+        waiting, begun = [first], {id(first)}
+        while waiting:
+            item = waiting[-1]
+            read = [home[node_of(value)] for value in item.inputs if node_of(value) in home]
+            lacking = [one for one in read if id(one) not in found and one is not item]
+            if not lacking:
+                found.setdefault(id(item), item)
+                waiting.pop()
+            elif id(lacking[0]) in begun:
+                raise CannotWriteError(
+                    f"`{item.name}` and `{lacking[0].name}` read each other's values: modules that are called in parts"
+                )
+            else:
+                begun.add(id(lacking[0]))
+                waiting.append(lacking[0])
+    _check_lists(list(found.values()))
+    return list(found.values())
+
+
+def _check_lists(items: list[_Item]) -> None:
+    """Raise CannotWriteError where the members of a list do not run in their order."""
+    numbers: dict[str, int] = {}
     for item in items:
-        read = {home[node_of(value)] for value in item.inputs if node_of(value) in home}
-        waiting[item.name] = read - {item.name}
-    found: list[_Item] = []
-    done: set[str] = set()
-    left = list(items)
-    while left:
-        ready = next((item for item in left if waiting[item.name] <= done), None)
-        if ready is None:
-            raise CannotWriteError(
-                f"`{left[0].name}` and `{left[1].name}` read each other's values: modules that are called in parts"
-            )
-        found.append(ready)
-        done.add(ready.name)
-        left.remove(ready)
-    return found
+        if item.listed:
+            if int(item.name) != numbers.get(item.listed, 0):
+                raise CannotWriteError(
+                    f"`{item.listed}.{item.name}` is a member of a list that runs out of its order, or not in all"
+                )
+            numbers[item.listed] = int(item.name) + 1
 
 
 def _arguments(node: Node) -> dict[str, Any]:
-    """All arguments of a layer that a spec may give, by name."""
-    return {name: getattr(node.op, name) for name in node.op.parameters()}
+    """All arguments of a layer that a spec may give, by name, as shortly as they can be written."""
+    return {name: shortest(parameter.kind, getattr(node.op, name)) for name, parameter in node.op.parameters().items()}
+
+
+def shortest(kind: Kind, value: Any) -> Any:
+    """One number where it stands for as many equal ones as there are axes, else a list."""
+    if not isinstance(value, tuple):
+        return value
+    if value and all(item == value[0] for item in value):
+        try:
+            if kind.read(value[0]) == value:
+                return value[0]
+        except ValueError:
+            pass
+    return list(value)

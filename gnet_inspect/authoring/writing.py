@@ -27,32 +27,28 @@ def write_program(graph: Graph, name: str) -> Program:
     """
     kinds = {part.name: part.kind for part in parts_of(graph.parts) if part.kind}
     graph = in_words(graph)
-    sequence, renamed = structure_of(graph, kinds)
+    sequence, names, renamed = structure_of(graph, kinds)
     blocks = find_blocks(sequence)
-    outputs = _outputs(graph, sequence, renamed)
+    outputs = _outputs(graph, sequence, names)
     parameters = _classes(graph, sequence)
     stages = _Stages(graph).cut(sequence)
     return Program(name, graph.inputs, outputs, parameters, blocks, stages, renamed)
 
 
-def _outputs(graph: Graph, sequence: Sequence, renamed: Mapping[str, str]) -> dict[str, str]:
+def _outputs(graph: Graph, sequence: Sequence, names: list[str]) -> dict[str, str]:
     """What the network returns by its names, where that is not what the last step gives."""
-    if len(graph.outputs) == 1 and not graph.names_outputs and _gives(sequence[-1], graph.outputs[0].value):
+    if len(graph.outputs) == 1 and not graph.names_outputs and _gives(sequence[-1], names[0]):
         return {}
-    return {
-        output.name.removeprefix("output.") if graph.names_outputs else f"output{number or ''}": renamed.get(
-            output.value, output.value
-        )
-        for number, output in enumerate(graph.outputs)
-    }
+    if graph.names_outputs:
+        return {output.name.replace(".", "_"): name for output, name in zip(graph.outputs, names, strict=True)}
+    return {f"output{number or ''}": name for number, name in enumerate(names)}
 
 
-def _gives(step: Step, value: str) -> bool:
-    """Whether a value is what the outermost step gives."""
-    body = step.body
-    if isinstance(body, Scope | Use):
-        return value.startswith(f"{body.path}.")
-    return body.node == value
+def _gives(step: Step, name: str) -> bool:
+    """Whether a name is what the outermost step gives: its own, or that of the last member of a list."""
+    if isinstance(step.body, Scope) and step.body.is_list:
+        return name in (step.name, f"{step.name}.{step.body.body[-1].name}")
+    return name == step.name
 
 
 def _classes(graph: Graph, sequence: Sequence) -> dict[str, Any]:
@@ -61,11 +57,12 @@ def _classes(graph: Graph, sequence: Sequence) -> dict[str, Any]:
     if len(graph.outputs) > 1 or node_of(graph.output) != last.name:
         return {}
     step = sequence[-1]
-    while isinstance(step.body, Scope):
-        step = step.body.body[-1]
-    if isinstance(step.body, Layer) and isinstance(step.body.arguments.get("out_features"), int):
-        classes = step.body.arguments["out_features"]
-        step.body.arguments["out_features"] = Term("classes")
+    body = step.body
+    while isinstance(body, Scope) or (isinstance(body, Use) and body.block.uses == 1):
+        body = body.body[-1].body if isinstance(body, Scope) else body.block.body[-1].body
+    if isinstance(body, Layer) and body.node == last.name and isinstance(body.arguments.get("out_features"), int):
+        classes = body.arguments["out_features"]
+        body.arguments["out_features"] = Term("classes")
         return {"classes": classes}
     return {}
 
@@ -93,6 +90,8 @@ class _Stages:
             if node is not None and node.op.family.name == "learned tensor":
                 sizes = before
             changes = before is not None and sizes != before
+            if runs and self._comes_again(runs[-1], step):
+                is_closed = True
             if (
                 is_closed
                 or (changes and not is_pool)
@@ -106,11 +105,16 @@ class _Stages:
         runs = _without_small(self._together(runs))
         return _named([_steps(run) for run in runs], [self._is_head(run) for run in runs])
 
+    @staticmethod
+    def _comes_again(run: list[tuple[Step, Step | None]], step: Step) -> bool:
+        """Whether a list goes on that other steps stand behind: its name may stand in a stage once."""
+        return run[-1][0] is not step and any(one.name == step.name for one, _ in run)
+
     def _together(self, runs: list[list[tuple[Step, Step | None]]]) -> list[list[tuple[Step, Step | None]]]:
         """What comes behind the last map of more than one place, as one run."""
         found: list[list[tuple[Step, Step | None]]] = []
         for run in runs:
-            if found and self._is_head(run) and self._is_head(found[-1]):
+            if found and self._is_head(run) and self._is_head(found[-1]) and _may_join(found[-1], run):
                 found[-1] += run
             else:
                 found.append(run)
@@ -173,11 +177,17 @@ def _without_small(runs: list[list[tuple[Step, Step | None]]]) -> list[list[tupl
     found: list[list[tuple[Step, Step | None]]] = []
     for run in runs:
         alone = len(run) == 1 and isinstance((run[0][1] or run[0][0]).body, Layer) and found
-        if alone and len(runs) > 2 and run is not runs[-1]:
+        if alone and len(runs) > 2 and run is not runs[-1] and _may_join(found[-1], run):
             found[-1] = [*found[-1], *run]
         else:
             found.append(run)
     return found
+
+
+def _may_join(run: list[tuple[Step, Step | None]], more: list[tuple[Step, Step | None]]) -> bool:
+    """Whether two runs may be one: no list goes on in the second that other steps of the first stand behind."""
+    names = {step.name for step, _ in run}
+    return not any(step.name in names and step is not run[-1][0] for step, _ in more)
 
 
 def _named(runs: list[Sequence], are_heads: list[bool]) -> list[Stage]:

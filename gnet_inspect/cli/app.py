@@ -18,6 +18,7 @@ COMMANDS = {
     "roofline": "roofline",
     "list": "list_models",
     "trace": "trace",
+    "import": "import_network",
     "show": "show",
     "validate": "validate",
     "schema": "schema",
@@ -26,6 +27,8 @@ COMMANDS = {
     "calibrate": "calibrate",
     "doctor": "doctor",
 }
+# Of a command whose name no module can have.
+_MODULES = {"import": "importing"}
 
 
 def make_app(arguments: list[str]) -> typer.Typer:
@@ -42,7 +45,7 @@ def make_app(arguments: list[str]) -> typer.Typer:
     completing = "_GNET_INSPECT_COMPLETE" in os.environ
     for name, function in COMMANDS.items():
         if completing or called not in COMMANDS or name == called:
-            app.command(name)(getattr(import_module(f"gnet_inspect.cli.{name}"), function))
+            app.command(name)(getattr(import_module(f"gnet_inspect.cli.{_MODULES.get(name, name)}"), function))
     app.callback()(options)
     return app
 

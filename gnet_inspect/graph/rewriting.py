@@ -50,7 +50,8 @@ def functions_as_layers(graph: Graph) -> Graph:
         layers = node.op.layers(node.input_shapes) if not (node.module or node.held) else ()
         read = node.inputs
         for op in layers[:-1]:
-            name = _free(f"{node.name}_{op.kind.lower()}", taken)
+            word = "pool" if op.family.name == "pooling" else op.kind.lower()
+            name = _free(f"{node.name}_{word}", taken)
             added.setdefault(where[node.name], []).append(replace(node, name=name, op=op, inputs=read, module=name))
             read = (name,)
         if layers:
