@@ -20,7 +20,7 @@ from gnet_inspect.ops import VOCABULARY
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.drawing.diagram import Options, drawing_of
 from tests.conftest import TWINS, Run
-from tests.readme import quoted, refreshed
+from tests.readme import PAGES, quoted, refreshed
 from tests.specs import HEADER
 from tests.test_goldens import NARROW, OUTPUTS
 
@@ -45,7 +45,9 @@ def test_readme_quotes_what_is_printed() -> None:
         "benchmarks/results.txt",
     ]
     assert list(quoted(README)) == files
-    assert refreshed(README) == README
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        assert refreshed(text) == text, page
 
 
 def test_readme_quotes_under_the_command_that_prints_it() -> None:

@@ -59,12 +59,18 @@ class Column:
         return [value for value in self.values if value is not ABSENT]
 
 
-def find_blocks(root: Sequence) -> list[Block]:
-    """The blocks of a network, inner ones first; its scopes become uses of them, and lists that stay are left."""
+def find_blocks(sequences: list[Sequence]) -> list[Block]:
+    """The blocks of a network, inner ones first; its scopes become uses of them, and lists that stay are left.
+
+    `sequences` are its outermost one, and those of its heads.
+    """
     finder = _Finder()
-    # A branch that is a name could be either.
-    finder.names.update(_names_read(root))
-    groups = finder.groups(root)
+    groups: dict[str, list[tuple[Step, Scope]]] = {}
+    for root in sequences:
+        # A branch that is a name could be either.
+        finder.names.update(_names_read(root))
+        for key, found in finder.groups(root).items():
+            groups.setdefault(key, []).extend(found)
     blocks: list[Block] = []
     for key in _inner_first(groups):
         blocks += finder.blocks_of(groups[key])
@@ -268,7 +274,9 @@ class _Merger:
                 raise _UnlikeError
             presence = tuple(step is not None for step in found)
             self.flags.setdefault(presence)
-            if len(self.flags) > MOST_FLAGS:
+            # Steps that stand in each other's place make another block.
+            instead = tuple(not there for there in presence)
+            if len(self.flags) > MOST_FLAGS or instead in self.flags:
                 raise _UnlikeError
             column = Column((*path, name), "when", "when", list(presence))
             self.columns.append(column)
@@ -358,7 +366,7 @@ def _union(lists: list[list[str]]) -> list[str]:
 
 # What arguments may be of one another: their widths, what they look at, how they pad.
 OUTPUTS = ("out_channels", "out_features")
-WIDTHS = (*OUTPUTS, "num_embeddings", "embedding_dim", "groups", "num_groups", "hidden_size")
+WIDTHS = (*OUTPUTS, "start", "stop", "num_embeddings", "embedding_dim", "groups", "num_groups", "hidden_size")
 _FACTORS = (2, 3, 4, 6, 8)
 
 
@@ -374,7 +382,7 @@ class _Parameters:
 
     def found(self) -> tuple[list[Parameter], list[dict[str, Any]]]:
         """(the parameters, those that have no default first; what each use gives for them)"""
-        first = [column for column in self.columns if column.key in OUTPUTS or column.kind in ("when", "layer")]
+        first = [column for column in self.columns if self._is_width(column) or column.kind in ("when", "layer")]
         # Small widths first, because the others are multiples of them.
         for column in sorted(first, key=_size):
             self._settle(column)
@@ -454,7 +462,7 @@ class _Parameters:
 
 def _size(column: Column) -> int:
     values = column.present()
-    return sum(values) if column.key in OUTPUTS else 0
+    return sum(values) if all(isinstance(value, int) for value in values) else 0
 
 
 def _width_parameters(column: Column) -> tuple[str, ...]:

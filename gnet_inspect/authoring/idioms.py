@@ -17,7 +17,7 @@ from gnet_inspect.ops.attention import ShiftedWindowAttention
 from gnet_inspect.ops.channels import LayerNorm2d
 from gnet_inspect.ops.functions import Computed
 from gnet_inspect.ops.merging import Concat, LearnedTensor
-from gnet_inspect.ops.movement import ChannelShuffle, Flatten, Permute, Reshape, Roll
+from gnet_inspect.ops.movement import ChannelShuffle, Flatten, Permute, Reshape, Roll, Slice
 from gnet_inspect.ops.normalization import LayerNorm
 
 
@@ -31,6 +31,7 @@ def in_words(graph: Graph) -> Graph:
     draft.name_channel_norms()
     draft.name_shuffles()
     draft.name_reshapes()
+    draft.name_slices()
     draft.name_tokens()
     draft.join_step_by_step()
     return draft.graph()
@@ -197,6 +198,12 @@ class _Draft:
                     op = Reshape((0, *node.output_shape[1:]))
                 if op is not None:
                     self._put(node, replace(node, op=op))
+
+    def name_slices(self) -> None:
+        """A slice up to the end says so, and not where the end is."""
+        for node in list(self.nodes.values()):
+            if isinstance(node.op, Slice) and node.op.stop == node.input_shapes[0][node.op.dim]:
+                self._put(node, replace(node, op=replace(node.op, stop=None)))
 
     def name_tokens(self) -> None:
         """A learned tensor with a first size of 1, expanded to the batch: the learned tensor."""

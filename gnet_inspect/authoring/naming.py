@@ -54,9 +54,21 @@ def _plain_name(steps: list[str], scope: Scope) -> str:
     families = [step.body.family for step in body if isinstance(step.body, Layer)]
     if len(set(steps)) == 1 and not (steps[0].isdigit() or (len(steps) > 1 and _PLAIN.fullmatch(steps[0]))):
         return steps[0].replace("-", "_")
+    common = re.sub(r"[\d_-]+\Z", "", common_beginning(steps))
+    if len(common) > 2 and not _PLAIN.fullmatch(common):
+        return common.replace("-", "_")
     if len(families) == len(body) <= 3 and families[0] == "convolution" and len(families) > 1:
         return "conv" if families[-1] == "activation" else f"conv_{families[-1][:4]}"
     return "layers"
+
+
+def common_beginning(names: list[str]) -> str:
+    """What all names begin with."""
+    found = names[0] if names else ""
+    for name in names[1:]:
+        while not name.startswith(found):
+            found = found[:-1]
+    return found
 
 
 def name_parameters(columns: list[Named]) -> list[str]:

@@ -130,6 +130,15 @@ class Stage(NamedTuple):
     steps: Sequence
 
 
+class Head(NamedTuple):
+    """An auxiliary classifier: what it reads, its weight in the loss, where it is known, and its layers."""
+
+    name: str
+    reads: str
+    weight: float | None
+    steps: Sequence
+
+
 class Program(NamedTuple):
     """A whole network. `outputs` are the names of what it returns, by theirs, where that is not the last value alone;
     `renamed` are the paths of layers that could not keep theirs, with those they have now."""
@@ -141,6 +150,7 @@ class Program(NamedTuple):
     # Inner ones first.
     blocks: list[Block]
     stages: list[Stage]
+    heads: list[Head]
     renamed: dict[str, str]
 
 

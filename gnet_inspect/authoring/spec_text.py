@@ -17,6 +17,7 @@ from gnet_inspect.authoring.program import (
     Step,
     Term,
     Use,
+    is_list,
 )
 from gnet_inspect.authoring.structure import shortest
 from gnet_inspect.ops import MERGES, VOCABULARY, Op
@@ -49,6 +50,13 @@ def spec_text(program: Program, comment: str = "") -> str:
     lines += ["", "stages:"]
     for stage in program.stages:
         lines += _key(_scalar(stage.name), _Body(stage.steps, is_list=False), 2)
+    if program.heads:
+        lines += ["", "heads:"]
+    for head in program.heads:
+        lines += [f"  {_name(head.name)}:", f"    from: {_name(head.reads)}"]
+        if head.weight is not None:
+            lines.append(f"    weight: {_value(head.weight)}")
+        lines += _key("layers", _Body(head.steps, is_list=is_list(head.steps)), 4)
     return "\n".join(lines) + "\n"
 
 
@@ -194,7 +202,7 @@ def _lines(value: "str | _Body | _Branches", indent: int) -> list[str]:
     if value.is_list:
         found = []
         for text in _repeated(value.steps, lambda step: "\n".join(_item(step, indent))):
-            found += text.split("\n") if text.startswith(" ") else [f"{' ' * indent}- {text}"]
+            found += text.split("\n") if text.startswith(" ") else _long_item(text, indent)
         return found
     return [line for step in value.steps for line in _named_step(step, indent)]
 
@@ -222,7 +230,26 @@ def _item(step: Step, indent: int) -> list[str]:
         if len(value_flow(body)) + indent + 2 > WIDTH or _is_long(body):
             inner = _lines(body, indent + 2)
             return [f"{' ' * indent}- {inner[0].lstrip()}", *inner[1:]]
-    return [f"{' ' * indent}- {_step_flow(step)}"]
+    return _long_item(_step_flow(step), indent)
+
+
+def _long_item(flow: str, indent: int) -> list[str]:
+    """A member of a list; of one that is too long for a line, what is in it on the next one."""
+    line = f"{' ' * indent}- {flow}"
+    key, colon, inside = flow[1:-1].partition(": ")
+    if len(line) <= WIDTH or not colon or not inside.startswith("{") or not _is_one(inside):
+        return [line]
+    return [f"{' ' * indent}- {key}:", f"{' ' * (indent + 4)}{inside}"]
+
+
+def _is_one(flow: str) -> bool:
+    """Whether a piece is one mapping from its first to its last character."""
+    depth = 0
+    for place, sign in enumerate(flow):
+        depth += (sign == "{") - (sign == "}")
+        if not depth:
+            return place == len(flow) - 1
+    return False
 
 
 def _join_lines(value: _Branches, indent: int) -> list[str]:

@@ -5,7 +5,9 @@ from typing import Any
 
 from gnet_inspect.authoring.blocks import find_blocks
 from gnet_inspect.authoring.idioms import in_words
+from gnet_inspect.authoring.naming import common_beginning
 from gnet_inspect.authoring.program import (
+    Head,
     Layer,
     Program,
     Scope,
@@ -16,7 +18,7 @@ from gnet_inspect.authoring.program import (
     Use,
 )
 from gnet_inspect.authoring.structure import structure_of
-from gnet_inspect.graph import Graph, Node, node_of
+from gnet_inspect.graph import Graph, Node
 from gnet_inspect.graph.cutting import parts_of
 
 
@@ -28,20 +30,43 @@ def write_program(graph: Graph, name: str) -> Program:
     kinds = {part.name: part.kind for part in parts_of(graph.parts) if part.kind}
     graph = in_words(graph)
     sequence, names, renamed = structure_of(graph, kinds)
-    blocks = find_blocks(sequence)
-    outputs = _outputs(graph, sequence, names)
-    parameters = _classes(graph, sequence)
+    returned = dict(zip([output.name for output in graph.outputs], names, strict=True))
+    heads = _take_heads(graph, sequence, returned) if graph.mode == "train" else []
+    blocks = find_blocks([sequence, *(head.steps for head in heads)])
+    outputs = _outputs(graph, sequence, returned)
+    parameters = {} if outputs else _classes(sequence)
     stages = _Stages(graph).cut(sequence)
-    return Program(name, graph.inputs, outputs, parameters, blocks, stages, renamed)
+    return Program(name, graph.inputs, outputs, parameters, blocks, stages, heads, renamed)
 
 
-def _outputs(graph: Graph, sequence: Sequence, names: list[str]) -> dict[str, str]:
+def _take_heads(graph: Graph, sequence: Sequence, returned: dict[str, str]) -> list[Head]:
+    """The outermost modules that give nothing but an output of training: auxiliary classifiers, out of the sequence."""
+    weights = {output.name: output.weight for output in graph.outputs}
+    read = {name for step in sequence for name in step.reads or ()}
+    heads = []
+    for output, name in list(returned.items())[1:]:
+        step = next((step for step in sequence if step.name == name), None)
+        if step is None or not isinstance(step.body, Scope) or name in read or step.body.values:
+            continue
+        place = sequence.index(step)
+        behind = sequence[place + 1] if place + 1 < len(sequence) else None
+        reads = step.reads[0] if step.reads else sequence[place - 1].name
+        if behind is not None and behind.reads == (reads,):
+            # Without the head what stands behind it reads what comes before it.
+            behind.reads = None
+        sequence.remove(step)
+        del returned[output]
+        heads.append(Head(name, reads, weights[output], step.body.body))
+    return heads[::-1] if all(head.weight is None for head in heads) else heads
+
+
+def _outputs(graph: Graph, sequence: Sequence, returned: dict[str, str]) -> dict[str, str]:
     """What the network returns by its names, where that is not what the last step gives."""
-    if len(graph.outputs) == 1 and not graph.names_outputs and _gives(sequence[-1], names[0]):
+    if len(returned) == 1 and not graph.names_outputs and _gives(sequence[-1], next(iter(returned.values()))):
         return {}
     if graph.names_outputs:
-        return {output.name.replace(".", "_"): name for output, name in zip(graph.outputs, names, strict=True)}
-    return {f"output{number or ''}": name for number, name in enumerate(names)}
+        return {name.replace(".", "_"): layer for name, layer in returned.items()}
+    return {f"output{number or ''}": layer for number, layer in enumerate(returned.values())}
 
 
 def _gives(step: Step, name: str) -> bool:
@@ -51,16 +76,12 @@ def _gives(step: Step, name: str) -> bool:
     return name == step.name
 
 
-def _classes(graph: Graph, sequence: Sequence) -> dict[str, Any]:
+def _classes(sequence: Sequence) -> dict[str, Any]:
     """The number of classes as a parameter of the model: what the last layer of all makes of features."""
-    last = graph.nodes[-1]
-    if len(graph.outputs) > 1 or node_of(graph.output) != last.name:
-        return {}
-    step = sequence[-1]
-    body = step.body
+    body = sequence[-1].body
     while isinstance(body, Scope) or (isinstance(body, Use) and body.block.uses == 1):
         body = body.body[-1].body if isinstance(body, Scope) else body.block.body[-1].body
-    if isinstance(body, Layer) and body.node == last.name and isinstance(body.arguments.get("out_features"), int):
+    if isinstance(body, Layer) and isinstance(body.arguments.get("out_features"), int):
         classes = body.arguments["out_features"]
         body.arguments["out_features"] = Term("classes")
         return {"classes": classes}
@@ -196,7 +217,7 @@ def _named(runs: list[Sequence], are_heads: list[bool]) -> list[Stage]:
     taken: set[str] = set()
     for place, (run, is_head) in enumerate(zip(runs, are_heads, strict=True)):
         blocks = [step.name for step in run if isinstance(step.body, Use | Scope)]
-        name = _common(blocks)
+        name = common_beginning(blocks).rstrip("_.-") or (blocks[0] if blocks else "")
         if place == len(runs) - 1 and is_head:
             name = "classifier"
         elif place == 0:
@@ -208,14 +229,3 @@ def _named(runs: list[Sequence], are_heads: list[bool]) -> list[Stage]:
         taken.add(name)
         found.append(Stage(name, run))
     return found
-
-
-def _common(names: list[str]) -> str:
-    """What all names begin with, or the one name."""
-    if not names:
-        return ""
-    first = names[0]
-    for name in names[1:]:
-        while not name.startswith(first):
-            first = first[:-1]
-    return first.rstrip("_.-")

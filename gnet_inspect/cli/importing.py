@@ -14,6 +14,7 @@ def import_network(
     model: options.Model,
     inputs: options.Input = None,
     batch: options.Batch = None,
+    mode: options.Mode = "eval",
     edits: options.Set = None,
     until: options.Until = None,
     resize: options.Resize = False,
@@ -40,7 +41,8 @@ def import_network(
 
     Nothing is written before it is proved: the module that is built of the spec loads the network's weights strictly
     and gives its outputs bit by bit; of a file without weights it has the same layers, shapes and numbers. Where layers
-    had to get other names, FILE.names.json maps the old ones to the new.
+    had to get other names, FILE.names.json maps the old ones to the new. Auxiliary classifiers are written with
+    --mode train, and named without it.
 
     Exits 1 where the network cannot be expressed, and names the layer and the reason.
 
@@ -55,7 +57,7 @@ def import_network(
             f"-o: expected a file that ends in .yaml, got {str(output)!r}. (other commands know it by that)"
         )
     need_torch("import")
-    flags = options.Flags(inputs, batch, "eval", edits, resize, None, until, arguments, function)
+    flags = options.Flags(inputs, batch, mode, edits, resize, None, until, arguments, function)
     variant = options.read_variants([model], flags)[0]
     from gnet_inspect.runtime.importing import import_graph, import_module
 

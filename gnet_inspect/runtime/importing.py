@@ -11,11 +11,13 @@ import torch
 from msgspec import Struct
 from torch import Tensor, nn
 
+from gnet_inspect.authoring.idioms import in_words
 from gnet_inspect.authoring.program import Program
 from gnet_inspect.authoring.spec_text import spec_text
 from gnet_inspect.authoring.writing import write_program
-from gnet_inspect.errors import CannotWriteError, GnetError, quoted, some_of
+from gnet_inspect.errors import CannotWriteError, GnetError, printable, quoted, some_of
 from gnet_inspect.graph import Graph, Node
+from gnet_inspect.graph.cutting import value_of
 from gnet_inspect.language.parse import parse_spec
 from gnet_inspect.ops import Shape
 from gnet_inspect.runtime.latency.own import own_module
@@ -48,7 +50,7 @@ def import_graph(graph: Graph, name: str, source: str) -> Imported:
     left = _left(graph)
     proof = "the same layers, shapes, parameters and multiply-accumulates; there were no weights to load"
     text = _text(program, source, left, proof)
-    _check_graph(graph, _built_graph(text, program))
+    _check_graph(in_words(graph), _built_graph(text, program, graph.mode))
     return Imported(text, _renamed_weights(graph, program.renamed), left, proof)
 
 
@@ -58,7 +60,7 @@ def import_module(graph: Graph, traced: Traced | None, name: str, source: str) -
     left = _left(graph)
     proof = "the state dict loads strictly, and the outputs are equal bit by bit"
     text = _text(program, source, left, proof)
-    written = _built_graph(text, program)
+    written = _built_graph(text, program, graph.mode)
     if traced is None:
         module: nn.Module = build_module(graph).eval()
         called, given = module, _drawn(graph)
@@ -69,22 +71,23 @@ def import_module(graph: Graph, traced: Traced | None, name: str, source: str) -
     built = build_module(written).eval()
     _load(built, module, program.renamed, graph, left)
     _compare(called, module, built, given)
+    for head in program.heads:
+        _compare_heads(module.get_submodule(head.name), built.get_submodule(head.name), _shape_of(written, head.reads))
     return Imported(text, _renamed_weights(graph, program.renamed), left, proof)
 
 
 def _text(program: Program, source: str, left: Sequence[str], proof: str) -> str:
-    comment = f"Written by gnet-inspect from {source}: {proof}."
+    comment = f"Written by gnet-inspect from {printable(source)}.\nProved: {proof}."
     if left:
         comment += f"\nLeft out, because nothing that the network returns in eval mode reads them: {', '.join(left)}."
     return spec_text(program, comment)
 
 
-def _built_graph(text: str, program: Program) -> Graph:
+def _built_graph(text: str, program: Program, mode: str) -> Graph:
     """The graph of a program's text at the inputs that it was written for."""
     try:
-        return build_graph(
-            parse_spec(text, "the spec that was written"), {value.name: value.shape for value in program.inputs}
-        )
+        spec = parse_spec(text, "the spec that was written")
+        return build_graph(spec, {value.name: value.shape for value in program.inputs}, mode=mode)
     except GnetError as error:
         raise CannotWriteError(f"what was written of {program.name} is no spec: {error}") from error
 
@@ -107,8 +110,8 @@ def _renamed_weights(graph: Graph, renamed: Mapping[str, str]) -> dict[str, str]
 
 
 def _check_graph(given: Graph, written: Graph) -> None:
-    """Raise CannotWriteError where two graphs do not have the same layers with weights or work."""
-    pairs = [Counter(_numbers(node) for node in graph.nodes if node.params or node.macs) for graph in (given, written)]
+    """Raise CannotWriteError where two graphs do not have the same layers."""
+    pairs = [Counter(map(_numbers, graph.nodes)) for graph in (given, written)]
     only = [one - other for one, other in (pairs, pairs[::-1])]
     if only[0] or only[1]:
         texts = [", ".join(map(_told, list(found)[:2])) or "nothing" for found in only]
@@ -170,6 +173,17 @@ def _compare(called: Callable[..., Any], own: nn.Module, built: nn.Module, given
             raise CannotWriteError(
                 f"what was written gives another output {number}: {sizes}, apart by up to {apart:.3g}"
             )
+
+
+def _compare_heads(own: nn.Module, built: nn.Module, shape: Shape) -> None:
+    """The same of an auxiliary classifier, which does not run where the whole network is compared."""
+    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
+    with _in_eval_mode(built):
+        _compare(own, own, built, [drawn])
+
+
+def _shape_of(graph: Graph, layer: str) -> Shape:
+    return graph.shapes()[value_of(graph, layer)]
 
 
 def _tensors(output: Any) -> list[Tensor]:
