@@ -74,6 +74,8 @@ class CannotWriteError(GnetError):
 
 # What modules and verification need; the extra `torch` is the same list.
 INSTALL_TORCH = "pip install torch torchinfo fvcore psutil safetensors"
+# What ONNX files need.
+INSTALL_ONNX = "pip install onnx"
 # What reports need; the extra `report` is the same list.
 INSTALL_REPORT = "pip install Jinja2 vl-convert-python"
 # What pictures need, where a package is missing that is installed with this one.

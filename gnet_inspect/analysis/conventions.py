@@ -278,7 +278,9 @@ def _notes(graph: Graph, totals: FlopTotals) -> list[str]:
         notes.append(
             "BatchNorm with its statistics fixed, as verify runs it: a plain train() " + _updated(norms, totals.fvcore)
         )
-    return notes
+    if graph.run is not None and set(TOOLS) <= set(graph.run.uncounted):
+        notes.append("no tool can run what this is read of, so that nothing is known of what they would count")
+    return [*notes, *graph.notes]
 
 
 def _updated(norms: list[Node], fvcore: int) -> str:

@@ -150,6 +150,8 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     unreached: tuple[Unreached, ...] = ()
     # What a training step keeps; JSON has the key where an optimizer was named.
     training: TrainingMemory | None = None
+    # What the network's source shows of it that no number says; JSON has the key where there is any.
+    notes: tuple[str, ...] = ()
 
     def _repr_html_(self) -> str:
         """The table, as the last line of a notebook's cell shows it."""
@@ -193,6 +195,7 @@ def summarize(network: object, inputs: object = None, dtype: str = "fp32", *, op
         overrides=graph.overrides,
         unreached=graph.unreached,
         training=_training(graph, optimizer, dtype),
+        notes=graph.notes,
     )
 
 

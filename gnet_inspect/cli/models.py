@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from gnet_inspect.language import Spec
     from gnet_inspect.runtime.references import Traced
 
-GRAPH_ENDING, PYTHON_ENDING = ".graph.json", ".py"
+GRAPH_ENDING, PYTHON_ENDING, ONNX_ENDING = ".graph.json", ".py", ".onnx"
 
 
 class Variant(NamedTuple):
@@ -51,6 +51,8 @@ def open_model(model: str, flags: Flags) -> Opened:
         return _graph_file(model)
     if model.endswith(PYTHON_ENDING):
         return _python_file(model)
+    if model.endswith(ONNX_ENDING):
+        return _onnx_file(model)
     return _spec(model)
 
 
@@ -72,11 +74,18 @@ def need_specs(models: Sequence[str], command: str, why: str) -> None:
                 f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, a graph's file. "
                 "(summary, flops, taps, diagram, roofline, compare and report read it)"
             )
+        if model.endswith(ONNX_ENDING):
+            raise UsageError(
+                f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, an ONNX file. "
+                "(summary, flops, taps, diagram, roofline, compare and report read it)"
+            )
 
 
 def need_runnable(models: Sequence[str], command: str, frozen: list[str] | None = None) -> None:
-    """Refuse a graph's file, which nobody can run, and --freeze on a module, which says itself what is trained."""
-    need_specs([model for model in models if model.endswith(GRAPH_ENDING)], command, "whose module torch builds")
+    """Refuse files of graphs, which torch cannot run, and --freeze on a module, which says itself what is trained."""
+    need_specs(
+        [model for model in models if model.endswith((GRAPH_ENDING, ONNX_ENDING))], command, "whose module torch builds"
+    )
     for model in models:
         if frozen and is_python(model):
             raise UsageError(
@@ -114,6 +123,33 @@ def _graph_file(model: str) -> Opened:
         return Variant(None, graph)
 
     return made
+
+
+def _onnx_file(model: str) -> Opened:
+    """FILE.onnx: the network in it, at sizes that the file leaves free and the flags bind."""
+    from gnet_inspect.sources.onnx import open_onnx
+
+    opened = open_onnx(Path(model), model)
+
+    def made(asked: Flags) -> Variant:
+        about = f"{show(model)}, an ONNX file. (--input and --batch bind the sizes that are free in it)"
+        _refuse_edits(asked, about)
+        if asked.mode == "train":
+            raise UsageError(f"--mode train: expected a spec or a module in Python, got {about}")
+        shapes = options.read_inputs(
+            [replace(value, shape=value.shape[1:]) for value in opened.inputs], asked.inputs, asked.batch
+        )
+        given = _given_names([value.name for value in opened.inputs], asked.inputs)
+        return Variant(None, opened.graph({name: shapes[name] for name in given}, asked.batch))
+
+    return made
+
+
+def _given_names(names: Sequence[str], texts: list[str] | None) -> set[str]:
+    """The inputs that --input gives a shape: by their names, or in their order."""
+    named = [text.rpartition("=")[0] for text in texts or ()]
+    free = [name for name in names if name not in named]
+    return {name for name in named if name} | set(free[: named.count("")])
 
 
 def _check_file(model: str, graph: "Graph", asked: Flags) -> None:

@@ -1,6 +1,7 @@
 """What was recorded of a network -> its Graph: names, the tree of parts, weights by their first readers."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import prod
 
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph.maker import GraphMaker
@@ -14,6 +15,8 @@ from gnet_inspect.units import sum_known
 # Wrappers put their own names before those of the network's parts.
 _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 OUTPUT = "output"
+# What stands behind the last resolution, where no module is known.
+HEAD = "head"
 
 
 class Assembler:
@@ -54,8 +57,10 @@ class Assembler:
         mode: str = "eval",
         origin: str = "module",
         names_outputs: bool = False,
+        is_flat: bool = False,
     ) -> Graph:
-        """The graph of the network that returns `outputs`, by their places in what it returns.
+        """The graph of the network that returns `outputs`, by their places in what it returns. `is_flat`: nobody knows
+        its modules, so that its parts are those of one resolution.
 
         Raises UsageError where that is nothing, or nothing is called.
         """
@@ -67,7 +72,7 @@ class Assembler:
         root = self.root
         while len(root.items) == 1 and isinstance(root.items[0], Scope):
             root = root.items[0]
-        parts = self._stages(root)
+        parts = self._resolutions(root) if is_flat else self._stages(root)
         # What an output alone needs of weights is made last, and belongs to the last part.
         self.maker.open("stage", OUTPUT)
         named = self._outputs(outputs, names_outputs)
@@ -128,6 +133,28 @@ class Assembler:
                 run.append(item)
         if run:
             self._stage(run, _run_name(run), stages)
+        return _joined(stages)
+
+    def _resolutions(self, root: Scope) -> list[Group]:
+        """Runs of layers whose outputs have one resolution, the first of them that has another begins the next; what
+        has none, or is pooled to one position on the way, belongs to what is around it, and at the end is the head."""
+        stages: list[Group] = []
+        items = [item for item in root.items if self._is_there(item)]
+        sizes = [item.outputs[0].shape[2:] for item in items if isinstance(item, Record)]
+        spatial = [index for index, size in enumerate(sizes) if len(size) > 1 and prod(size) > 1]
+        if not spatial:
+            self._stage(items, clean(root.path) or root.kind, stages)
+            return stages
+        own, last = set(spatial), spatial[-1]
+        run: list[Record | Scope] = []
+        name = _by_sizes(sizes[spatial[0]])
+        for index, item in enumerate(items):
+            here = HEAD if index > last else _by_sizes(sizes[index]) if index in own else name
+            if here != name:
+                self._stage(run, name, stages)
+                run, name = [], here
+            run.append(item)
+        self._stage(run, name, stages)
         return _joined(stages)
 
     def _is_next(self, last: Record | Scope, item: Record | Scope) -> bool:
@@ -413,6 +440,11 @@ def _listed(items: Sequence[Record | Scope], path: str) -> list[str | None]:
         elif item.path:
             last = None
     return found
+
+
+def _by_sizes(sizes: Sequence[int]) -> str:
+    """What a run of layers of one resolution is called: "56x56"."""
+    return "x".join(map(str, sizes))
 
 
 def _run_name(run: Sequence[Record | Scope]) -> str:

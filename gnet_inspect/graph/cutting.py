@@ -59,6 +59,7 @@ def cut(graph: Graph, layer: str) -> Graph:
         unreached=(*graph.unreached, *gone),
         # How long a program that stops there would hold what is not known.
         run=None if graph.run is None else Run(uncounted=graph.run.uncounted),
+        notes=graph.notes,
     )
 
 

@@ -212,6 +212,7 @@ class GraphMaker:
         left_heads: tuple[str, ...] = (),
         unreached: tuple[Unreached, ...] = (),
         run: Run | None = None,
+        notes: tuple[str, ...] = (),
     ) -> Graph:
         """What was gathered. Without parts the whole is one stage of the model's name."""
         found, nodes = tuple(parts), tuple(self.nodes)
@@ -232,6 +233,7 @@ class GraphMaker:
             left_heads=left_heads,
             unreached=unreached,
             run=run,
+            notes=notes,
         )
 
 

@@ -213,6 +213,8 @@ class Graph(Struct, frozen=True):
     unreached: tuple[Unreached, ...] = ()
     # How its own code held its values; None where it runs as it is built here, by its scopes.
     run: Run | None = None
+    # What its source shows of it that no number says, in sentences.
+    notes: tuple[str, ...] = ()
 
     def _repr_svg_(self) -> str | None:
         """The diagram, as the last line of a notebook's cell shows it; None where Graphviz is missing."""

@@ -92,3 +92,4 @@ class WrittenGraph(Struct, frozen=True, forbid_unknown_fields=True, omit_default
     left_heads: tuple[str, ...] = ()
     unreached: tuple[Unreached, ...] = ()
     run: Run | None = None
+    notes: tuple[str, ...] = ()

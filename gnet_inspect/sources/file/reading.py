@@ -158,6 +158,7 @@ class _Reader:
             left_heads=written.left_heads,
             unreached=written.unreached,
             run=written.run,
+            notes=written.notes,
         )
 
     def _inputs(self) -> list[Value]:

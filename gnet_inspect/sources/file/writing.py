@@ -59,6 +59,7 @@ class _Writer:
             left_heads=graph.left_heads,
             unreached=graph.unreached,
             run=graph.run,
+            notes=graph.notes,
         )
         return _in_lines(written)
 

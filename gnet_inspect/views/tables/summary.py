@@ -362,6 +362,7 @@ def notes_below(summary: Summary) -> tuple[str, ...]:
     lines += field_lines(totals, len(summary.layers[-1].output_shape) == 4)
     lines.append(f"depth        {totals.depth} convolutions and linear layers on the longest path")
     lines.append(coverage_line(summary.coverage))
+    lines += [f"note         {note}" for note in summary.notes]
     return tuple(lines)
 
 
