@@ -17,6 +17,8 @@ _WRAPPERS = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 OUTPUT = "output"
 # What stands behind the last resolution, where no module is known.
 HEAD = "head"
+# What gives a map of another resolution, and is no layer of a number of axes.
+RESAMPLING = "resampling"
 
 
 class Assembler:
@@ -136,26 +138,33 @@ class Assembler:
         return _joined(stages)
 
     def _resolutions(self, root: Scope) -> list[Group]:
-        """Runs of layers whose outputs have one resolution, the first of them that has another begins the next; what
-        has none, or is pooled to one position on the way, belongs to what is around it, and at the end is the head."""
+        """Runs of layers of one resolution: a layer along spatial axes that gives another begins the next, unless it
+        gives one position; what then has no map any more is the head. Of one resolution alone the whole is one part."""
+        items = [item for item in root.records() if self._is_there(item)]
+        sizes = [item.outputs[0].shape[2:] if item.outputs else () for item in items]
+        maps = {
+            index: size
+            for index, (item, size) in enumerate(zip(items, sizes, strict=True))
+            if (item.op.ndim > 1 or item.op.family.name == RESAMPLING) and prod(size) > 1
+        }
         stages: list[Group] = []
-        items = [item for item in root.items if self._is_there(item)]
-        sizes = [item.outputs[0].shape[2:] for item in items if isinstance(item, Record)]
-        spatial = [index for index, size in enumerate(sizes) if len(size) > 1 and prod(size) > 1]
-        if not spatial:
+        if len(set(maps.values())) < 2:
             self._stage(items, clean(root.path) or root.kind, stages)
             return stages
-        own, last = set(spatial), spatial[-1]
-        run: list[Record | Scope] = []
-        name = _by_sizes(sizes[spatial[0]])
+        last = max(maps)
+        end = max(index for index, size in enumerate(sizes) if index >= last and size == maps[last])
+        runs: list[tuple[tuple[int, ...], list[Record]]] = [(next(iter(maps.values())), [])]
         for index, item in enumerate(items):
-            here = HEAD if index > last else _by_sizes(sizes[index]) if index in own else name
-            if here != name:
-                self._stage(run, name, stages)
-                run, name = [], here
-            run.append(item)
-        self._stage(run, name, stages)
-        return _joined(stages)
+            here = maps.get(index, runs[-1][0]) if index <= end else ()
+            if here != runs[-1][0]:
+                runs.append((here, []))
+            runs[-1][1].append(item)
+        times: dict[str, int] = {}
+        for size, run in runs:
+            name = "x".join(map(str, size)) or HEAD
+            number = times[name] = times.get(name, -1) + 1
+            self._stage(run, f"{name}@{number}" if number else name, stages)
+        return stages
 
     def _is_next(self, last: Record | Scope, item: Record | Scope) -> bool:
         """Whether a stage ends between two items: behind a block, where a layer follows or the resolution changes."""
@@ -440,11 +449,6 @@ def _listed(items: Sequence[Record | Scope], path: str) -> list[str | None]:
         elif item.path:
             last = None
     return found
-
-
-def _by_sizes(sizes: Sequence[int]) -> str:
-    """What a run of layers of one resolution is called: "56x56"."""
-    return "x".join(map(str, sizes))
 
 
 def _run_name(run: Sequence[Record | Scope]) -> str:

@@ -32,6 +32,13 @@ class Constants:
         given = self.attribute(name)
         return None if given is None else tuple(given)
 
+    def sizes(self, place: int, name: str = "axes") -> tuple[int, ...]:
+        """The same where they must be there."""
+        found = self.axes(place, name)
+        if found is None:
+            raise ValueError
+        return found
+
     def attribute(self, name: str, default: Any = None) -> Any:
         return self.call.attributes.get(name, default)
 
@@ -134,9 +141,7 @@ def _concat(given: Constants) -> Any:
 
 
 def _slice(given: Constants) -> Any:
-    starts, ends = given.axes(1, "starts"), given.axes(2, "ends")
-    assert starts is not None
-    assert ends is not None
+    starts, ends = given.sizes(1, "starts"), given.sizes(2, "ends")
     axes = given.axes(3) or tuple(range(len(starts)))
     steps = given.axes(4, "steps") or (1,) * len(starts)
     cut = [slice(None)] * given.x().ndim
@@ -151,14 +156,11 @@ def _squeeze(given: Constants) -> Any:
 
 
 def _unsqueeze(given: Constants) -> Any:
-    axes = given.axes(1)
-    assert axes is not None
-    return given.numpy.expand_dims(given.x(), axes)
+    return given.numpy.expand_dims(given.x(), given.sizes(1))
 
 
 def _reshape(given: Constants) -> Any:
-    x, sizes = given.x(), given.axes(1, "shape")
-    assert sizes is not None
+    x, sizes = given.x(), given.sizes(1, "shape")
     kept = [
         x.shape[index] if size == 0 and not given.attribute("allowzero", 0) else size
         for index, size in enumerate(sizes)
@@ -167,23 +169,20 @@ def _reshape(given: Constants) -> Any:
 
 
 def _expand(given: Constants) -> Any:
-    sizes = given.axes(1)
-    assert sizes is not None
+    sizes = given.sizes(1)
     shape = given.numpy.broadcast_shapes(given.x().shape, sizes)
     _check_small(shape)
     return given.numpy.broadcast_to(given.x(), shape)
 
 
 def _tile(given: Constants) -> Any:
-    times = given.axes(1)
-    assert times is not None
+    times = given.sizes(1)
     _check_small([size * more for size, more in zip(given.x().shape, times, strict=True)])
     return given.numpy.tile(given.x(), times)
 
 
 def _filled(given: Constants) -> Any:
-    sizes = given.axes(0)
-    assert sizes is not None
+    sizes = given.sizes(0)
     _check_small(sizes)
     tensor = given.attribute("value")
     value = given.numpy.float32(0) if not isinstance(tensor, Tensor) else tensor.values.ravel()[0]

@@ -15,6 +15,8 @@ from gnet_inspect.sources.onnx.values import Value
 
 # What an operator makes: the shape of each output, None where nobody knows, and its type by ONNX's number.
 Made = list[tuple[Shape | None, int]]
+# What comes of a rule in C++ that meets what it does not expect.
+_REFUSALS = (RuntimeError, ValueError, TypeError, KeyError, IndexError, MemoryError)
 # Of onnxruntime's own operators, which ONNX has no rules of: those that make what one of ONNX's makes of the same.
 _ALIKE = {
     "FusedConv": "Conv",
@@ -52,7 +54,8 @@ class Inference:
 
     def _asked(self, call: Call, inputs: Sequence[Value | None]) -> Made:
         import onnx
-        from onnx.shape_inference import infer_node_outputs
+        from onnx.checker import ValidationError
+        from onnx.shape_inference import InferenceError, infer_node_outputs
 
         unknown: Made = [(None, 0)] * len(call.outputs)
         kind, domain = call.kind, call.domain
@@ -78,7 +81,7 @@ class Inference:
                 {name: tensor for name, value in given.items() if (tensor := value.tensor()) is not None},
                 opset_imports=[onnx.helper.make_opsetid(*pair) for pair in self.model.opsets.items()],
             )
-        except (RuntimeError, ValueError, TypeError, KeyError, IndexError, OverflowError) as error:
+        except (InferenceError, ValidationError, *_REFUSALS) as error:
             # The rule of the operator refuses the node: what the file says of its outputs is no better then.
             self.model.refuse(call, f"expected inputs and attributes that it takes, got others: {_short(error)}")
         return [_read(made.get(f"o{index}")) for index in range(len(call.outputs))]

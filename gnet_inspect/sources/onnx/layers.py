@@ -44,6 +44,11 @@ def padding_of(before: Sequence[int], behind: Sequence[int]) -> tuple[int, ...]:
     return tuple(size for pair in zip(reversed(before), reversed(behind), strict=True) for size in pair)
 
 
+def _number(request: Request, name: str, default: float) -> float:
+    """A number that was a double before it was written in 32 bits: 0.1, not 0.10000000149."""
+    return float(f"{float(request.attribute(name, default)):.6g}")
+
+
 def held(*values: Value | None) -> list[Value]:
     """The weights that are there."""
     return [value for value in values if value is not None]
@@ -191,7 +196,7 @@ def _batch_norm(request: Request) -> list[Reading]:
     # Further outputs are those of a training step.
     if request.attribute("training_mode", 0) or len([name for name in request.call.outputs if name]) > 1:
         raise UnreadError
-    eps = request.number(-1, "epsilon", 1e-5)
+    eps = _number(request, "epsilon", 1e-5)
     op = op_of(kind, eps=eps, momentum=round(1 - float(request.attribute("momentum", 0.9)), 6))
     return [Reading(op, [x], [weight, bias, mean, variance], buffers=[mean, variance])]
 
@@ -209,7 +214,7 @@ def _layer_norm(request: Request) -> list[Reading]:
     axes = request.rank - request.axis(default=-1)
     if weight.shape != x.shape[-axes:] or (bias is not None and not bias.is_constant):
         raise UnreadError
-    op = op_of("LayerNorm", axes=axes, eps=request.number(-1, "epsilon", 1e-5), bias=bias is not None)
+    op = op_of("LayerNorm", axes=axes, eps=_number(request, "epsilon", 1e-5), bias=bias is not None)
     return [Reading(op, [x], held(weight, bias))]
 
 
@@ -220,7 +225,7 @@ def _rms_norm(request: Request) -> list[Reading]:
     axes = request.rank - request.axis(default=-1)
     if weight.shape != x.shape[-axes:]:
         raise UnreadError
-    return [Reading(op_of("RMSNorm", axes=axes, eps=request.number(-1, "epsilon", 1e-5)), [x], [weight])]
+    return [Reading(op_of("RMSNorm", axes=axes, eps=_number(request, "epsilon", 1e-5)), [x], [weight])]
 
 
 @rule("GroupNormalization")
@@ -230,15 +235,13 @@ def _group_norm(request: Request) -> list[Reading]:
     # Before opset 21 there is one number for each group.
     if not weight.elements == bias.elements == x.shape[1]:
         raise UnreadError
-    return [
-        Reading(op_of("GroupNorm", num_groups=groups, eps=request.number(-1, "epsilon", 1e-5)), [x], [weight, bias])
-    ]
+    return [Reading(op_of("GroupNorm", num_groups=groups, eps=_number(request, "epsilon", 1e-5)), [x], [weight, bias])]
 
 
 @rule("InstanceNormalization")
 def _instance_norm(request: Request) -> list[Reading]:
     x, weight, bias = request.x(), request.weight(1), request.weight(2)
-    op = op_of(f"InstanceNorm{request.rank - 2}d", eps=request.number(-1, "epsilon", 1e-5), affine=True)
+    op = op_of(f"InstanceNorm{request.rank - 2}d", eps=_number(request, "epsilon", 1e-5), affine=True)
     return [Reading(op, [x], [weight, bias])]
 
 
@@ -247,9 +250,9 @@ def _response_norm(request: Request) -> list[Reading]:
     op = op_of(
         "LocalResponseNorm",
         size=int(request.attribute("size")),
-        alpha=request.number(-1, "alpha", 1e-4),
-        beta=request.number(-1, "beta", 0.75),
-        k=request.number(-1, "bias", 1.0),
+        alpha=_number(request, "alpha", 1e-4),
+        beta=_number(request, "beta", 0.75),
+        k=_number(request, "bias", 1.0),
     )
     return [Reading(op, [request.x()])]
 
@@ -300,11 +303,6 @@ def _leaky(request: Request) -> list[Reading]:
 @rule("Elu")
 def _elu(request: Request) -> list[Reading]:
     return [Reading(op_of("ELU", alpha=_number(request, "alpha", 1.0)), [request.x()])]
-
-
-def _number(request: Request, name: str, default: float) -> float:
-    """A number that was a double before it was written in 32 bits: 0.1, not 0.10000000149."""
-    return float(f"{float(request.attribute(name, default)):.6g}")
 
 
 @rule("PRelu")

@@ -69,10 +69,7 @@ def _parsed(text: bytes, file: str, title: str) -> Model:
         raise SpecError(
             "expected an ONNX model, which is a message of protobuf, got something else", file=file
         ) from None
-    try:
-        return _Reader(model, file, title).model()
-    except UnicodeDecodeError:
-        raise SpecError("expected names in UTF-8, got other bytes", file=file) from None
+    return _Reader(model, file, title).model()
 
 
 class _Reader:
@@ -145,7 +142,9 @@ class _Reader:
         for index, function in enumerate(self.proto.functions):
             key = function.domain, function.name, function.overload
             if key in functions:
-                self._refuse(f"functions.{index}", f"expected a name of its own, got {quoted(function.name)} twice")
+                self._refuse(
+                    f"functions.{index}", f"expected a name of its own, got {quoted(str(function.name))} twice"
+                )
             functions[key] = function
             self._check_flow(function.node, f"functions.{index}")
         self._check_flow(self.proto.graph.node, "graph")
@@ -165,7 +164,7 @@ class _Reader:
                 sizes[key] += sizes[called]
             elif called in sizes or len(waiting) > MAX_DEPTH:
                 fact = f"expected functions that call others at most {MAX_DEPTH} deep, and never themselves"
-                self._refuse("functions", f"{fact}, got {quoted(called[1])}")
+                self._refuse("functions", f"{fact}, got {quoted(str(called[1]))}")
             else:
                 sizes[called] = len(functions[called].node)
                 waiting.append((called, iter(_called(functions[called].node, functions))))
@@ -265,12 +264,13 @@ class _Reader:
             self._refuse("graph.node", f"expected at most {MAX_NODES:,}, got {len(nodes):,}")
         for index, node in enumerate(nodes):
             path = f"graph.node.{index}"
-            notes = {item.key: item.value for item in node.metadata_props}
+            notes = {item.key: item.value for item in node.metadata_props if isinstance(item.value, str)}
+            domain = self._text(f"{path}.domain", node.domain)
             call = Call(
                 index,
                 self._text(f"{path}.name", node.name),
                 self._text(f"{path}.op_type", node.op_type),
-                node.domain if node.domain not in OWN else "",
+                domain if domain not in OWN else "",
                 tuple(self._text(f"{path}.input", name) for name in node.input),
                 tuple(self._text(f"{path}.output", name) for name in node.output),
                 {},
@@ -313,7 +313,10 @@ class _Reader:
 
     # --- names ---
 
-    def _text(self, path: str, text: str) -> str:
+    def _text(self, path: str, text: str | bytes) -> str:
+        if not isinstance(text, str):
+            # What is no UTF-8 protobuf hands out as bytes.
+            self._refuse(path, "expected a name in UTF-8, got other bytes")
         if len(text) > MAX_NAME:
             self._refuse(path, f"expected a name of at most {MAX_NAME:,} characters, got {len(text):,}")
         self._characters += len(text)
