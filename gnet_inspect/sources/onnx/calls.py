@@ -109,8 +109,8 @@ class Request:
 
 
 def is_number(value: Value) -> bool:
-    """Whether a constant is one that was written into the network, and nobody learned: a single number, unless it has
-    the name of a module's parameter, or something of another type than numbers are learned in."""
+    """Whether a constant is one that was written into the network, and nobody learned: a single number or zeros, unless
+    they have the name of a module's parameter, or something of another type than numbers are learned in."""
     if not value.is_constant:
         return False
     if value.made is not None:
@@ -118,7 +118,9 @@ def is_number(value: Value) -> bool:
     if value.kind not in FLOATS:
         return value.values is not None
     name = value.weight
-    return not name or (value.elements == 1 and not ("." in name and "/" not in name))
+    is_parameter = "." in name and "/" not in name
+    is_plain = value.elements == 1 or (value.values is not None and not value.values.any())
+    return not name or (is_plain and not is_parameter)
 
 
 # The domain of onnxruntime's own operators.

@@ -15,6 +15,9 @@ from gnet_inspect.sources.onnx.values import Value
 
 # What an operator makes: the shape of each output, None where nobody knows, and its type by ONNX's number.
 Made = list[tuple[Shape | None, int]]
+# Their older rules, with ceil_mode, have a last window that begins in what is padded behind: nothing that runs a file
+# makes it, nor do the newer ones.
+_POOLS = ("MaxPool", "AveragePool", "LpPool")
 # What comes of a rule in C++ that meets what it does not expect.
 _REFUSALS = (RuntimeError, ValueError, TypeError, KeyError, IndexError, MemoryError)
 # Of onnxruntime's own operators, which ONNX has no rules of: those that make what one of ONNX's makes of the same.
@@ -92,6 +95,8 @@ class Inference:
         key = domain, kind
         if key not in self._schemas:
             version = self.model.opsets.get(domain, 1)
+            if not domain and kind in _POOLS:
+                version = onnx.defs.onnx_opset_version()
             try:
                 self._schemas[key] = onnx.defs.get_schema(kind, version, domain)
             except (onnx.defs.SchemaError, RuntimeError, TypeError, OverflowError):

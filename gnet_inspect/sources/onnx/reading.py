@@ -25,7 +25,7 @@ from gnet_inspect.sources.onnx.folding import fold, kind_of_array
 from gnet_inspect.sources.onnx.form import Call, Given, Model, Tensor
 from gnet_inspect.sources.onnx.inference import Inference
 from gnet_inspect.sources.onnx.notes import bits_of_weights, folded_norms
-from gnet_inspect.sources.onnx.tree import Part, Place, Tree, cleaned, lists_in, place_of
+from gnet_inspect.sources.onnx.tree import Part, Place, Tree, cleaned, lists_in, places_of
 from gnet_inspect.sources.onnx.values import FLOAT, FLOATS, SMALL, Value, dtype_of_kind
 
 # The rules of these are kept where they are imported.
@@ -43,12 +43,18 @@ class FileAssembler(Assembler):
     def __init__(self, model: Model, calls: Mapping[int, Call], *args: object) -> None:
         super().__init__(*args)  # type: ignore[arg-type]  # as the class takes them
         self.model, self.calls = model, calls
+        self._layers: set[str] = set()
 
     def run(self) -> Run:
         """No tool of torch's runs a file, and nobody says how long what does holds its values."""
         return Run(uncounted=TOOLS)
 
     def _record(self, record: Record, path: str = "") -> None:
+        own = clean(record.path)
+        if own and own not in self._layers and own in self.maker.shapes:
+            # What ran before in a module of that path has its name: this is a function of that module.
+            record.path, record.name = "", _function_name(self.calls[id(record)])
+        self._layers.add(own)
         try:
             super()._record(record, path)
         except (ShapeError, CountError) as error:
@@ -82,7 +88,7 @@ class _Reader:
 
     def graph(self) -> Graph:
         model = self.model
-        places = {call.index: place_of(call) for call in model.calls}
+        places = places_of(model.calls)
         kinds = Counter(place.kind for place in places.values() if place.kind)
         self.places, self.root = places, Scope("", kinds.most_common(1)[0][0] if kinds else self.name)
         self.tree = Tree(self.root, lists_in(places))

@@ -1,6 +1,7 @@
 """Where a node lies: in the modules that its exporter wrote down, or by its name, "/layer1/layer1.0/conv1/Conv"."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ _OTHER = re.compile(r"[^\w.\-]+")
 # Modules of torch's that are several functions, and lists of others.
 _SEVERAL = ("MultiheadAttention", "LSTM", "GRU", "RNN")
 _LISTS = ("Sequential", "ModuleList")
+_NODES_OF_A_LAYER = 2
 
 
 class Part(NamedTuple):
@@ -33,11 +35,24 @@ class Place(NamedTuple):
 NOWHERE = Place((), None, "")
 
 
-def place_of(call: Call) -> Place:
-    """Where a node lies, as far as the file tells."""
-    if len(call.scopes) > 1 and len(call.scopes) == len(call.classes):
-        return _written(call.scopes, call.classes)
-    return _named(call)
+def places_of(calls: Iterable[Call]) -> dict[int, Place]:
+    """Where each node lies, by its place in the file, as far as the file tells."""
+    found: dict[int, Place] = {}
+    inside: Counter[str] = Counter()
+    for call in calls:
+        if len(call.scopes) > 1 and len(call.scopes) == len(call.classes):
+            found[call.index] = _written(call.scopes, call.classes)
+            continue
+        place = found[call.index] = _named(call)
+        if place.layer is not None and call.kind != "Constant":
+            inside[place.layer.path] += 1
+    # By names alone a module of many nodes is no layer, which has one, or a product and a sum.
+    return {
+        index: place._replace(layer=None)
+        if place.layer is not None and not place.layer.kind and inside[place.layer.path] > _NODES_OF_A_LAYER
+        else place
+        for index, place in found.items()
+    }
 
 
 def _written(scopes: Sequence[str], classes: Sequence[str]) -> Place:
