@@ -39,7 +39,8 @@ class Residual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         inner = self.act(self.norm(self.conv(x)))
-        return x + inner * torch.sigmoid(self.gate(inner))
+        made: Tensor = x + inner * torch.sigmoid(self.gate(inner))
+        return made
 
 
 class Images(nn.Module):
@@ -57,7 +58,8 @@ class Images(nn.Module):
         x = self.blocks(self.stem(x))
         y = self.up(self.pool(x))
         y = functional.interpolate(y, size=(16, 16), mode="bilinear", align_corners=False)
-        return self.head(torch.cat([x, y], 1).mean((2, 3)))
+        made: Tensor = self.head(torch.cat([x, y], 1).mean((2, 3)))
+        return made
 
 
 class Tokens(nn.Module):
@@ -74,7 +76,8 @@ class Tokens(nn.Module):
         x = self.table(tokens) + self.places
         for layer in self.layers:
             x = layer(x)
-        return self.head(self.norm(x)[:, 0])
+        made: Tensor = self.head(self.norm(x)[:, 0])
+        return made
 
 
 class Sequences(nn.Module):
@@ -86,7 +89,8 @@ class Sequences(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         states, _ = self.lstm(self.conv(x).transpose(1, 2))
-        return self.head(states[:, -1])
+        made: Tensor = self.head(states[:, -1])
+        return made
 
 
 MODULES: dict[str, tuple[type[nn.Module], Any]] = {

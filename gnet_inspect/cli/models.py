@@ -77,7 +77,7 @@ def need_specs(models: Sequence[str], command: str, why: str) -> None:
         if model.endswith(ONNX_ENDING):
             raise UsageError(
                 f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, an ONNX file. "
-                "(summary, flops, taps, diagram, roofline, compare and report read it)"
+                "(summary, flops, taps, diagram, roofline, compare, report and trace read it)"
             )
 
 

@@ -246,7 +246,8 @@ class _Reader:
             record.outputs.append(made)
             if name:
                 value = self.values[name] = Value(name, shape, kind, made=made, is_constant=True)
-                value.stored = next((given.stored for given in inputs if given is not None), kind)
+                first = next(given for given in inputs if given is not None)
+                value.stored = first.stored if first.stored in FLOATS or first.stored in SMALL else kind
 
     def _note(self, call: Call, inputs: Sequence[Value | None], shapes: Shapes, kinds: Sequence[int]) -> None:
         """A node of the network."""
@@ -272,6 +273,9 @@ class _Reader:
 
     def _put(self, call: Call, reading: Reading, outputs: Sequence[tuple[str, Shape, int]]) -> None:
         buffers = set(map(id, reading.buffers))
+        if reading.op.weights(tuple(value.shape for value in reading.values)):
+            for value in reading.slots:
+                self._hold(value)
         slots = [self._made_of(value, is_buffer=id(value) in buffers) for value in reading.slots]
         values = [self._made_of(value) for value in reading.values]
         path, parts = self._path(call, reading)
@@ -287,6 +291,12 @@ class _Reader:
         self._calls[id(record)] = call
         self.readings.append((call, reading))
         self.tree.put(record, parts)
+
+    def _hold(self, value: Value) -> None:
+        """What a layer multiplies by is a weight, also where the file has it filled in when it is run."""
+        made = value.made
+        if made is not None and not made.weight and made.record is not None and not made.record.slots:
+            value.weight, value.made = value.name, None
 
     # --- a linear layer, which is a product and a sum ---
 
