@@ -15,14 +15,14 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 
 import numpy as np  # noqa: E402
-from onnx import TensorProto  # noqa: E402
+from onnx import TensorProto, helper  # noqa: E402
 
 from gnet_inspect import summarize  # noqa: E402
 from gnet_inspect.errors import GnetError, SpecError, UsageError  # noqa: E402
 from gnet_inspect.graph import Graph  # noqa: E402
 from gnet_inspect.sources.file import read_graph_file, write_graph  # noqa: E402
 from gnet_inspect.sources.onnx import read_onnx, skimming  # noqa: E402
-from gnet_inspect.sources.onnx.form import MAX_NAME, MAX_NODES  # noqa: E402
+from gnet_inspect.sources.onnx.form import MAX_CHARACTERS, MAX_NAME, MAX_NODES  # noqa: E402
 from tests.test_onnx import chain, constant, model, node, read, refused, weight  # noqa: E402
 
 EXAMPLES = int(os.environ.get("GNET_EXAMPLES", "300"))
@@ -310,6 +310,17 @@ def _nested(levels: int) -> bytes:
     for _ in range(levels):
         found = _field(1, _field(5, _field(6, found)))
     return _field(7, found)
+
+
+def test_names_of_many_steps_take_no_more_than_their_bound() -> None:
+    """Each of their steps is a path of its own."""
+    nodes = [
+        helper.make_node("Relu", [f"v{index}" if index else "x"], [f"v{index + 1}"], name=f"{index}" + "/abcdefgh" * 58)
+        for index in range(2_000)
+    ]
+    graph = read(model(nodes, outputs=("v2000",)))
+    assert len(graph.nodes) == 2_000
+    assert sum(len(item.name) for item in graph.nodes) < MAX_CHARACTERS
 
 
 def test_many_nodes_are_read_in_linear_time() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gnet_inspect.graph.recording import Record, Scope
-from gnet_inspect.sources.onnx.form import MAX_NAME, Call
+from gnet_inspect.sources.onnx.form import MAX_CHARACTERS, MAX_NAME, Call
 
 # How many parts a name may have, as in a graph's file.
 _DEPTH = 60
@@ -36,10 +36,16 @@ NOWHERE = Place((), None, "")
 
 
 def places_of(calls: Iterable[Call]) -> dict[int, Place]:
-    """Where each node lies, by its place in the file, as far as the file tells."""
+    """Where each node lies, by its place in the file, as far as the file tells; nowhere, where so long paths are told
+    that a graph could not have them."""
     found: dict[int, Place] = {}
     inside: Counter[str] = Counter()
+    characters = 0
     for call in calls:
+        found[call.index] = NOWHERE
+        characters += _paths_of(call)
+        if characters > MAX_CHARACTERS:
+            continue
         if len(call.scopes) > 1 and len(call.scopes) == len(call.classes):
             found[call.index] = _written(call.scopes, call.classes)
             continue
@@ -53,6 +59,11 @@ def places_of(calls: Iterable[Call]) -> dict[int, Place]:
         else place
         for index, place in found.items()
     }
+
+
+def _paths_of(call: Call) -> int:
+    """At most so many characters the paths of a node have together: each step of a name is in all that follow it."""
+    return sum(map(len, call.scopes)) if call.scopes else call.name.count("/") * len(call.name)
 
 
 def _written(scopes: Sequence[str], classes: Sequence[str]) -> Place:
