@@ -32,6 +32,7 @@ LINES = {
     "roofline": ["lenet5", "--on", "h200"],
     "list": [],
     "trace": ["lenet5"],
+    "import": ["lenet5", "-o", "lenet5.json"],
     "show": ["lenet5"],
     "validate": ["lenet5"],
     "schema": [],
@@ -40,7 +41,7 @@ LINES = {
     "calibrate": ["--min-time", "nan"],
     "doctor": [],
 }
-REFUSED = ("latency", "calibrate")
+REFUSED = ("import", "latency", "calibrate")
 FULL = "No space left on device"
 CLOSED = "standard output is closed"
 
@@ -432,7 +433,7 @@ def test_a_child_that_dies_is_told_from_a_mistake() -> None:
 # --- numbers ---
 
 
-@pytest.mark.parametrize("seconds", [0, 5e-324, 1e-300, 1e-15, 3.2e7])
+@pytest.mark.parametrize("seconds", [0, 5e-324, 3.2e7])
 def test_times_of_any_size_are_drawn(seconds: float, run: Run, tmp_path: Path) -> None:
     """A time too short for any clock is none."""
     pytest.importorskip("vl_convert")

@@ -187,7 +187,7 @@ def _stays_list(alike: list[tuple[Step, Scope]]) -> bool:
     if scope.kind:
         return len(alike) == 1
     layers = [step.body for step in scope.body if isinstance(step.body, Layer)]
-    return len(alike) <= FEW_PLACES or len(layers) < len(scope.body) or len(layers) < 2
+    return len(alike) <= FEW_PLACES or len(layers) < len(scope.body)
 
 
 # --- what is alike ---
@@ -269,8 +269,8 @@ class _Merger:
         bodies = [None if step is None else step.body for step in found]
         step = Step(name, self._body(bodies, (*path, name)), there[0].reads)
         if is_optional:
-            if isinstance(step.body, Join):
-                # Without it its branches would have no place.
+            if isinstance(step.body, Join | Scope):
+                # Without a join its branches would have no place; of a list nothing says whether it is there.
                 raise _UnlikeError
             presence = tuple(step is not None for step in found)
             self.flags.setdefault(presence)

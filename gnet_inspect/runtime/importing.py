@@ -49,7 +49,7 @@ def import_graph(graph: Graph, name: str, source: str) -> Imported:
     program = write_program(graph, name)
     left = _left(graph)
     proof = "the same layers, shapes, parameters and multiply-accumulates; there were no weights to load"
-    text = _text(program, source, left, proof)
+    text = _text(program, source, [*_told_left(left), *graph.notes], proof)
     _check_graph(in_words(graph), _built_graph(text, program, graph.mode))
     return Imported(text, _renamed_weights(graph, program.renamed), left, proof)
 
@@ -59,7 +59,7 @@ def import_module(graph: Graph, traced: Traced | None, name: str, source: str) -
     program = write_program(graph, name)
     left = _left(graph)
     proof = "the state dict loads strictly, and the outputs are equal bit by bit"
-    text = _text(program, source, left, proof)
+    text = _text(program, source, [*_told_left(left), *graph.notes], proof)
     written = _built_graph(text, program, graph.mode)
     if traced is None:
         module: nn.Module = build_module(graph).eval()
@@ -76,11 +76,14 @@ def import_module(graph: Graph, traced: Traced | None, name: str, source: str) -
     return Imported(text, _renamed_weights(graph, program.renamed), left, proof)
 
 
-def _text(program: Program, source: str, left: Sequence[str], proof: str) -> str:
-    comment = f"Written by gnet-inspect from {printable(source)}.\nProved: {proof}."
-    if left:
-        comment += f"\nLeft out, because nothing that the network returns in eval mode reads them: {', '.join(left)}."
-    return spec_text(program, comment)
+def _text(program: Program, source: str, notes: Sequence[str], proof: str) -> str:
+    lines = [f"Written by gnet-inspect from {printable(source)}.", f"Proved: {proof}."]
+    return spec_text(program, "\n".join([*lines, *map(printable, notes)]))
+
+
+def _told_left(left: Sequence[str]) -> list[str]:
+    told = f"Left out, because nothing that the network returns in eval mode reads them: {', '.join(left)}."
+    return [told] if left else []
 
 
 def _built_graph(text: str, program: Program, mode: str) -> Graph:
