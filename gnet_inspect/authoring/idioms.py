@@ -4,6 +4,7 @@ Each idiom is recognised by what it computes, node by node, never by a class's n
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import prod
 
@@ -43,6 +44,8 @@ class _Draft:
     def __init__(self, graph: Graph) -> None:
         self.given = graph
         self.nodes = {node.name: node for node in graph.nodes}
+        # Where each stands among all.
+        self.places = {node.name: place for place, node in enumerate(graph.nodes)}
         # By a value's name the one that is read in its place; by that of an input its new one.
         self.moved: dict[str, str] = {}
         self.inputs: dict[str, str] = {}
@@ -91,7 +94,7 @@ class _Draft:
     def _in_order(self) -> Iterator[Node]:
         """The nodes, each behind what it reads."""
         done: set[str] = set()
-        for first in self.nodes.values():
+        for first in sorted(self.nodes.values(), key=lambda node: self.places[node.name]):
             waiting = [first]
             while waiting:
                 node = waiting[-1]
@@ -110,9 +113,19 @@ class _Draft:
 
     def _put(self, old: Node, new: Node) -> None:
         """One node in the place of another."""
-        self.nodes = dict((new.name, new) if name == old.name else (name, node) for name, node in self.nodes.items())
         if new.name != old.name:
+            del self.nodes[old.name]
             self.moved[old.name] = new.name
+            self.places[new.name] = self.places[old.name]
+        self.nodes[new.name] = new
+
+    def _below(self) -> Counter[str]:
+        """How many nodes each path has below it."""
+        found: Counter[str] = Counter()
+        for name in self.nodes:
+            steps = name.split(".")
+            found.update(".".join(steps[: depth + 1]) for depth in range(len(steps) - 1))
+        return found
 
     def _drop(self, node: Node, value: str) -> None:
         """Leave a node out; who read it reads `value`."""
@@ -137,13 +150,15 @@ class _Draft:
 
     def name_homes(self) -> None:
         """A function on just the weights of one module, which runs nothing else: that module's layer."""
+        below = self._below()
         for node in list(self.nodes.values()):
             says = [weight.name for weight in node.op.weights(node.input_shapes)] if not node.module else []
             held = [weight.name for weight in node.held or ()]
             home = held[0].rpartition(".")[0] if held else ""
             if not says or not home or sorted(held) != sorted(f"{home}.{name}" for name in says):
                 continue
-            if any(other != node.name and (other == home or other.startswith(f"{home}.")) for other in self.nodes):
+            others = below[home] - node.name.startswith(f"{home}.")
+            if others or (home in self.nodes and home != node.name):
                 continue
             self._put(node, replace(node, name=home, module=home, held=None))
 
@@ -155,7 +170,7 @@ class _Draft:
 
     def name_channel_norms(self) -> None:
         """Permute, layer norm over what was the channels, permute back: torchvision's LayerNorm2d."""
-        readers = self.readers()
+        readers, below = self.readers(), self._below()
         for node in list(self.nodes.values()):
             if not _permutes(node, (0, 2, 3, 1)) or (norm := self._alone(node, readers)) is None:
                 continue
@@ -164,9 +179,7 @@ class _Draft:
             held = [weight.name for weight in norm.held or ()]
             if back is None or not _permutes(back, (0, 3, 1, 2)) or held != [f"{scope}.weight", f"{scope}.bias"]:
                 continue
-            if any(
-                other.name.startswith(f"{scope}.") for other in self.nodes.values() if other not in (node, norm, back)
-            ):
+            if below[scope] != 3 or any(not one.name.startswith(f"{scope}.") for one in (node, norm, back)):
                 continue
             assert isinstance(norm.op, LayerNorm)
             op = LayerNorm2d(eps=norm.op.eps)

@@ -93,6 +93,11 @@ class _Structure:
         self.inputs = {value.name for value in graph.inputs}
         self.root = _Tree("", "")
         self.shared = _shared_scopes(graph.nodes)
+        # By the path of a scope the names of its layers, as they were.
+        self.taken: dict[str, set[str]] = {}
+        for node in graph.nodes:
+            home, _, name = node.name.rpartition(".")
+            self.taken.setdefault(home, set()).add(name)
         # By its name each node's own path of scopes, and its name in the last of them.
         self.places: dict[str, tuple[str, str]] = {}
         for node in graph.nodes:
@@ -158,8 +163,7 @@ class _Structure:
         return re.sub(r"[^A-Za-z0-9_]", "_", name)[:63].lstrip("_") + "_"
 
     def _free(self, name: str, tree: _Tree) -> str:
-        taken = {node.name.rpartition(".")[2] for node in self.graph.nodes if node.name.startswith(tree.path)}
-        while name in taken or name in tree.children:
+        while name in self.taken.get(tree.path, ()) or name in tree.children:
             name = f"{name}_"
         return name
 

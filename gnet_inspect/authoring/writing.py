@@ -1,6 +1,5 @@
 """Graph -> Program: its scopes as blocks, and its outermost steps cut into stages where the resolution changes."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from gnet_inspect.authoring.blocks import find_blocks
@@ -95,8 +94,12 @@ class _Stages:
     """The outermost steps of one network being cut."""
 
     def __init__(self, graph: Graph) -> None:
-        self.nodes = {node.name: node for node in graph.nodes}
-        self.order = {node.name: place for place, node in enumerate(graph.nodes)}
+        # By the path of each scope the last node in it, and by each node's own name that.
+        self.last: dict[str, Node] = {}
+        for node in graph.nodes:
+            steps = node.name.split(".")
+            for depth in range(len(steps)):
+                self.last[".".join(steps[: depth + 1])] = node
         self.spatial = len(graph.inputs[0].shape) > 2
 
     def cut(self, sequence: Sequence) -> list[Stage]:
@@ -104,6 +107,7 @@ class _Stages:
         runs: list[list[tuple[Step, Step | None]]] = []
         before: tuple[int, ...] | None = None
         is_closed = True
+        names: set[str] = set()
         for step, member in _members(sequence):
             node = self._last(member or step)
             sizes = node.output_shape[2:] if node is not None else before
@@ -111,7 +115,8 @@ class _Stages:
             if node is not None and node.op.family.name == "learned tensor":
                 sizes = before
             changes = before is not None and sizes != before
-            if runs and self._comes_again(runs[-1], step):
+            if runs and runs[-1][-1][0] is not step and step.name in names:
+                # A list goes on that other steps stand behind: its name may stand in a stage once.
                 is_closed = True
             if (
                 is_closed
@@ -120,16 +125,13 @@ class _Stages:
                 or (changes and is_pool and self._is_global(sizes))
             ):
                 runs.append([])
+                names = set()
             runs[-1].append((step, member))
+            names.add(step.name)
             is_closed = changes and is_pool and not self._is_global(sizes)
             before = sizes
         runs = _without_small(self._together(runs))
         return _named([_steps(run) for run in runs], [self._is_head(run) for run in runs])
-
-    @staticmethod
-    def _comes_again(run: list[tuple[Step, Step | None]], step: Step) -> bool:
-        """Whether a list goes on that other steps stand behind: its name may stand in a stage once."""
-        return run[-1][0] is not step and any(one.name == step.name for one, _ in run)
 
     def _together(self, runs: list[list[tuple[Step, Step | None]]]) -> list[list[tuple[Step, Step | None]]]:
         """What comes behind the last map of more than one place, as one run."""
@@ -153,15 +155,8 @@ class _Stages:
 
     def _last(self, step: Step) -> Node | None:
         """The last node of a step."""
-        names = _nodes(step, self.nodes)
-        return self.nodes[max(names, key=self.order.__getitem__)] if names else None
-
-
-def _nodes(step: Step, nodes: Mapping[str, Node]) -> list[str]:
-    body = step.body
-    if isinstance(body, Use | Scope):
-        return [name for name in nodes if name.startswith(f"{body.path}.")]
-    return [body.node] if body.node in nodes else []
+        body = step.body
+        return self.last.get(body.path if isinstance(body, Use | Scope) else body.node)
 
 
 def _members(sequence: Sequence) -> list[tuple[Step, Step | None]]:
