@@ -22,7 +22,9 @@ from gnet_inspect.analysis.comparison import compare_models
 from gnet_inspect.analysis.conventions import count_flops
 from gnet_inspect.analysis.difference import difference as compared
 from gnet_inspect.analysis.summary import Summary, summarize
-from gnet_inspect.errors import SpecError, UsageError
+from gnet_inspect.authoring.spec_text import spec_text
+from gnet_inspect.authoring.writing import write_program
+from gnet_inspect.errors import CannotWriteError, SpecError, UsageError
 from gnet_inspect.graph import Graph, Group, Value
 from gnet_inspect.graph.outline import Outline
 from gnet_inspect.language import Spec, load_spec, parse_spec
@@ -80,6 +82,14 @@ def graphs(spec: Spec) -> tuple[Graph, Graph]:
     return (build_graph(spec) if spec.heads else whole), whole
 
 
+def written(graph: Graph) -> str:
+    """A network written down, or why it cannot be."""
+    try:
+        return spec_text(write_program(graph, "many"))
+    except CannotWriteError as error:
+        return str(error)
+
+
 def drawn(graph: Graph, summary: Summary, options: Options) -> str:
     return draw_dot(drawing_of(graph, summary, options), Style())
 
@@ -107,6 +117,7 @@ def every_command(text: str, other: str) -> dict[str, Callable[[], object]]:
         "flops": lambda: count_flops(graph),
         "flops as json": lambda: draw_json(flops),
         "verify": lambda: draw_json(audit(spec)),
+        "import": lambda: written(graph),
     }
     for options in (Options("stage"), Options("layer"), Options("block", collapse=True)):
         work[f"diagram {options}"] = partial(drawn, whole, summary, options)

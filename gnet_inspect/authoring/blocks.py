@@ -21,6 +21,7 @@ from gnet_inspect.authoring.program import (
     Step,
     Term,
     Use,
+    steps_of,
 )
 from gnet_inspect.ops import VOCABULARY
 
@@ -155,9 +156,9 @@ def _inner_first(groups: dict[str, list[tuple[Step, Scope]]]) -> list[str]:
             return
         seen.add(key)
         for _, scope in groups[key]:
-            for _, inner, _ in _scopes(scope.body, 1):
-                if _key(inner) in groups:
-                    visit(_key(inner))
+            for key_of_inner in dict.fromkeys(_key(inner) for inner in _right_below(scope.body)):
+                if key_of_inner in groups:
+                    visit(key_of_inner)
         order[key] = None
 
     # Keys of lists are the words they have now: they are asked before anything becomes a use.
@@ -175,6 +176,13 @@ def _scopes(sequence: Sequence, depth: int) -> Iterator[tuple[Step, Scope, int]]
         elif isinstance(step.body, Scope):
             yield step, step.body, depth
             yield from _scopes(step.body.body, depth + 1)
+
+
+def _right_below(sequence: Sequence) -> Iterator[Scope]:
+    """The scopes of a sequence, those inside of them left out."""
+    for step in steps_of(sequence):
+        if isinstance(step.body, Scope):
+            yield step.body
 
 
 def _stays_list(alike: list[tuple[Step, Scope]]) -> bool:

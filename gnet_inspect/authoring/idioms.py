@@ -18,7 +18,7 @@ from gnet_inspect.ops.attention import ShiftedWindowAttention
 from gnet_inspect.ops.channels import LayerNorm2d
 from gnet_inspect.ops.functions import Computed
 from gnet_inspect.ops.merging import Concat, LearnedTensor
-from gnet_inspect.ops.movement import ChannelShuffle, Flatten, Permute, Reshape, Roll, Slice
+from gnet_inspect.ops.movement import ChannelShuffle, Flatten, Identity, Permute, Reshape, Roll, Slice
 from gnet_inspect.ops.normalization import LayerNorm
 
 
@@ -232,13 +232,17 @@ class _Draft:
         """A concat of all that came before, again and again with one part more (DenseNet): each adds its part to the
         last one, in the scope that makes the part."""
         known: dict[tuple[str, ...], str] = {}
+        begun = {node.inputs[:1] for node in self.nodes.values() if isinstance(node.op, Concat) and node.inputs[1:]}
         for node in list(self.nodes.values()):
             if not isinstance(node.op, Concat) or node.op.dim != 1:
                 continue
             inputs = tuple(map(self.value, node.inputs))
             if len(inputs) == 1:
-                self._drop(node, inputs[0])
-                known[inputs] = inputs[0]
+                if node.inputs in begun:
+                    self._drop(node, inputs[0])
+                    known[inputs] = inputs[0]
+                else:
+                    self._put(node, replace(node, op=Identity()))
                 continue
             before = known.get(inputs[:-1])
             if before is None:

@@ -84,10 +84,12 @@ class Step:
     """One line of a sequence. `reads` are the names of the values it reads, None where that is the one before it;
     `when` is the flag of a block without which it is not there."""
 
-    __slots__ = ("body", "name", "reads", "when")
+    __slots__ = ("body", "name", "reads", "spelt", "when")
 
     def __init__(self, name: str, body: "Body", reads: tuple[str, ...] | None = None, when: str = "") -> None:
         self.name, self.body, self.reads, self.when = name, body, reads, when
+        # Its text, once somebody has spelt it: a step lies in as many pieces of text as it is deep.
+        self.spelt: str | None = None
 
 
 Body: TypeAlias = Layer | Join | Share | Scope | Use

@@ -145,6 +145,12 @@ def _with(arguments: dict[str, Any], branches: str) -> str:
 
 def _step_flow(step: Step) -> str:
     """What stands behind a step's name, on one line."""
+    if step.spelt is None:
+        step.spelt = _spelt(step)
+    return step.spelt
+
+
+def _spelt(step: Step) -> str:
     body = step.body
     beside = _beside(step)
     if isinstance(body, Scope):
