@@ -2,7 +2,8 @@
 
 Every network is traced at its own size, on the meta device; its parameters are compared with torch's own sum, its
 multiply-accumulates with torch's FlopCounterMode, and its recorded calls are run again on real tensors, which must give
-the module's own outputs bit by bit.
+the module's own outputs bit by bit. Then it is written down as a spec, and torchvision's classifiers as source for
+torch, each of which is proved before it counts.
 """
 
 import argparse
@@ -19,11 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from gnet_inspect.runtime.exporting import export_source
 from msgspec import Struct, convert, to_builtins
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from gnet_inspect.runtime.references import Reference, import_library, maker_of
+from gnet_inspect.errors import CannotWriteError
+from gnet_inspect.graph import Graph
+from gnet_inspect.runtime.importing import import_graph, import_module
+from gnet_inspect.runtime.references import Given, Network, Reference, import_library, maker_of
 from gnet_inspect.runtime.tracing import TraceError, traced
 from gnet_inspect.runtime.tracing.examples import Examples, flattened
 from gnet_inspect.runtime.tracing.replay import Replay
@@ -37,13 +42,18 @@ TIMM = 300
 # Networks for one child process, and the seconds that one of them may take.
 TOGETHER, LONGEST = 20, 240
 
+CLASSIFIERS = "torchvision, classification"
+# What is larger is proved by its layers, without its weights.
+LARGEST_WRITTEN = 200_000_000
+
 _MOST = f"{LARGEST_PARAMS // 10**6} M parameters or {LARGEST_MACS / 10**9:g} GMACs"
 
 Make = Callable[[], tuple[nn.Module, tuple[int, ...]]]
 
 
 class Result(Struct, frozen=True):
-    """What came of one network: `refused` says why it was not traced; the others are None where that was not tried."""
+    """What came of one network: `refused` says why it was not traced; the others are None where that was not tried.
+    `spec` and `source` are "" where it was written and proved, else why not."""
 
     name: str
     group: str
@@ -52,6 +62,8 @@ class Result(Struct, frozen=True):
     macs: bool | None = None
     replay: bool | None = None
     note: str = ""
+    spec: str | None = None
+    source: str | None = None
 
     @property
     def is_right(self) -> bool:
@@ -68,7 +80,7 @@ def networks() -> Iterator[tuple[str, str]]:
     models: Any = importlib.import_module("torchvision.models")
 
     for name in models.list_models(module=models):
-        yield "torchvision, classification", f"torchvision:{name}"
+        yield CLASSIFIERS, f"torchvision:{name}"
     for name in models.list_models(module=models.segmentation):
         yield "torchvision, segmentation", f"torchvision:{name}"
     for name in BACKBONES:
@@ -171,6 +183,7 @@ def examined(name: str, group: str) -> Result:
     counted, note = _counted(module, shape)
     if unknown:
         note = f"unknown: {', '.join(sorted({node.op.kind for node in graph.nodes if node.macs is None}))}"
+    spec, source = _written(name, group, graph, expected)
     small = expected <= LARGEST_PARAMS and macs <= LARGEST_MACS and name not in BACKBONES
     return Result(
         name,
@@ -180,7 +193,31 @@ def examined(name: str, group: str) -> Result:
         replay=_replays(name) if small else None,
         note=note
         or (f"ours {macs:,}, torch's {counted // 2:,}" if counted is not None and 2 * macs != counted else ""),
+        spec=spec,
+        source=source,
     )
+
+
+def _written(name: str, group: str, graph: Graph, params: int) -> tuple[str | None, str | None]:
+    """Why a network could not be written as a spec, and as source for torch; "" where it was, and None of what is not
+    tried."""
+    if group != CLASSIFIERS or params > LARGEST_WRITTEN:
+        return _refusal(lambda: import_graph(graph, "network", name)), None
+    network = Network(Reference(name, {}))
+    assert network.own_shape is not None
+    found = network.trace(Given(((1, *network.own_shape),), {}), "eval")
+    return (
+        _refusal(lambda: import_module(found.made.graph, found, "network", name)),
+        _refusal(lambda: export_source(found.made.graph, found, "network")),
+    )
+
+
+def _refusal(write: Callable[[], object]) -> str:
+    try:
+        write()
+    except CannotWriteError as error:
+        return _short(error)
+    return ""
 
 
 def _counted(module: nn.Module, shape: tuple[int, ...]) -> tuple[int | None, str]:
@@ -298,8 +335,42 @@ def page(results: list[Result]) -> str:
     ]
     table = ["| network | what | why |", "|---|---|---|", *wrong] if wrong else ["Nothing of these."]
     lines += ["", "## What is not all right", "", *table]
+    lines += _written_down(results)
     versions = ", ".join(f"{name} {version(name).partition('+')[0]}" for name in ("torch", "torchvision", "timm"))
     return "\n".join([*lines, "", f"Written by `{COMMAND}` with {versions}.", ""])
+
+
+def _written_down(results: list[Result]) -> list[str]:
+    """The part about what is written down: shares, torchvision's that are not, and the reasons of the others."""
+    tried = [result for result in results if result.spec is not None]
+    if not tried:
+        return []
+    lines = [
+        "",
+        "## What is written down",
+        "",
+        "As a spec by `import`, and torchvision's classifiers as torch.nn source by `export`, each proved before it",
+        f"counts: classifiers of up to {LARGEST_WRITTEN // 10**6} M parameters by their own weights and outputs, all",
+        "others by their layers, shapes, parameters and multiply-accumulates.",
+        "",
+        "| group | networks | specs | source |",
+        "|---|---|---|---|",
+    ]
+    for group in dict.fromkeys(result.group for result in tried):
+        of = [result for result in tried if result.group == group]
+        exported = [result for result in of if result.source is not None]
+        shares = [
+            _share(sum(not result.spec for result in of), len(of)),
+            _share(sum(not result.source for result in exported), len(exported)),
+        ]
+        lines.append(f"| {group} | {len(of)} | {' | '.join(shares)} |")
+    lines += ["", "| network | why it is not written |", "|---|---|"]
+    for result in tried:
+        reason = result.spec or result.source
+        if reason and result.group != "timm":
+            what = "" if result.spec else "as source: "
+            lines.append(f"| {result.name} | {what}{reason} |")
+    return lines
 
 
 def _share(number: int, of: int) -> str:
