@@ -5,6 +5,8 @@
 a layer is one class, given to `register`.
 """
 
+from typing import Any
+
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.ops.activation import (
     ELU,
@@ -45,6 +47,7 @@ from gnet_inspect.ops.base import Terms as Terms
 from gnet_inspect.ops.base import Traffic as Traffic
 from gnet_inspect.ops.base import Weight as Weight
 from gnet_inspect.ops.base import dtype_of as dtype_of
+from gnet_inspect.ops.base import makes as makes
 from gnet_inspect.ops.channels import ChannelAffine, LayerNorm2d, LocalResponseNorm
 from gnet_inspect.ops.convolution import (
     Conv1d,
@@ -136,6 +139,18 @@ _UNSPOKEN: tuple[type[Op], ...] = (ActivatedConcat, Channels, Opaque, *FUNCTIONS
 KINDS: dict[str, type[Op]] = {
     cls.__name__: cls for table in (VOCABULARY.values(), MERGES.values(), _UNSPOKEN) for cls in table
 }
+
+
+def op_of(kind: str, **arguments: Any) -> Op:
+    """An op of the vocabulary, its arguments read as a spec's are."""
+    cls = VOCABULARY[kind]
+    parameters = cls.parameters()
+    return cls(
+        **{
+            name: parameters[name].kind.read(list(value) if isinstance(value, tuple) else value)
+            for name, value in arguments.items()
+        }
+    )
 
 
 def register(cls: type[Op]) -> type[Op]:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, get_args
 
 from msgspec import NODEFAULT, Struct
 
+from gnet_inspect.errors import GnetError
 from gnet_inspect.ops.arguments import Kind, PerAxis
 
 Shape = tuple[int, ...]
@@ -383,6 +384,16 @@ def dtype_of(op: Op, given: Collection[str]) -> str:
         return op.gives or "float"
     held = set(given)
     return held.pop() if len(held) == 1 else "float"
+
+
+def makes(op: Op, inputs: Shapes, outputs: Shapes) -> bool:
+    """Whether an op makes just these outputs of these inputs."""
+    if not op.arity[0] <= len(inputs) <= op.arity[1]:
+        return False
+    try:
+        return op.outputs(inputs) == outputs
+    except (GnetError, ValueError, ArithmeticError, IndexError, TypeError):
+        return False
 
 
 def pointwise(shape: Shape) -> Sight:

@@ -29,7 +29,8 @@ from gnet_inspect.ops.base import (
     pointwise,
     unseen,
 )
-from gnet_inspect.ops.merging import MANY
+from gnet_inspect.ops.called import MOVERS, POINTWISE
+from gnet_inspect.ops.merging import MANY, broadcast
 from gnet_inspect.ops.movement import MOVEMENT, Flatten, Identity, Slice, Unsqueeze, axis_of
 from gnet_inspect.ops.pooling import (
     POOLING,
@@ -162,6 +163,13 @@ class GlobalPool(Reduction, frozen=True):
             return ()
         pool = pools((1,) * (len(inputs[0]) - 2))
         return (pool,) if self.keepdim else (pool, Flatten())
+
+
+def pool_of_mean(name: str, dims: tuple[int, ...], keepdim: bool, rank: int, dtype: str) -> Op:
+    """A reduction; that of all positions of (N, C, ...) is a global pool."""
+    axes = sorted(dim % rank for dim in dims)
+    pools = name in ("mean", "amax") and rank > 2 and axes == list(range(2, rank))
+    return (GlobalPool if pools else Reduction)(name, tuple(axes), keepdim, dtype)
 
 
 class Select(_Function, OneOperator, frozen=True):
@@ -551,6 +559,36 @@ class Computed(_Function, frozen=True):
 
     def describe(self) -> str:
         return f"weights, by {self.function}"
+
+
+def op_of_function(
+    name: str,
+    inputs: Shapes,
+    outputs: Shapes,
+    dtype: str,
+    counted: int | None,
+    *,
+    words: str = "",
+    is_view: bool = False,
+) -> Op:
+    """What can be said of any function by its name and the shapes that it made. `counted` are its multiply-accumulates,
+    `words` the numbers it was given; `is_view`: its output lies in the memory of its first input."""
+    if counted == 0 and len(outputs) == 1 and name in POINTWISE and _fits(name, inputs, outputs[0]):
+        return Elementwise(name, outputs[0], dtype, words)
+    if counted == 0 and len(outputs) == 1 and name in MOVERS:
+        return Rearrangement(name, outputs[0], dtype, is_view, name in _IN_PLACE)
+    return Function(name, outputs, dtype, counted)
+
+
+_IN_PLACE = ("expand", "expand_as", "broadcast_to", "clone")
+
+
+def _fits(name: str, inputs: Shapes, shape: Shape) -> bool:
+    """Whether inputs are broadcast to just this shape."""
+    try:
+        return broadcast(name, (shape, *inputs)) == shape
+    except ShapeError:
+        return False
 
 
 FUNCTIONS: tuple[type[Op], ...] = (

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from gnet_inspect.errors import GnetError
-from gnet_inspect.ops import VOCABULARY, Op, Shape, Shapes
-from gnet_inspect.ops.functions import Elementwise, Function, Rearrangement
-from gnet_inspect.ops.merging import broadcast
+from gnet_inspect.ops import Op, Shape, Shapes, makes
+from gnet_inspect.ops.called import UNCOUNTED, multiplies
+from gnet_inspect.ops.functions import Function, op_of_function
 from gnet_inspect.runtime.tracing.examples import kind_of
-from gnet_inspect.runtime.tracing.names import MOVERS, POINTWISE, UNCOUNTED, is_own, multiplies, name_of
+from gnet_inspect.runtime.tracing.names import is_own, name_of
 from gnet_inspect.runtime.tracing.places import runs_operator
 
 
@@ -90,13 +90,9 @@ class Request:
         elif is_own(self.func) and not multiplies(self.name) and not self.name.startswith(UNCOUNTED):
             # Of a matrix product that has been read, and made other shapes than it says, nobody knows.
             counted = 0
-        if counted == 0 and len(shapes) == 1 and _is_pointwise(self.name, values, shapes[0]):
-            return Reading(Elementwise(self.name, shapes[0], dtype, _words(self)), values)
-        if counted == 0 and len(shapes) == 1 and self.name in MOVERS:
-            alike = self.name in ("expand", "expand_as", "broadcast_to", "clone")
-            is_view = bool(values) and storage_of(values[0]) == storage_of(outputs[0])
-            return Reading(Rearrangement(self.name, shapes[0], dtype, is_view, alike), values)
-        return Reading(Function(self.name, shapes, dtype, counted), *self.parted(values))
+        is_view = bool(values) and storage_of(values[0]) == storage_of(outputs[0])
+        op = op_of_function(self.name, shapes_of(values), shapes, dtype, counted, words=_words(self), is_view=is_view)
+        return Reading(op, *self.parted(values)) if isinstance(op, Function) else Reading(op, values)
 
 
 def tensors_in(value: Any) -> list[Tensor]:
@@ -151,25 +147,6 @@ def _agree(found: Sequence[Reading], outputs: Sequence[Tensor]) -> bool:
     return True
 
 
-def makes(op: Op, inputs: Shapes, outputs: Shapes) -> bool:
-    """Whether an op makes just these outputs of these inputs."""
-    if not op.arity[0] <= len(inputs) <= op.arity[1]:
-        return False
-    try:
-        return op.outputs(inputs) == outputs
-    except (GnetError, ValueError, ArithmeticError, IndexError, TypeError):
-        return False
-
-
-def _is_pointwise(name: str, values: Sequence[Tensor], shape: Shape) -> bool:
-    if name not in POINTWISE:
-        return False
-    try:
-        return broadcast(name, (shape, *shapes_of(values))) == shape
-    except GnetError:
-        return False
-
-
 def _words(request: Request) -> str:
     """The numbers and dtypes that a function was given."""
     found = [item for item in (*request.args, *request.kwargs.values()) if type(item) in (int, float, torch.dtype)]
@@ -211,18 +188,6 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
         return found
 
     return keep
-
-
-def op_of(kind: str, **arguments: Any) -> Op:
-    """An op of the vocabulary, its arguments read as a spec's are."""
-    cls = VOCABULARY[kind]
-    parameters = cls.parameters()
-    return cls(
-        **{
-            name: parameters[name].kind.read(list(value) if isinstance(value, tuple) else value)
-            for name, value in arguments.items()
-        }
-    )
 
 
 def with_weights(

@@ -2,8 +2,8 @@
 
 import torch
 
-from gnet_inspect.ops import VOCABULARY
-from gnet_inspect.runtime.tracing.calls import Reading, Request, alone, op_of, rule, spread, with_weights
+from gnet_inspect.ops import VOCABULARY, op_of
+from gnet_inspect.runtime.tracing.calls import Reading, Request, alone, rule, spread, with_weights
 
 
 @rule("conv1d", "conv2d", "conv3d")

@@ -6,8 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gnet_inspect.ops import VOCABULARY, Op, Shapes
-from gnet_inspect.runtime.tracing.calls import makes
+from gnet_inspect.ops import VOCABULARY, Op, Shapes, makes
 
 # What a module of torch.nn may be told that its kind of the vocabulary cannot say: attribute -> the value it must have.
 _DEMANDS: dict[str, dict[str, Any]] = {

@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gnet_inspect.ops import MERGES, VOCABULARY, Op
-from gnet_inspect.ops.functions import GlobalPool, Index, Reduction, Select, Stack
-from gnet_inspect.runtime.tracing.calls import Reading, Request, op_of, rule
+from gnet_inspect.ops import MERGES, VOCABULARY, Op, op_of
+from gnet_inspect.ops.functions import Index, Select, Stack, pool_of_mean
+from gnet_inspect.runtime.tracing.calls import Reading, Request, rule
 from gnet_inspect.runtime.tracing.examples import kind_of
 
 
@@ -274,10 +274,3 @@ def _held(request: Request, x: Tensor) -> str:
     if request.name in ("any", "all"):
         return "bool"
     return kind_of(dtype if dtype is not None else torch.int64 if x.dtype == torch.bool else x.dtype)
-
-
-def pool_of_mean(name: str, dims: tuple[int, ...], keepdim: bool, rank: int, dtype: str) -> Op:
-    """A reduction; that of all positions of (N, C, ...) is a global pool."""
-    axes = sorted(dim % rank for dim in dims)
-    pools = name in ("mean", "amax") and rank > 2 and axes == list(range(2, rank))
-    return (GlobalPool if pools else Reduction)(name, tuple(axes), keepdim, dtype)
