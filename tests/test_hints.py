@@ -295,7 +295,7 @@ def test_a_model_of_another_name_is_offered(run: Run) -> None:
         ("x.pt", "a file of weights. (a spec says the layers, and `load_weights(module, path)` reads weights"),
         ("x.PTH", "a file of weights. (a spec says the layers"),
         ("x.safetensors", "a file of weights. (a spec says the layers"),
-        ("x.pt2", "a program of torch.export. (write its layers as YAML"),
+        ("x.PT2", "a program of torch.export. (commands read it: `gnet-inspect summary FILE.pt2`)"),
         ("https://a.b/c.yaml", "a URL. (files are read from disk"),
     ],
 )

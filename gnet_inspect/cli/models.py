@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from gnet_inspect.language import Spec
     from gnet_inspect.runtime.references import Traced
 
-GRAPH_ENDING, PYTHON_ENDING, ONNX_ENDING = ".graph.json", ".py", ".onnx"
+GRAPH_ENDING, ONNX_ENDING, PYTHON_ENDING = ".graph.json", ".onnx", ".py"
+# By the ending of a file that holds one network as it is, what such a file is.
+FILES = {GRAPH_ENDING: "a graph's file", ".pt2": "a program of torch.export", ONNX_ENDING: "an ONNX file"}
 
 
 class Variant(NamedTuple):
@@ -47,18 +49,23 @@ def open_model(model: str, flags: Flags) -> Opened:
     for flag, given in (("--arg", flags.arguments), ("--inputs", flags.function)):
         if given:
             raise UsageError(f"{flag}: expected a MODEL in Python, as ./file.py:NAME, got {show(model)}")
-    if model.endswith(GRAPH_ENDING):
-        return _graph_file(model)
-    if model.endswith(PYTHON_ENDING):
-        return _python_file(model)
     if model.endswith(ONNX_ENDING):
         return _onnx_file(model)
+    if _file_of(model):
+        return _network_file(model)
+    if model.endswith(PYTHON_ENDING):
+        return _python_file(model)
     return _spec(model)
 
 
 def is_python(model: str) -> bool:
     """Whether MODEL is a reference to a module in Python."""
     return bool(_REFERENCE.fullmatch(model)) and not Path(model).exists()
+
+
+def _file_of(model: str) -> str:
+    """What the file is that MODEL names, if it holds one network as it is."""
+    return next((what for ending, what in FILES.items() if model.endswith(ending)), "")
 
 
 def need_specs(models: Sequence[str], command: str, why: str) -> None:
@@ -69,23 +76,16 @@ def need_specs(models: Sequence[str], command: str, why: str) -> None:
                 f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, a module in Python. "
                 "(summary, flops, taps, diagram, roofline, compare, report, verify, latency and trace read it)"
             )
-        if model.endswith(GRAPH_ENDING):
+        if what := _file_of(model):
             raise UsageError(
-                f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, a graph's file. "
-                "(summary, flops, taps, diagram, roofline, compare and report read it)"
-            )
-        if model.endswith(ONNX_ENDING):
-            raise UsageError(
-                f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, an ONNX file. "
-                "(summary, flops, taps, diagram, roofline, compare, report and trace read it)"
+                f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, {what}. "
+                "(summary, flops, taps, diagram, roofline, compare, report, trace and import read it)"
             )
 
 
 def need_runnable(models: Sequence[str], command: str, frozen: list[str] | None = None) -> None:
-    """Refuse files of graphs, which torch cannot run, and --freeze on a module, which says itself what is trained."""
-    need_specs(
-        [model for model in models if model.endswith((GRAPH_ENDING, ONNX_ENDING))], command, "whose module torch builds"
-    )
+    """Refuse a network's file, which is not run, and --freeze on a module, which says itself what is trained."""
+    need_specs([model for model in models if _file_of(model)], command, "whose module torch builds")
     for model in models:
         if frozen and is_python(model):
             raise UsageError(
@@ -112,11 +112,9 @@ def _spec(model: str) -> Opened:
     return made
 
 
-def _graph_file(model: str) -> Opened:
-    """FILE.graph.json: the network as it was written, at its one input and in its one mode."""
-    from gnet_inspect.sources.file import read_graph_file
-
-    graph = read_graph_file(Path(model), model)
+def _network_file(model: str) -> Opened:
+    """FILE.graph.json or FILE.pt2: the network as it was written, at its own inputs and in its one mode."""
+    graph = _read_file(model)
 
     def made(asked: Flags) -> Variant:
         _check_file(model, graph, asked)
@@ -152,9 +150,19 @@ def _given_names(names: Sequence[str], texts: list[str] | None) -> set[str]:
     return {name for name in named if name} | set(free[: named.count("")])
 
 
+def _read_file(model: str) -> "Graph":
+    if model.endswith(GRAPH_ENDING):
+        from gnet_inspect.sources.file import read_graph_file
+
+        return read_graph_file(Path(model), model)
+    from gnet_inspect.sources.pt2 import read_pt2
+
+    return read_pt2(Path(model), model)
+
+
 def _check_file(model: str, graph: "Graph", asked: Flags) -> None:
     """Refuse what only the source of a file's network could do."""
-    about = f"{show(model)}, which is a graph's file: it holds one network as it was written"
+    about = f"{show(model)}, which is {_file_of(model)}: it holds one network as it was written"
     _refuse_edits(asked, about)
     if asked.mode == "train" and graph.mode != "train":
         raise UsageError(f"--mode train: expected a graph of that mode, got {about}, in {graph.mode} mode")

@@ -42,8 +42,9 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A built-in name (see `gnet-inspect list`), a path to a YAML spec, FILE.graph.json or FILE.onnx, - for a "
-        "spec on standard input; or in Python: package.module:NAME, ./file.py:NAME, timm:NAME, torchvision:NAME.",
+        help="A built-in name (see `gnet-inspect list`), a path to a YAML spec, a FILE.graph.json, FILE.pt2 or FILE.onnx, "
+        "- for a spec on standard input; or a module in Python: package.module:NAME, ./file.py:NAME, timm:NAME, "
+        "torchvision:NAME.",
         autocompletion=complete_model,
         show_default=False,
     ),

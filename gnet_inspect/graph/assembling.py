@@ -459,12 +459,12 @@ def _run_name(run: Sequence[Record | Scope]) -> str:
 
 def _joined(stages: Sequence[Group]) -> list[Group]:
     """Stages of different names: one that comes again right behind itself is one, one that comes later has a number."""
-    found: list[Group] = []
+    found: list[tuple[str, list[Group | int]]] = []
     seen: dict[str, int] = {}
     for stage in stages:
-        if found and found[-1].name.partition("@")[0] == stage.name:
-            found[-1] = Group("stage", found[-1].name, (*found[-1].children, *stage.children))
+        if found and found[-1][0].partition("@")[0] == stage.name:
+            found[-1][1].extend(stage.children)
             continue
         number = seen[stage.name] = seen.get(stage.name, -1) + 1
-        found.append(Group("stage", f"{stage.name}@{number}", stage.children) if number else stage)
-    return found
+        found.append((f"{stage.name}@{number}" if number else stage.name, list(stage.children)))
+    return [Group("stage", name, tuple(children)) for name, children in found]

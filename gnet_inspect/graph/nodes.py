@@ -23,7 +23,7 @@ SHOWN_ELEMENTS = 32
 LONGEST_BLOCK = 1_000
 
 # Where a graph comes from: what can be done with it follows from that.
-ORIGINS = ("spec", "module", "exported", "onnx", "file")
+ORIGINS = ("spec", "module", "pt2", "onnx", "file")
 
 
 class Value(Struct, frozen=True):

@@ -9,7 +9,7 @@ _WEIGHTS = "a spec says the layers, and `load_weights(module, path)` reads weigh
 # By the ending of the name: what it is, and how to go on.
 ENDINGS = {
     **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".h5", ".npz"), ("a file of weights", _WEIGHTS)),
-    ".pt2": ("a program of torch.export", _MODULE),
+    ".pt2": ("a program of torch.export", "commands read it: `gnet-inspect summary FILE.pt2`"),
     ".onnx": ("a graph of ONNX", _MODULE),
     ".tflite": ("a graph of TensorFlow Lite", _MODULE),
     ".pb": ("a graph of TensorFlow", _MODULE),

@@ -85,7 +85,7 @@ MULTIPLYING = _words(
     "matmul mm bmm mv dot vdot inner addmm addmv addbmm baddbmm addr tensordot einsum bilinear linear conv conv1d "
     "conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d scaled_dot_product_attention "
     "multi_head_attention_forward lstm gru rnn_tanh rnn_relu lstm_cell gru_cell rnn_tanh_cell rnn_relu_cell "
-    "chain_matmul multi_dot "
+    "chain_matmul multi_dot trilinear "
 )
 # Of what else a name has one of these words, nobody knows that it multiplies nothing.
 _PRODUCTS = _words("mm gemm addmm matmul linear conv conv2d conv3d convolution attention lstm gru")
@@ -95,7 +95,7 @@ MOVERS = _words(
     "flip rot90 getitem transpose permute movedim t T mT H mH reshape squeeze unsqueeze flatten unflatten unfold "
     "fold roll pad pixel_shuffle pixel_unshuffle channel_shuffle narrow select diagonal index_copy scatter tril "
     "triu setitem copy view_as_real view_as_complex as_strided unfold_copy constant_pad_nd masked_select hstack "
-    "vstack dstack "
+    "vstack dstack index index_put slice slice_scatter select_scatter unbind split chunk lift_fresh masked_scatter "
 )
 # Each element by itself; others of one shape may mix positions.
 POINTWISE = _words(
