@@ -42,7 +42,7 @@ Model = Annotated[
     str,
     typer.Argument(
         metavar="MODEL",
-        help="A built-in name (see `gnet-inspect list`), a path to a YAML spec, a FILE.graph.json, FILE.pt2 or FILE.onnx, "
+        help="A built-in name (see `gnet-inspect list`), the path of a YAML spec, FILE.graph.json, .pt2 or .onnx, "
         "- for a spec on standard input; or a module in Python: package.module:NAME, ./file.py:NAME, timm:NAME, "
         "torchvision:NAME.",
         autocompletion=complete_model,

@@ -13,7 +13,7 @@ from gnet_inspect.sources.pt2.form import MAX_DIRECTORY, MAX_JSON
 
 MEMBER, _TABLE = "models/model.json", "data/weights/model_weights_config.json"
 _PART = 1_000_000
-# Of the older form, which torch wrote before 2.8.
+# Of the older form.
 _OLD = "serialized_exported_program.json"
 _DAMAGED = (
     *(zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, struct.error),
@@ -106,8 +106,10 @@ def _member(archive: zipfile.ZipFile, file: str) -> zipfile.ZipInfo:
     if found:
         return found[0]
     if any(info.filename.rpartition("/")[2] == _OLD for info in members):
-        hint = "load it with the torch that wrote it, and save it with torch 2.8 or later"
-        raise SpecError("expected a program of torch 2.8 or later, got one of an earlier form", file=file, hint=hint)
+        hint = "load it with the torch that wrote it, and save it with a newer one"
+        raise SpecError(
+            "expected a program as newer versions of torch save it, got one of an earlier form", file=file, hint=hint
+        )
     programs = [
         info.filename for info in members if "/models/" in f"/{info.filename}" and info.filename.endswith(".json")
     ]

@@ -86,7 +86,7 @@ def _decoded(text: bytes, file: str) -> Program:
     version = _json(text, Head, file).schema_version
     if version.major != SCHEMA:
         fact = f"expected a program of torch.export of schema {SCHEMA}, got schema {version.major}.{version.minor}"
-        hint = "a newer torch wrote it" if version.major > SCHEMA else "save it anew with torch 2.8 or later"
+        hint = "a newer torch wrote it" if version.major > SCHEMA else "save it anew with a newer torch"
         raise SpecError(fact, file=file, path="schema_version", hint=hint)
     return _json(text, Program, file)
 
