@@ -23,6 +23,7 @@ from gnet_inspect.authoring.program import (
     Use,
     steps_of,
 )
+from gnet_inspect.authoring.words import SIZES, SPEC, Words
 from gnet_inspect.ops import VOCABULARY
 
 # A list that stands in no more places is written where it stands.
@@ -60,12 +61,12 @@ class Column:
         return [value for value in self.values if value is not ABSENT]
 
 
-def find_blocks(sequences: list[Sequence]) -> list[Block]:
+def find_blocks(sequences: list[Sequence], words: Words = SPEC) -> list[Block]:
     """The blocks of a network, inner ones first; its scopes become uses of them, and lists that stay are left.
 
     `sequences` are its outermost one, and those of its heads.
     """
-    finder = _Finder()
+    finder = _Finder(words)
     groups: dict[str, list[tuple[Step, Scope]]] = {}
     for root in sequences:
         # A branch that is a name could be either.
@@ -81,7 +82,8 @@ def find_blocks(sequences: list[Sequence]) -> list[Block]:
 class _Finder:
     """One network whose scopes are being recognised."""
 
-    def __init__(self) -> None:
+    def __init__(self, words: Words) -> None:
+        self.words = words
         self.names: set[str] = set(VOCABULARY)
 
     def groups(self, root: Sequence) -> dict[str, list[tuple[Step, Scope]]]:
@@ -103,7 +105,7 @@ class _Finder:
         for alike in exact.values():
             for others in kinds:
                 try:
-                    _merged([others[0][1], *(scope for _, scope in others[1:]), alike[0][1]])
+                    _merged([others[0][1], *(scope for _, scope in others[1:]), alike[0][1]], self.words)
                 except _UnlikeError:
                     continue
                 others.extend(alike)
@@ -115,12 +117,12 @@ class _Finder:
     def _block(self, alike: list[tuple[Step, Scope]]) -> Block:
         # In the order in which they run, so that uses are told apart as people meet them.
         scopes = [scope for _, scope in alike]
-        body, columns = _merged(scopes)
+        body, columns = _merged(scopes, self.words)
         name = block_name([step.name for step, _ in alike], scopes[0], body, self.names)
         self.names.add(name)
-        parameters, arguments = _Parameters(columns, len(scopes), body).found()
+        parameters, arguments = _Parameters(columns, len(scopes), body, self.words).found()
         given = [Parameter(value, REQUIRED) for value in scopes[0].values]
-        block = Block(name, [*parameters, *given], body, len(scopes))
+        block = Block(name, [*parameters, *given], body, len(scopes), scopes[0].kind, tuple(scopes[0].values))
         for (step, scope), values in zip(alike, arguments, strict=True):
             step.body = Use(block, values | scope.values, scope.path)
         return block
@@ -238,11 +240,11 @@ def _is_default(name: str, value: Any, default: Any) -> bool:
     return name == "inplace" or value == default
 
 
-def _merged(scopes: list[Scope]) -> tuple[Sequence, list[Column]]:
+def _merged(scopes: list[Scope], words: Words) -> tuple[Sequence, list[Column]]:
     """(the steps of the block that all are uses of, whose arguments are columns; the columns)"""
     if len({tuple(scope.values) for scope in scopes}) > 1:
         raise _UnlikeError
-    merger = _Merger(len(scopes))
+    merger = _Merger(len(scopes), words)
     body = merger.sequences([scope.body for scope in scopes], ())
     return body, merger.columns
 
@@ -250,8 +252,8 @@ def _merged(scopes: list[Scope]) -> tuple[Sequence, list[Column]]:
 class _Merger:
     """Bodies of one class being laid over each other; None stands for one that a use does not have."""
 
-    def __init__(self, uses: int) -> None:
-        self.uses = uses
+    def __init__(self, uses: int, words: Words) -> None:
+        self.uses, self.words = uses, words
         self.columns: list[Column] = []
         self.flags: dict[tuple[bool, ...], None] = {}
 
@@ -277,7 +279,7 @@ class _Merger:
         bodies = [None if step is None else step.body for step in found]
         step = Step(name, self._body(bodies, (*path, name)), there[0].reads)
         if is_optional:
-            if isinstance(step.body, Join | Scope):
+            if isinstance(step.body, Join | Scope) or not self.words.may_lack(step.body):
                 # Without a join its branches would have no place; of a list nothing says whether it is there.
                 raise _UnlikeError
             presence = tuple(step is not None for step in found)
@@ -374,15 +376,18 @@ def _union(lists: list[list[str]]) -> list[str]:
 
 # What arguments may be of one another: their widths, what they look at, how they pad.
 OUTPUTS = ("out_channels", "out_features")
-WIDTHS = (*OUTPUTS, "start", "stop", "num_embeddings", "embedding_dim", "groups", "num_groups", "hidden_size")
+# The widths of what comes in, which torch is told.
+INPUTS = ("in_channels", "in_features", "num_features", "num_channels", "normalized_shape", "input_size", "embed_dim")
+SHAPES = (*SIZES, "start", "stop", "kdim", "vdim", "channels")
+WIDTHS = (*OUTPUTS, *INPUTS, *SHAPES, "num_embeddings", "embedding_dim", "groups", "num_groups", "hidden_size")
 _FACTORS = (2, 3, 4, 6, 8)
 
 
 class _Parameters:
     """The columns of a block, and what of them each use must say."""
 
-    def __init__(self, columns: list[Column], uses: int, body: Sequence) -> None:
-        self.columns, self.uses, self.body = columns, uses, body
+    def __init__(self, columns: list[Column], uses: int, body: Sequence, words: Words = SPEC) -> None:
+        self.columns, self.uses, self.body, self.words = columns, uses, body, words
         self.needed: list[Column] = []
         # By the identity of a column, what stands in its place: a column that is needed, with what is done to it.
         self.terms: dict[int, tuple[Column, str, int]] = {}
@@ -400,10 +405,14 @@ class _Parameters:
         order = {id(column): place for place, column in enumerate(self.columns)}
         self.needed.sort(key=lambda column: order[id(column)])
         bases = {id(known) for known, operator, _ in self.terms.values() if operator == "*"}
+        gives_back = self._gives_back_input()
         named = name_parameters(
-            [Named(column.path, column.kind, column.key, id(column) in bases) for column in self.needed]
+            [
+                Named(column.path, column.kind, column.key, id(column) in bases, gives_back, self.words.tells_widths)
+                for column in self.needed
+            ]
         )
-        widths = [column for column in self.needed if self._is_width(column)]
+        widths = [column for column in self.needed if self._is_width(column) and column.key not in INPUTS]
         gathered = name_widths([column.path for column in widths], self.body)
         places: dict[int, tuple[str, int | None]] = {}
         for number, column in enumerate(self.needed):
@@ -414,11 +423,23 @@ class _Parameters:
         return self._parameters(places)
 
     def _is_width(self, column: Column) -> bool:
-        return column.key in OUTPUTS or (column.key in _width_parameters(column) and column.kind not in VOCABULARY)
+        return column.key in (*OUTPUTS, *INPUTS) or (
+            column.key in _width_parameters(column) and column.kind not in VOCABULARY
+        )
+
+    def _gives_back_input(self) -> bool:
+        """Whether the last width is that of what comes in."""
+        widths = [column for column in self.columns if column.key in (*OUTPUTS, "out")]
+        term = self.terms.get(id(widths[-1])) if widths else None
+        return term is not None and term[0].key in INPUTS
 
     def _settle(self, column: Column) -> None:
         if column.is_constant():
             self.constants[id(column)] = column.present()[0]
+            return
+        if column.key == "inplace":
+            # Where it may overwrite its input is no matter of what it computes.
+            self.constants[id(column)] = False
             return
         for known in self.needed:
             if _may_be(column, known) and _agree(column, known, lambda value: value):
@@ -535,7 +556,18 @@ def _relation(column: Column, known: Column) -> tuple[str, int] | None:
             return "*", factor
         if _agree(column, known, lambda value, factor=factor: value / factor):
             return "//", factor
+    if column.key in INPUTS and known.key in INPUTS:
+        more = _distance(column, known)
+        if more > 0 and _agree(column, known, lambda value: value + more):
+            return "+", more
     return None
+
+
+def _distance(column: Column, known: Column) -> int:
+    """By how much one is more than another one, in the first use that has both."""
+    pairs = zip(column.values, known.values, strict=True)
+    found = (value - other for value, other in pairs if value is not ABSENT and other is not ABSENT)
+    return int(next(found, 0))
 
 
 def _fill(sequence: Sequence, written: Any) -> None:

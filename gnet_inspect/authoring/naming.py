@@ -10,6 +10,12 @@ from gnet_inspect.ops import VOCABULARY
 SHORT = {
     "out_channels": "out",
     "out_features": "out",
+    "num_features": "in_channels",
+    "num_channels": "in_channels",
+    "normalized_shape": "width",
+    "embed_dim": "width",
+    "channels": "width",
+    "size0": "width",
     "kernel_size": "kernel",
     "num_heads": "heads",
     "negative_slope": "slope",
@@ -21,17 +27,20 @@ _PLAIN = re.compile(r"\d+|(conv|bn|norm|relu|act|fc|linear|pool|lin|block|layer|
 
 
 # What joins are called, of which no argument is called after.
-_JOINS = ("cat", "sum", "scaled", "joined", "product", "output")
+_JOINS = ("cat", "sum", "scaled", "joined", "product", "output", "add", "mul", "concat", "matmul")
 
 
 class Named(NamedTuple):
     """What a parameter is for: the steps that its argument lies below, the layer's kind, and the argument; `is_base`:
-    others are multiples of it."""
+    others are multiples of it; `is_inner`: what the block gives has the width of what comes in; `is_told`: layers are
+    told that one, too."""
 
     path: tuple[str, ...]
     kind: str
     key: str
     is_base: bool = False
+    is_inner: bool = False
+    is_told: bool = False
 
 
 def block_name(steps: list[str], scope: Scope, body: Sequence, taken: set[str]) -> str:
@@ -94,10 +103,11 @@ def _wanted(column: Named) -> str:
         return _flag(column)
     if column.is_base:
         return "width"
-    if column.kind not in VOCABULARY and column.key in ("mid", "width"):
+    if column.kind not in VOCABULARY and column.key in ("mid", "width") and not column.is_told:
         # Of a block in a numbered place its name tells more.
         return column.kind.partition("_")[0]
-    return SHORT.get(column.key, column.key)
+    name = SHORT.get(column.key, column.key)
+    return "mid" if name == "out" and column.is_inner else name
 
 
 def _flag(column: Named) -> str:

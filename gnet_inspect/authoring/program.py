@@ -14,7 +14,7 @@ class Term(NamedTuple):
 
     name: str
     element: int | None = None
-    # "*" or "//", and the number behind it.
+    # "*", "//" or "+", and the number behind it.
     operator: str = ""
     number: int = 0
 
@@ -112,12 +112,22 @@ REQUIRED = _Required()
 
 
 class Block:
-    """A sequence with parameters, under a name."""
+    """A sequence with parameters, under a name; `kind` is the class of its scopes, where they have one, `values` are
+    those of its parameters that are values which come in beside the one before it."""
 
-    __slots__ = ("body", "name", "parameters", "uses")
+    __slots__ = ("body", "kind", "name", "parameters", "uses", "values")
 
-    def __init__(self, name: str, parameters: list[Parameter], body: Sequence, uses: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        parameters: list[Parameter],
+        body: Sequence,
+        uses: int,
+        kind: str = "",
+        values: tuple[str, ...] = (),
+    ) -> None:
         self.name, self.parameters, self.body, self.uses = name, parameters, body, uses
+        self.kind, self.values = kind, values
 
     @property
     def is_list(self) -> bool:

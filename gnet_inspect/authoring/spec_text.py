@@ -19,7 +19,7 @@ from gnet_inspect.authoring.program import (
     Use,
     is_list,
 )
-from gnet_inspect.authoring.structure import shortest
+from gnet_inspect.authoring.words import shortest
 from gnet_inspect.ops import MERGES, VOCABULARY, Op
 
 WIDTH = 110

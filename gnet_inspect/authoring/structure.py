@@ -6,27 +6,16 @@ meet, the branches start at their nearest common dominator (Cooper, Harvey and K
 own. What is read from elsewhere is read by its name, or comes in by a parameter of the scope.
 """
 
-import re
 from collections import Counter
 from collections.abc import Mapping
 from collections.abc import Sequence as Sequence_
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from gnet_inspect.authoring.program import Join, Layer, Scope, Sequence, Share, Step
+from gnet_inspect.authoring.words import SPEC, Words
 from gnet_inspect.errors import CannotWriteError
 from gnet_inspect.graph import Graph, Node, node_of
-from gnet_inspect.language.names import name_fault
 from gnet_inspect.ops import MERGES, VOCABULARY
-from gnet_inspect.ops.arguments import Kind
-
-# What functions are called whose names are words of the language.
-_CALLED = {
-    "add": "sum",
-    "mul": "scaled",
-    "concat": "joined",
-    "matmul": "product",
-    "share": "shared",
-}
 
 
 class _Item:
@@ -70,21 +59,21 @@ class Structure(NamedTuple):
     renamed: dict[str, str]
 
 
-def structure_of(graph: Graph, kinds: Mapping[str, str]) -> Structure:
+def structure_of(graph: Graph, kinds: Mapping[str, str], words: Words = SPEC) -> Structure:
     """A graph taken apart.
 
-    `kinds` are the classes of modules by their paths.
+    `kinds` are the classes of modules by their paths, `words` those it is written in.
 
     Raises CannotWriteError, which names the node, where something has no word.
     """
-    return _Structure(graph, kinds).taken_apart()
+    return _Structure(graph, kinds, words).taken_apart()
 
 
 class _Structure:
     """One graph being taken apart."""
 
-    def __init__(self, graph: Graph, kinds: Mapping[str, str]) -> None:
-        self.graph, self.kinds = graph, kinds
+    def __init__(self, graph: Graph, kinds: Mapping[str, str], words: Words) -> None:
+        self.graph, self.kinds, self.words = graph, kinds, words
         self.renamed: dict[str, str] = {}
         self.readers: Counter[str] = Counter(
             [value for node in graph.nodes for value in dict.fromkeys(node.inputs)]
@@ -130,7 +119,7 @@ class _Structure:
         *scopes, name = node.name.split(".")
         tree = self.root
         for depth, scope in enumerate(scopes):
-            name_of_scope = self._free_name(scope)
+            name_of_scope = self.words.name(scope)
             path, shares = ".".join(scopes[: depth + 1]), ""
             call = self.shared.get((path, node.name.partition("@")[2]))
             if call is not None:
@@ -143,8 +132,8 @@ class _Structure:
                 raise CannotWriteError(f"`{child.name}` is a layer with layers inside, such as `{node.name}`")
             child.nodes.append(node)
             tree = child
-        if "@" in name or self._free_name(name) != name:
-            name = self._free(self._free_name(name.replace("@", "_")), tree)
+        if "@" in name or self.words.name(name) != name:
+            name = self._free(self.words.name(name.replace("@", "_")), tree)
         elif name in tree.children:
             raise CannotWriteError(f"`{node.name}` is a layer with layers inside")
         tree.children[name] = node
@@ -152,15 +141,6 @@ class _Structure:
         if new != node.name:
             self.renamed[node.name] = new
         self.places[node.name] = tree.path, name
-
-    @staticmethod
-    def _free_name(name: str) -> str:
-        """A name that may stand in a spec, as near as can be."""
-        if name in _CALLED:
-            return _CALLED[name]
-        if name_fault(name, "layer") is None and name not in VOCABULARY:
-            return name
-        return re.sub(r"[^A-Za-z0-9_]", "_", name)[:63].lstrip("_") + "_"
 
     def _free(self, name: str, tree: _Tree) -> str:
         while name in self.taken.get(tree.path, ()) or name in tree.children:
@@ -262,7 +242,9 @@ class _ScopeWriter:
     def _flat_step(self, item: _Item, before: str) -> Step:
         if item.node is not None and item.node.op.kind in MERGES:
             branches: list[Sequence | str] = [[] if value == before else self.name_of(value) for value in item.inputs]
-            return Step(item.name, Join(item.node.op.kind, _arguments(item.node), branches, item.node.name))
+            return Step(
+                item.name, Join(item.node.op.kind, self.whole.words.arguments(item.node), branches, item.node.name)
+            )
         return self._step(item, before)
 
     def nested(self, entry: str) -> Sequence:
@@ -289,7 +271,7 @@ class _ScopeWriter:
             return Step(item.name, Share(item.repeated, item.node.name), self._reads(item.inputs, before))
         if item.node is not None:
             node = item.node
-            arguments = _arguments(node)
+            arguments = self.whole.words.arguments(node)
             inputs = item.inputs
             if arguments.get("like") is True:
                 arguments["like"] = self.name_of(inputs[1])
@@ -394,7 +376,7 @@ class _Nest:
             learned = self._learned(item)
             if item.node is not None and item.node.op.kind in MERGES:
                 branches = [self._branch(above, value) for value in item.inputs]
-                body = Join(item.node.op.kind, _arguments(item.node), branches, item.node.name)
+                body = Join(item.node.op.kind, self.scope.whole.words.arguments(item.node), branches, item.node.name)
                 steps.append(Step(item.name, body))
             else:
                 if above not in item.inputs:
@@ -457,21 +439,3 @@ def _check_lists(items: list[_Item]) -> None:
                     f"`{item.listed}.{item.name}` is a member of a list that runs out of its order, or not in all"
                 )
             numbers[item.listed] = int(item.name) + 1
-
-
-def _arguments(node: Node) -> dict[str, Any]:
-    """All arguments of a layer that a spec may give, by name, as shortly as they can be written."""
-    return {name: shortest(parameter.kind, getattr(node.op, name)) for name, parameter in node.op.parameters().items()}
-
-
-def shortest(kind: Kind, value: Any) -> Any:
-    """One number where it stands for as many equal ones as there are axes, else a list."""
-    if not isinstance(value, tuple):
-        return value
-    if value and all(item == value[0] for item in value):
-        try:
-            if kind.read(value[0]) == value:
-                return value[0]
-        except ValueError:
-            pass
-    return list(value)

@@ -17,21 +17,22 @@ from gnet_inspect.authoring.program import (
     Use,
 )
 from gnet_inspect.authoring.structure import structure_of
+from gnet_inspect.authoring.words import SPEC, Words
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.graph.cutting import parts_of
 
 
-def write_program(graph: Graph, name: str) -> Program:
-    """A network as a person writes one, under a name.
+def write_program(graph: Graph, name: str, words: Words = SPEC) -> Program:
+    """A network as a person writes one, under a name, in the words of a spec unless said.
 
     Raises CannotWriteError, which names the node and the reason, where that cannot be done.
     """
     kinds = {part.name: part.kind for part in parts_of(graph.parts) if part.kind}
     graph = in_words(graph)
-    sequence, names, renamed = structure_of(graph, kinds)
+    sequence, names, renamed = structure_of(graph, kinds, words)
     returned = dict(zip([output.name for output in graph.outputs], names, strict=True))
     heads = _take_heads(graph, sequence, returned) if graph.mode == "train" else []
-    blocks = find_blocks([sequence, *(head.steps for head in heads)])
+    blocks = find_blocks([sequence, *(head.steps for head in heads)], words)
     outputs = _outputs(graph, sequence, returned)
     parameters = {} if outputs else _classes(sequence)
     stages = _Stages(graph).cut(sequence)
