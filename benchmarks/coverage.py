@@ -20,13 +20,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from gnet_inspect.runtime.exporting import export_source
 from msgspec import Struct, convert, to_builtins
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from gnet_inspect.errors import CannotWriteError
 from gnet_inspect.graph import Graph
+from gnet_inspect.runtime.exporting import export_source
 from gnet_inspect.runtime.importing import import_graph, import_module
 from gnet_inspect.runtime.references import Given, Network, Reference, import_library, maker_of
 from gnet_inspect.runtime.tracing import TraceError, traced

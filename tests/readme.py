@@ -10,7 +10,7 @@ ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 # What quotes files.
 PAGES = (README, ROOT / "docs" / "writing.md")
-QUOTED = re.compile(r"<!-- ([\w./]+) -->\n```(text|yaml)\n(.*?)```\n", re.DOTALL)
+QUOTED = re.compile(r"<!-- ([\w./]+) -->\n```(text|yaml|python)\n(.*?)```\n", re.DOTALL)
 
 
 def quoted(text: str) -> dict[str, str]:

@@ -19,6 +19,7 @@ COMMANDS = {
     "list": "list_models",
     "trace": "trace",
     "import": "import_network",
+    "export": "export",
     "show": "show",
     "validate": "validate",
     "schema": "schema",

@@ -1,0 +1,89 @@
+"""`gnet-inspect export`: a network as a file that runs without this program, proved before it is written."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gnet_inspect.cli import options
+from gnet_inspect.errors import UsageError
+
+ENDINGS = (".py", ".onnx", ".pt2")
+
+
+def export(
+    model: options.Model,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE.py|FILE.onnx|FILE.pt2",
+            help="Where it is written, whole or not at all; its ending says as what.",
+            show_default=False,
+        ),
+    ],
+    inputs: options.Input = None,
+    batch: options.Batch = None,
+    edits: options.Set = None,
+    resize: options.Resize = False,
+    arguments: options.Arguments = None,
+    function: options.Function = None,
+    dynamic_batch: Annotated[
+        bool, typer.Option("--dynamic-batch", help="Of .onnx and .pt2: for any batch, rather than the one it has here.")
+    ] = False,
+    opset: Annotated[
+        int | None,
+        typer.Option(
+            "--opset", metavar="N", help="Of .onnx: the version of its operators. Default: 18.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Write a network as torch.nn source, as ONNX, or as torch.export saves it.
+
+    Source is what a person would write: a class for each block, with nothing of this program in it. Nothing is written
+    before it is proved: the source is run, takes the state dict strictly, and gives the same outputs bit by bit; of the
+    other formats the file is run beside torch. A network in Python keeps its weights in .onnx and .pt2; a spec's are
+    drawn at random. All are in eval mode, in which auxiliary heads are left out, and named.
+
+    Exits 1 where the network cannot be written, and names the layer and the reason.
+
+    Example: gnet-inspect export torchvision:googlenet -o googlenet.py
+    """
+    if output.suffix not in ENDINGS:
+        raise UsageError(
+            f"-o: expected a file that ends in {', '.join(ENDINGS[:-1])} or {ENDINGS[-1]}, got {str(output)!r}. "
+            "(its ending says what is written)"
+        )
+    for flag, given, endings in (("--dynamic-batch", dynamic_batch, ENDINGS[1:]), ("--opset", opset, (".onnx",))):
+        if given and output.suffix not in endings:
+            raise UsageError(
+                f"{flag}: expected -o with a file that ends in {' or '.join(endings)}, got {str(output)!r}"
+            )
+    from gnet_inspect.cli.latency import need_torch
+    from gnet_inspect.cli.output import emit, say
+
+    need_torch("export")
+    flags = options.Flags(inputs, batch, "eval", edits, resize, None, None, arguments, function)
+    variant = options.read_variants([model], flags)[0]
+    from gnet_inspect.runtime import exporting
+
+    if output.suffix == ".py":
+        has_weights = variant.spec is not None or variant.traced is not None
+        found = exporting.export_source(variant.graph, variant.traced, _own_name(model), has_weights=has_weights)
+    elif output.suffix == ".onnx":
+        number = exporting.OPSET if opset is None else opset
+        found = exporting.export_onnx(variant.graph, variant.traced, opset=number, dynamic_batch=dynamic_batch)
+    else:
+        found = exporting.export_program(variant.graph, variant.traced, dynamic_batch=dynamic_batch)
+    emit(found.content, output)
+    if found.left:
+        say(f"left out, because eval mode never reads them: {', '.join(found.left)}")
+    say(f"wrote {output}: {found.proof}")
+
+
+def _own_name(model: str) -> str:
+    """What a network is called: without its folder, its ending and its library."""
+    plain = re.sub(r"\.(graph\.json|ya?ml|onnx|pt2)\Z", "", model.rpartition("/")[2])
+    return re.sub(r"\W+", "_", plain.rpartition(":")[2]).strip("_") or "network"
