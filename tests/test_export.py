@@ -1,6 +1,8 @@
 """Networks as files that run without this program: torch.nn source as a person writes it, ONNX, exported programs."""
 
+import contextlib
 import importlib.util
+import json
 import subprocess
 import sys
 from collections import Counter
@@ -15,7 +17,7 @@ import yaml
 torch = pytest.importorskip("torch")
 
 from hypothesis import given, settings  # noqa: E402
-from torch import nn  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from gnet_inspect import build_graph, build_module, load_spec, parse_spec, trace  # noqa: E402
 from gnet_inspect.authoring.spec_text import spec_text  # noqa: E402
@@ -25,7 +27,9 @@ from gnet_inspect.errors import CannotWriteError, GnetError  # noqa: E402
 from gnet_inspect.language.catalogue import catalogue  # noqa: E402
 from gnet_inspect.runtime import exporting  # noqa: E402
 from gnet_inspect.runtime.exporting import export_source  # noqa: E402
+from gnet_inspect.runtime.importing import import_graph  # noqa: E402
 from gnet_inspect.runtime.references import Given, Network, Reference  # noqa: E402
+from gnet_inspect.sources.file import read_graph_file, write_graph  # noqa: E402
 from tests.conftest import Run  # noqa: E402
 from tests.own_networks import cases  # noqa: E402
 from tests.strategies import specs  # noqa: E402
@@ -397,3 +401,53 @@ def test_program(dynamic: bool, own: Path, run: Run) -> None:
     loaded: Any = torch.export.load("net.pt2").module()
     batch = 5 if dynamic else 1
     assert loaded(torch.randn(batch, 3, 8, 8)).shape == (batch, 4, 8, 8)
+
+
+class Branched(nn.Module):
+    """What a file may name: a layer, a module, a class, outputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.inner = nn.Conv2d(3, 4, 3), nn.Sequential(nn.ReLU(), nn.Conv2d(4, 4, 1))
+
+    def forward(self, x: Tensor) -> dict[str, Tensor]:
+        y = self.conv(x)
+        return {"first": self.inner(y), "second": y.relu()}
+
+
+@pytest.mark.parametrize("name", ["conv", "inner", "first", "Branched", '"input"'])
+def test_names_of_a_strangers_file_are_no_code(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a file calls what is in it: the source of it runs nothing, and neither does its spec."""
+    monkeypatch.chdir(tmp_path)
+    payload = "'''+\"\"\"+__import__('os').system('touch ran')+\"\"\"+'''"
+    text = write_graph(trace(Branched(), (1, 3, 8, 8))).decode()
+    named = json.dumps(payload) if name.startswith('"') else json.dumps(payload)[1:-1]
+    assert name in text
+    try:
+        graph = read_graph_file(text.replace(name, named).encode())
+        for write in (
+            lambda: export_source(graph, None, "net", has_weights=False),
+            lambda: import_graph(graph, "net", "net"),
+        ):
+            with contextlib.suppress(CannotWriteError):
+                write()
+    except GnetError:
+        pass
+    assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import os",
+        "from os import system",
+        "class A:\n    x = ().__class__",
+        "class A:\n    x = eval('1')",
+        "print(1)",
+        "class A:\n    def f(self): return open('x')",
+        "class A(",
+    ],
+)
+def test_source_that_is_no_network_is_not_run(line: str) -> None:
+    with pytest.raises(CannotWriteError, match="what was written"):
+        exporting.made_of(f'"""A network."""\n\nfrom torch import nn\n\n{line}\n')

@@ -1,5 +1,6 @@
 """Graph -> Program: its scopes as blocks, and its outermost steps cut into stages where the resolution changes."""
 
+import re
 from typing import Any
 
 from gnet_inspect.authoring.blocks import find_blocks
@@ -20,6 +21,7 @@ from gnet_inspect.authoring.structure import structure_of
 from gnet_inspect.authoring.words import SPEC, Words
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.graph.cutting import parts_of
+from gnet_inspect.language.names import name_fault
 
 
 def write_program(graph: Graph, name: str, words: Words = SPEC) -> Program:
@@ -65,8 +67,14 @@ def _outputs(graph: Graph, sequence: Sequence, returned: dict[str, str]) -> dict
     if len(returned) == 1 and not graph.names_outputs and _gives(sequence[-1], next(iter(returned.values()))):
         return {}
     if graph.names_outputs:
-        return {name.replace(".", "_"): layer for name, layer in returned.items()}
+        return {_plain(name, number): layer for number, (name, layer) in enumerate(returned.items())}
     return {f"output{number or ''}": layer for number, layer in enumerate(returned.values())}
+
+
+def _plain(name: str, number: int) -> str:
+    """An output's name as specs allow it: a path in what is returned, or a stranger's text, as one word."""
+    found = re.sub(r"\W+", "_", name, flags=re.ASCII)[:60].strip("_")
+    return found if found and name_fault(found, "output") is None else f"output{number}_{found}".rstrip("_")
 
 
 def _gives(step: Step, name: str) -> bool:

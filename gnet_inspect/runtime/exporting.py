@@ -1,6 +1,7 @@
 """A network -> a file that runs without us: torch.nn source, ONNX, or an exported program of torch; each is proved
 before it is written."""
 
+import ast
 import contextlib
 import importlib
 import io
@@ -177,11 +178,49 @@ def prove(text: str, graph: Graph, original: Original) -> tuple[str, ...]:
     return tuple(dict.fromkeys(name.partition(".")[0] for name in left))
 
 
+# What source may import, and the only name of Python's own workings in it.
+_IMPORTED = ("torch", "torch.nn.functional", "collections.abc", "typing", "functools", "math")
+_DUNDER = "__init__"
+_STATEMENTS = (ast.Import, ast.ImportFrom, ast.ClassDef, ast.FunctionDef)
+
+
+def _check_source(text: str) -> None:
+    """Raise CannotWriteError where source says anything but a network, before it is run: a file's names are a
+    stranger's, however well they were told apart from code."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        raise CannotWriteError(f"what was written is no source: {error}") from error
+    for part in tree.body:
+        if not isinstance(part, _STATEMENTS) and not _is_docstring(part):
+            raise CannotWriteError(f"what was written is more than classes, on line {part.lineno}")
+    for node in ast.walk(tree):
+        words: list[str] = []
+        if isinstance(node, ast.Import):
+            words = [alias.name for alias in node.names if alias.name not in _IMPORTED]
+        elif isinstance(node, ast.ImportFrom) and node.module not in _IMPORTED:
+            words = [str(node.module)]
+        elif isinstance(node, ast.Name | ast.Attribute):
+            word = node.id if isinstance(node, ast.Name) else node.attr
+            words = [word] if (word.startswith("__") and word != _DUNDER) or word in _RUNNING else []
+        if words:
+            raise CannotWriteError(f"what was written says {words[0]!r}, which no network needs")
+
+
+# Functions that run or open what they are given.
+_RUNNING = ("eval", "exec", "compile", "open", "globals", "vars", "breakpoint", "load", "hub", "jit")
+
+
+def _is_docstring(part: ast.stmt) -> bool:
+    return isinstance(part, ast.Expr) and isinstance(part.value, ast.Constant) and isinstance(part.value.value, str)
+
+
 def made_of(text: str) -> nn.Module:
     """The network that a source makes: its last class, without arguments."""
     space: dict[str, Any] = {"__name__": "written"}
+    _check_source(text)
     try:
-        exec(compile(text, "<written>", "exec"), space)  # our own text
+        exec(compile(text, "<written>", "exec"), space)  # our own text, whose words were checked
         kind = [value for value in space.values() if isinstance(value, type) and value.__module__ == "written"][-1]
         made: nn.Module = kind().eval()
     except Exception as error:
