@@ -316,12 +316,12 @@ def test_what_cannot_be_written_is_named(own: Path, run: Run) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "what"),
     [
-        ("padding=1", "padding=1, padding_mode='reflect'", "output 0 of what was written differs by"),
-        ("padding=1", "padding=2", "output 0 of what was written differs in shape|does not run"),
+        ("padding=1", "padding=1, padding_mode='reflect'", "what was written gives another output 0: apart by"),
+        ("padding=1", "padding=2", "what was written gives another output 0: .* not |does not run"),
         ("self.conv = nn", "self.other = nn", "does not run|state dict"),
         ("nn.Conv2d(in_channels, 4", "nn.Conv2d(in_channels, 5", "do not fit|does not run"),
         ("self.proj = nn.Conv2d(3, 4, 1)", "self.proj = nn.Conv2d(3, 4, 1, bias=False)", "has no place"),
-        ("super().__init__()", "super().__init__(", "does not run: SyntaxError"),
+        ("super().__init__()", "super().__init__(", "is no source: "),
     ],
 )
 def test_a_failing_proof_is_refused(

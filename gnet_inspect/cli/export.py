@@ -1,6 +1,5 @@
 """`gnet-inspect export`: a network as a file that runs without this program, proved before it is written."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -71,7 +70,7 @@ def export(
 
     if output.suffix == ".py":
         has_weights = variant.spec is not None or variant.traced is not None
-        found = exporting.export_source(variant.graph, variant.traced, _own_name(model), has_weights=has_weights)
+        found = exporting.export_source(variant.graph, variant.traced, options.own_name(model), has_weights=has_weights)
     elif output.suffix == ".onnx":
         number = exporting.OPSET if opset is None else opset
         found = exporting.export_onnx(variant.graph, variant.traced, opset=number, dynamic_batch=dynamic_batch)
@@ -81,9 +80,3 @@ def export(
     if found.left:
         say(f"left out, because eval mode never reads them: {', '.join(found.left)}")
     say(f"wrote {output}: {found.proof}")
-
-
-def _own_name(model: str) -> str:
-    """What a network is called: without its folder, its ending and its library."""
-    plain = re.sub(r"\.(graph\.json|ya?ml|onnx|pt2)\Z", "", model.rpartition("/")[2])
-    return re.sub(r"\W+", "_", plain.rpartition(":")[2]).strip("_") or "network"

@@ -1,6 +1,5 @@
 """`gnet-inspect import`: a network as a spec, proved before it is written."""
 
-import re
 from pathlib import Path
 from typing import Annotated
 
@@ -61,7 +60,7 @@ def import_network(
     variant = options.read_variants([model], flags)[0]
     from gnet_inspect.runtime.importing import import_graph, import_module
 
-    called = name or _own_name(model)
+    called = name or options.own_name(model)
     if (variant.spec is None and variant.traced is None) or until is not None:
         found = import_graph(variant.graph, called, model)
     else:
@@ -72,9 +71,3 @@ def import_network(
     for old, new in list(found.renamed.items())[:5]:
         say(f"renamed: {old} is {new}")
     say(f"{model}: {len(found.text.splitlines())} lines; {found.proof}")
-
-
-def _own_name(model: str) -> str:
-    """What a network is called: without its folder, its ending and its library."""
-    plain = re.sub(r"\.(graph\.json|ya?ml|onnx|pt2)\Z", "", model.rpartition("/")[2])
-    return re.sub(r"\W+", "_", plain.rpartition(":")[2]).strip("_") or "network"

@@ -1,6 +1,7 @@
 """The flags commands share, and how their values are read."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -327,6 +328,12 @@ class Flags(NamedTuple):
     until: str | None = None
     arguments: list[str] | None = None
     function: str | None = None
+
+
+def own_name(model: str) -> str:
+    """What a network is called: MODEL without its folder, its ending and its library."""
+    plain = re.sub(r"\.(graph\.json|ya?ml|onnx|pt2)\Z", "", model.rpartition("/")[2])
+    return re.sub(r"\W+", "_", plain.rpartition(":")[2]).strip("_") or "network"
 
 
 def read_graph(model: str, flags: Flags) -> "Graph":

@@ -28,14 +28,12 @@ from gnet_inspect.graph.rewriting import Rewrite, functions_as_layers, rewritten
 from gnet_inspect.records.weights import is_below
 from gnet_inspect.runtime.latency.improving import give_signal
 from gnet_inspect.runtime.module import build_module
+from gnet_inspect.runtime.proving import SEED, compare_outputs, drawn_input, drawn_inputs, one_thread
 from gnet_inspect.runtime.references import Traced
 from gnet_inspect.runtime.tracing import traced as traced_module
 from gnet_inspect.runtime.tracing.examples import Examples, flattened, mapped, signature_of
 from gnet_inspect.runtime.tracing.twin import unwrapped
 from gnet_inspect.units import dimensions
-
-SEED = 0
-
 
 # How far outputs of another runtime may be from torch's, over the largest of torch's.
 TOLERANCE = 1e-4
@@ -67,28 +65,17 @@ def original_of(graph: Graph, traced: Traced | None) -> Original:
     if traced is None:
         torch.manual_seed(SEED)
         module = build_module(functions_as_layers(graph), device="cpu").eval()
-        args = tuple(_drawn(value.shape, _DTYPES.get(value.dtype), generator) for value in graph.inputs)
-        return Original(module, args, {})
+        return Original(module, tuple(drawn_inputs(graph)), {})
     module = unwrapped(traced.network.build()).eval()
     if any(weight.is_meta for weight in module.parameters()):
         raise UsageError(f"{traced.network.reference.text}: expected real weights to prove it with, got some on meta")
     examples = Examples(module, traced.given.args, traced.given.kwargs)
 
     def real(tensor: Tensor) -> Tensor:
-        return tensor.detach().clone() if not tensor.is_meta else _drawn(tensor.shape, tensor.dtype, generator)
+        return tensor.detach().clone() if not tensor.is_meta else drawn_input(tensor.shape, tensor.dtype, generator)
 
     args = tuple(mapped(item, real) for item in examples.args)
     return Original(module, args, {name: mapped(item, real) for name, item in examples.kwargs.items()})
-
-
-_DTYPES = {"int64": torch.int64, "bool": torch.bool}
-
-
-def _drawn(shape: tuple[int, ...], dtype: torch.dtype | None, generator: torch.Generator) -> Tensor:
-    """Numbers at random, indices that any table has, a mask of ones."""
-    if dtype is None or dtype.is_floating_point:
-        return torch.randn(shape, generator=generator).to(dtype or torch.get_default_dtype())
-    return torch.ones(shape, dtype=dtype) if dtype == torch.bool else torch.randint(0, 2, shape, generator=generator)
 
 
 # --- source ---
@@ -140,7 +127,7 @@ def _careful(graph: Graph) -> Graph:
 
 def _check_layers(made: nn.Module, graph: Graph) -> None:
     """Raise CannotWriteError where a module does not have the layers of a graph."""
-    shapes = tuple(torch.empty(value.shape, dtype=_DTYPES.get(value.dtype), device="meta") for value in graph.inputs)
+    shapes = tuple(tensor.to("meta") for tensor in drawn_inputs(graph))
     found = in_words(traced_module(made, shapes, {}, mode="eval").graph)
     pairs = [Counter(_numbers(node) for node in one.nodes if node.params) for one in (in_words(graph), found)]
     for more, word in ((pairs[0] - pairs[1], "lacks"), (pairs[1] - pairs[0], "has")):
@@ -243,26 +230,15 @@ def _compare(made: nn.Module, graph: Graph, original: Original) -> None:
         raise CannotWriteError(
             f"what was written does not run: {type(error).__name__}: {brief(str(error), 300)}"
         ) from error
-    if len(found) != len(expected):
-        raise CannotWriteError(f"what was written gives {len(found)} values, the network {len(expected)}")
-    for place, (one, other) in enumerate(zip(found, expected, strict=True)):
-        if one.shape != other.shape or not torch.equal(torch.nan_to_num(one), torch.nan_to_num(other)):
-            apart = (one.double() - other.double()).abs().max().item() if one.shape == other.shape else None
-            how = f"by {apart:g}" if apart is not None else f"in shape: {tuple(one.shape)}, not {tuple(other.shape)}"
-            raise CannotWriteError(f"output {place} of what was written differs {how}")
+    compare_outputs(expected, found)
 
 
 def _run(module: nn.Module, original: Original) -> list[Tensor]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        args = [mapped(item, Tensor.clone) for item in original.args]
-        kwargs = {name: mapped(item, Tensor.clone) for name, item in original.kwargs.items()}
-        with torch.no_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            result = module(*args, **kwargs)
-    finally:
-        torch.set_num_threads(threads)
+    args = [mapped(item, Tensor.clone) for item in original.args]
+    kwargs = {name: mapped(item, Tensor.clone) for name, item in original.kwargs.items()}
+    with one_thread(), torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        result = module(*args, **kwargs)
     return [tensor for _, tensor in flattened(result)]
 
 

@@ -2,9 +2,8 @@
 strictly and gives its outputs bit by bit; without weights, its graph has the same layers and numbers in the same order.
 """
 
-import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,12 +21,11 @@ from gnet_inspect.language.parse import parse_spec
 from gnet_inspect.ops import Shape
 from gnet_inspect.runtime.latency.own import own_module
 from gnet_inspect.runtime.module import build_module
+from gnet_inspect.runtime.proving import compare_outputs, drawn_input, drawn_inputs, in_eval_mode, one_thread
 from gnet_inspect.runtime.references import Traced
 from gnet_inspect.runtime.tracing.twin import unwrapped
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.units import dimensions
-
-SEED = 0
 
 
 class Imported(Struct, frozen=True):
@@ -63,11 +61,11 @@ def import_module(graph: Graph, traced: Traced | None, name: str, source: str) -
     written = _built_graph(text, program, graph.mode)
     if traced is None:
         module: nn.Module = build_module(graph).eval()
-        called, given = module, _drawn(graph)
+        called, given = module, drawn_inputs(graph)
     else:
         own = own_module(traced)
         module, called = unwrapped(own.module.network), own.module
-        given = list(own.given) if own.given else _drawn(graph)
+        given = list(own.given) if own.given else drawn_inputs(graph)
     built = build_module(written).eval()
     _load(built, module, program.renamed, graph, left)
     _compare(called, module, built, given)
@@ -165,23 +163,15 @@ def _new_name(key: str, renamed: Mapping[str, str]) -> str:
 
 def _compare(called: Callable[..., Any], own: nn.Module, built: nn.Module, given: Sequence[Tensor]) -> None:
     """Raise CannotWriteError where two modules give outputs that differ in any bit."""
-    with _in_eval_mode(own), _one_thread(), torch.no_grad():
+    with in_eval_mode(own), one_thread(), torch.no_grad():
         expected, got = _tensors(called(*given)), _tensors(built(*given))
-    if len(expected) != len(got):
-        raise CannotWriteError(f"what was written gives {len(got)} outputs, where the network gives {len(expected)}")
-    for number, (one, other) in enumerate(zip(expected, got, strict=True)):
-        if one.shape != other.shape or not torch.equal(one.nan_to_num(), other.nan_to_num()):
-            apart = float((one - other).abs().max()) if one.shape == other.shape else float("nan")
-            sizes = f"{dimensions(other.shape)} for {dimensions(one.shape)}"
-            raise CannotWriteError(
-                f"what was written gives another output {number}: {sizes}, apart by up to {apart:.3g}"
-            )
+    compare_outputs(expected, got)
 
 
 def _compare_heads(own: nn.Module, built: nn.Module, shape: Shape) -> None:
     """The same of an auxiliary classifier, which does not run where the whole network is compared."""
-    drawn = torch.randn(shape, generator=torch.Generator().manual_seed(SEED))
-    with _in_eval_mode(built):
+    drawn = drawn_input(shape, None, torch.Generator().manual_seed(0))
+    with in_eval_mode(built):
         _compare(own, own, built, [drawn])
 
 
@@ -193,39 +183,3 @@ def _tensors(output: Any) -> list[Tensor]:
     if isinstance(output, Tensor):
         return [output]
     return list(output.values()) if isinstance(output, dict) else list(output)
-
-
-def _drawn(graph: Graph) -> list[Tensor]:
-    """A tensor for each input: numbers at random, zeros where they are indices, ones where they are a mask."""
-    generator = torch.Generator().manual_seed(SEED)
-    made = {
-        "int64": lambda shape: torch.zeros(shape, dtype=torch.int64),
-        "bool": lambda shape: torch.ones(shape, dtype=torch.bool),
-    }
-    return [
-        made.get(value.dtype, lambda shape: torch.randn(shape, generator=generator))(value.shape)
-        for value in graph.inputs
-    ]
-
-
-@contextlib.contextmanager
-def _in_eval_mode(module: nn.Module) -> Iterator[None]:
-    """The user's module in eval mode for a while."""
-    modes = {id(part): part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part in module.modules():
-            part.training = modes[id(part)]
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """torch on one thread, because sums over several may come in another order."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
