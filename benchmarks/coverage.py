@@ -201,6 +201,8 @@ def examined(name: str, group: str) -> Result:
 def _written(name: str, group: str, graph: Graph, params: int) -> tuple[str | None, str | None]:
     """Why a network could not be written as a spec, and as source for torch; "" where it was, and None of what is not
     tried."""
+    if group == "timm":
+        return None, None
     if group != CLASSIFIERS or params > LARGEST_WRITTEN:
         return _refusal(lambda: import_graph(graph, "network", name)), None
     network = Network(Reference(name, {}))
@@ -342,7 +344,7 @@ def page(results: list[Result]) -> str:
 
 def _written_down(results: list[Result]) -> list[str]:
     """The part about what is written down: shares, torchvision's that are not, and the reasons of the others."""
-    tried = [result for result in results if result.spec is not None]
+    tried = [result for result in results if result.spec is not None and result.group != "timm"]
     if not tried:
         return []
     lines = [
@@ -367,7 +369,7 @@ def _written_down(results: list[Result]) -> list[str]:
     lines += ["", "| network | why it is not written |", "|---|---|"]
     for result in tried:
         reason = result.spec or result.source
-        if reason and result.group != "timm":
+        if reason:
             what = "" if result.spec else "as source: "
             lines.append(f"| {result.name} | {what}{reason} |")
     return lines

@@ -99,6 +99,25 @@ class Twice(nn.Module):
         return self.input(self.pair(self.pair(x)))
 
 
+class NormAct(nn.BatchNorm2d):
+    def __init__(self, width):
+        super().__init__(width)
+        self.act = nn.ReLU()
+
+    def forward(self, x):
+        weights = self.running_mean, self.running_var, self.weight, self.bias
+        return self.act(nn.functional.batch_norm(x, *weights, eps=self.eps))
+
+
+class Acted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm = nn.Conv2d(3, 4, 1), NormAct(4)
+
+    def forward(self, x):
+        return self.norm(self.conv(x))
+
+
 class Halves(nn.Module):
     def __init__(self):
         super().__init__()
@@ -238,6 +257,14 @@ def test_what_runs_twice_and_what_is_called_like_torchs_own(run: Run, own: Path)
     assert "{share: pair}" in Path("twice.yaml").read_text(encoding="utf-8")
     assert json.loads(Path("twice.names.json").read_text(encoding="utf-8")) == {"input": "input_"}
     assert "renamed: input is input_" in result.err
+
+
+def test_a_layer_with_an_activation_inside(run: Run, own: Path) -> None:
+    """A norm that is a class of its own keeps its weights' names; what it runs else stands beside it."""
+    result = run("import", "./own.py:Acted", "--input", "1x3x8x8")
+    assert result.code == 0, result.err
+    assert "norm: BatchNorm2d" in result.out
+    assert "norm_act: ReLU" in result.out
 
 
 def test_what_cannot_be_said_is_refused(run: Run, own: Path) -> None:

@@ -27,9 +27,9 @@ def in_words(graph: Graph) -> Graph:
     draft = _Draft(functions_as_layers(graph))
     draft.name_windows()
     draft.name_inputs()
+    draft.name_channel_norms()
     draft.name_homes()
     draft.drop_empty_pads()
-    draft.name_channel_norms()
     draft.name_shuffles()
     draft.name_reshapes()
     draft.name_slices()
@@ -149,17 +149,30 @@ class _Draft:
                 self.moved[value.name] = self.inputs[value.name] = name
 
     def name_homes(self) -> None:
-        """A function on just the weights of one module, which runs nothing else: that module's layer."""
-        below = self._below()
+        """A function on just the weights of one module: that module's layer. What else the module runs, as the
+        activation behind a norm, has no weights, and stands beside it under a name of its own."""
+        inside: dict[str, list[str]] = {}
+        for name in self.nodes:
+            steps = name.split(".")
+            for depth in range(len(steps) - 1):
+                inside.setdefault(".".join(steps[: depth + 1]), []).append(name)
         for node in list(self.nodes.values()):
             says = [weight.name for weight in node.op.weights(node.input_shapes)] if not node.module else []
             held = [weight.name for weight in node.held or ()]
             home = held[0].rpartition(".")[0] if held else ""
             if not says or not home or sorted(held) != sorted(f"{home}.{name}" for name in says):
                 continue
-            others = below[home] - node.name.startswith(f"{home}.")
-            if others or (home in self.nodes and home != node.name):
+            others = [self.nodes[name] for name in inside.get(home, ()) if name in self.nodes and name != node.name]
+            beside = [f"{home}_{other.name.removeprefix(f'{home}.')}" for other in others]
+            taken = home in self.nodes and home != node.name
+            if (
+                taken
+                or any(other.params or other.buffers for other in others)
+                or any("." in name.removeprefix(home) or name in self.nodes or name in inside for name in beside)
+            ):
                 continue
+            for other, name in zip(others, beside, strict=True):
+                self._put(other, replace(other, name=name, module=name if other.module == other.name else other.module))
             self._put(node, replace(node, name=home, module=home, held=None))
 
     def drop_empty_pads(self) -> None:
