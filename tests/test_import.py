@@ -234,6 +234,18 @@ def test_networks_by_hand_are_written_or_refused() -> None:
     assert {name for name, why in refused.items() if "`" not in why} == set()
 
 
+class Nothing(torch.nn.Module):
+    """A part of no elements, as some networks have where they have no prefix."""
+
+    def forward(self, x: Any) -> Any:
+        return torch.cat([x[:, :0], x.relu()], 1)
+
+
+def test_a_part_of_nothing_is_no_layer() -> None:
+    with pytest.raises(CannotWriteError, match="for which there is no layer"):
+        import_graph(trace(Nothing(), (1, 3, 8, 8)), "nothing", "nothing")
+
+
 def test_a_network_of_ones_own(run: Run, own: Path) -> None:
     """Skips in by parameters, outputs by name; and all that specs can do works on it."""
     result = run("import", "./own.py:Net", "--input", "1x3x32x32", "-o", "net.yaml")

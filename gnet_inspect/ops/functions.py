@@ -262,6 +262,9 @@ class Index(_Function, OneOperator, frozen=True):
         for item in self.items:
             if isinstance(item, tuple):
                 start, stop, step = item
+                if start >= stop:
+                    # No layer leaves nothing.
+                    return ()
                 if (start, step) != (0, 1) or stop < shape[axis]:
                     found.append(Slice(axis, start, stop if stop < shape[axis] else None, step))
                     shape = found[-1].output_shape((shape,))
