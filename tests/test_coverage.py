@@ -13,7 +13,9 @@ if find_spec("timm") is None:
 
 from benchmarks import coverage
 
-PAGE = (Path(__file__).parent.parent / "docs" / "coverage.md").read_text(encoding="utf-8")
+TEXT = (Path(__file__).parent.parent / "docs" / "coverage.md").read_text(encoding="utf-8")
+# What is traced, and what is written down.
+PAGE, _, WRITTEN = TEXT.partition("## What is written down")
 SAMPLE = (
     *("torchvision:squeezenet1_1", "torchvision:mnasnet0_5", "torchvision:mobilenet_v3_small"),
     *("fpn of mobilenet_v3_large", "torchvision:lraspp_mobilenet_v3_large"),
@@ -27,6 +29,23 @@ def test_a_network_comes_out_as_the_page_says(name: str, torchvision: ModuleType
     """Traced; parameters, multiply-accumulates and outputs equal."""
     result = coverage.examined(name, "sample")
     assert result.is_right == (f"| {name} |" not in PAGE), result
+
+
+@pytest.mark.torchvision
+@pytest.mark.parametrize("name", ["torchvision:squeezenet1_1", "torchvision:mnasnet0_5", "torchvision:swin_v2_t"])
+def test_a_classifier_is_written_as_the_page_says(name: str, torchvision: ModuleType) -> None:
+    """As a spec and as source, or refused with the reason that stands there."""
+    result = coverage.examined(name, coverage.CLASSIFIERS)
+    assert (result.spec == result.source == "") == (f"| {name} |" not in WRITTEN), result
+    assert not result.spec or f"| {name} | {result.spec} |" in WRITTEN
+
+
+def test_so_many_classifiers_are_written() -> None:
+    """Nine in ten of torchvision's at least."""
+    row = re.search(r"^\| torchvision, classification \| 80 \| (\d+) of 80 .*\| (\d+) of (\d+) ", WRITTEN, re.MULTILINE)
+    assert row is not None
+    assert int(row[1]) >= 72
+    assert int(row[2]) >= 0.9 * int(row[3])
 
 
 def test_the_page_is_of_so_many() -> None:

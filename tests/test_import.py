@@ -14,6 +14,7 @@ import yaml
 torch = pytest.importorskip("torch")
 
 from hypothesis import given, settings  # noqa: E402
+from torch import Tensor, nn  # noqa: E402
 
 from gnet_inspect import build_graph, build_module, load_spec, parse_spec, trace  # noqa: E402
 from gnet_inspect.authoring import blocks, writing  # noqa: E402
@@ -234,11 +235,12 @@ def test_networks_by_hand_are_written_or_refused() -> None:
     assert {name for name, why in refused.items() if "`" not in why} == set()
 
 
-class Nothing(torch.nn.Module):
+class Nothing(nn.Module):
     """A part of no elements, as some networks have where they have no prefix."""
 
-    def forward(self, x: Any) -> Any:
-        return torch.cat([x[:, :0], x.relu()], 1)
+    def forward(self, x: Tensor) -> Tensor:
+        made: Tensor = torch.cat([x[:, :0], x.relu()], 1)
+        return made
 
 
 def test_a_part_of_nothing_is_no_layer() -> None:
