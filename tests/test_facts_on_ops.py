@@ -12,6 +12,8 @@ from gnet_inspect.ops import MERGES, VOCABULARY
 ROOT = Path(gnet_inspect.__file__).parent
 # Whose work is to turn some kinds into others.
 REWRITERS = {"graph/optimize.py", "runtime/optimize.py", "authoring/idioms.py"}
+# Whose work is to say kinds in torch's words.
+WRITERS = ("authoring/torch_layers.py", "authoring/torch_text.py")
 # Whose work is to read others' calls and operators as kinds, and weights as what is learned.
 READERS = ("runtime/tracing/", "graph/assembling.py", "sources/pt2/", "sources/onnx/")
 # Words of torch or English that are names of kinds, too.
@@ -35,8 +37,8 @@ def kinds_known(source: str) -> Iterator[str]:
 
 @pytest.mark.parametrize("name", SOURCES)
 def test_no_other_room_knows_a_kind(name: str) -> None:
-    """But for the two that rewrite graphs, and what reads others' as one."""
-    if name not in REWRITERS and not name.startswith(READERS):
+    """But for those that rewrite graphs, what reads others' as one, and what says them in torch's words."""
+    if name not in REWRITERS and not name.startswith((*READERS, *WRITERS)):
         assert list(kinds_known((ROOT / name).read_text(encoding="utf-8"))) == []
 
 

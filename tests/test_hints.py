@@ -290,7 +290,7 @@ def test_a_model_of_another_name_is_offered(run: Run) -> None:
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("model.onnx", "a graph of ONNX. (write its layers as YAML"),
+        ("model.ONNX", "a graph of ONNX. (commands read it: `gnet-inspect summary FILE.onnx`)"),
         ("torchvision.models.vgg16()", "a call in Python. (write ./FILE.py:NAME or package.module:NAME"),
         ("x.pt", "a file of weights. (a spec says the layers, and `load_weights(module, path)` reads weights"),
         ("x.PTH", "a file of weights. (a spec says the layers"),

@@ -33,6 +33,7 @@ LINES = {
     "list": [],
     "trace": ["lenet5"],
     "import": ["lenet5", "-o", "lenet5.json"],
+    "export": ["lenet5", "-o", "lenet5.json"],
     "show": ["lenet5"],
     "validate": ["lenet5"],
     "schema": [],
@@ -41,7 +42,7 @@ LINES = {
     "calibrate": ["--min-time", "nan"],
     "doctor": [],
 }
-REFUSED = ("import", "latency", "calibrate")
+REFUSED = ("import", "export", "latency", "calibrate")
 FULL = "No space left on device"
 CLOSED = "standard output is closed"
 

@@ -10,7 +10,7 @@ _WEIGHTS = "a spec says the layers, and `load_weights(module, path)` reads weigh
 ENDINGS = {
     **dict.fromkeys((".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".h5", ".npz"), ("a file of weights", _WEIGHTS)),
     ".pt2": ("a program of torch.export", "commands read it: `gnet-inspect summary FILE.pt2`"),
-    ".onnx": ("a graph of ONNX", _MODULE),
+    ".onnx": ("a graph of ONNX", "commands read it: `gnet-inspect summary FILE.onnx`"),
     ".tflite": ("a graph of TensorFlow Lite", _MODULE),
     ".pb": ("a graph of TensorFlow", _MODULE),
     ".keras": ("a model of Keras", _MODULE),
