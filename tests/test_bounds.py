@@ -6,13 +6,10 @@ can have many of (tests/hostile.py), so that no machine is too slow for these te
 
 import os
 import re
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from threading import Thread
-from types import FrameType
-from typing import Any
 
 import pytest
 
@@ -41,6 +38,7 @@ from gnet_inspect.views.json import draw_json
 from gnet_inspect.views.tables.summary import Selection, summary_grid
 from tests.conftest import Run
 from tests.hostile import FAMILIES, REFUSED
+from tests.work import lines_run
 
 FEW = 48
 # Twice as much for twice the size is linear; a sort adds a little.
@@ -56,24 +54,6 @@ PRODUCTS = {
     "calls_that_double": f"at most {MAX_PLACES:,} blocks",
     "kinds_that_double": f"demand at most {MAX_DEMANDS} things",
 }
-
-
-def lines_run(work: Callable[[], object]) -> int:
-    """How many lines of Python a piece of work takes."""
-    count = 0
-
-    def local(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal count
-        count += 1
-        return local
-
-    before = sys.gettrace()
-    sys.settrace(local)
-    try:
-        work()
-    finally:
-        sys.settrace(before)
-    return count
 
 
 def graphs(spec: Spec) -> tuple[Graph, Graph]:

@@ -5,7 +5,6 @@ GNET_EXAMPLES=10000 python -m pytest tests/test_onnx_strangers.py damages more o
 
 import os
 import random
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from gnet_inspect.sources.file import read_graph_file, write_graph  # noqa: E402
 from gnet_inspect.sources.onnx import read_onnx, skimming  # noqa: E402
 from gnet_inspect.sources.onnx.form import MAX_CHARACTERS, MAX_NAME, MAX_NODES  # noqa: E402
 from tests.test_onnx import chain, constant, model, node, read, refused, weight  # noqa: E402
+from tests.work import lines_run  # noqa: E402
 
 EXAMPLES = int(os.environ.get("GNET_EXAMPLES", "300"))
 
@@ -323,15 +323,14 @@ def test_names_of_many_steps_take_no_more_than_their_bound() -> None:
     assert sum(len(item.name) for item in graph.nodes) < MAX_CHARACTERS
 
 
-def test_many_nodes_are_read_in_linear_time() -> None:
+def test_many_nodes_are_read_by_work_that_grows_as_they_do() -> None:
     """Equal ones are one question."""
 
-    def seconds(count: int) -> float:
+    def work(count: int) -> int:
         nodes = [node("Relu", "x" if not index else f"v{index}", f"v{index + 1}") for index in range(count)]
         text = model(nodes, outputs=(f"v{count}",)).SerializeToString()
-        began = time.process_time()
-        assert len(read_onnx(text).nodes) == count
-        return time.process_time() - began
+        return lines_run(lambda: read_onnx(text))
 
-    few, many = seconds(2_000), seconds(8_000)
-    assert many < 12 * few
+    work(1)
+    few, twice, four_times = work(250), work(500), work(1_000)
+    assert four_times - twice < 2.2 * (twice - few)
