@@ -52,6 +52,18 @@ def plain_name(name: str) -> str:
     return SPELLINGS.get(name, name).strip("_") or "function"
 
 
+# Functions that are an activation as it is by default, by their names: the layer.
+ACTIVATIONS = {
+    "relu": "ReLU",
+    "relu6": "ReLU6",
+    "silu": "SiLU",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+    "hardswish": "Hardswish",
+    "hardsigmoid": "Hardsigmoid",
+    "mish": "Mish",
+}
+
 # The namespaces of torch's own operators.
 OWN = ("aten", "prims", "prim", "_")
 

@@ -460,6 +460,16 @@ class Einsum(_Function, frozen=True):
         return f"einsum {self.equation}"
 
 
+def einsum_shape(equation: str, shapes: Shapes) -> Shape:
+    """The shape that an einsum makes; a size of 1 is repeated."""
+    terms, made = split_equation(equation, shapes)
+    sizes: dict[str, int] = {}
+    for term, shape in zip(terms, shapes, strict=True):
+        for letter, size in zip(term, shape, strict=True):
+            sizes[letter] = max(size, sizes.get(letter, 1))
+    return tuple(sizes[letter] for letter in made)
+
+
 def split_equation(equation: str, shapes: Shapes) -> tuple[list[str], str]:
     """(the letters of each factor, those of the output); the axes of an ellipsis are capital letters that are free.
 

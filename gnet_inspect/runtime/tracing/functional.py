@@ -3,6 +3,7 @@
 import torch
 
 from gnet_inspect.ops import VOCABULARY, op_of
+from gnet_inspect.ops.called import ACTIVATIONS
 from gnet_inspect.runtime.tracing.calls import Reading, Request, alone, rule, spread, with_weights
 
 
@@ -113,21 +114,9 @@ def _embedding(request: Request) -> list[Reading] | None:
     return [Reading(op, [x], [weight])]
 
 
-_ACTIVATIONS = {
-    "relu": "ReLU",
-    "relu6": "ReLU6",
-    "silu": "SiLU",
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-    "hardswish": "Hardswish",
-    "hardsigmoid": "Hardsigmoid",
-    "mish": "Mish",
-}
-
-
-@rule(*_ACTIVATIONS)
+@rule(*ACTIVATIONS)
 def _activation(request: Request) -> list[Reading] | None:
-    return alone(request, VOCABULARY[_ACTIVATIONS[request.name]]())
+    return alone(request, VOCABULARY[ACTIVATIONS[request.name]]())
 
 
 @rule("gelu")

@@ -5,9 +5,9 @@ from math import prod
 
 from torch import Tensor
 
-from gnet_inspect.ops import MERGES, Shape, Shapes
+from gnet_inspect.ops import MERGES, Shapes
 from gnet_inspect.ops.attention import ScaledDotProductAttention
-from gnet_inspect.ops.functions import Einsum, MatrixProduct, split_equation
+from gnet_inspect.ops.functions import Einsum, MatrixProduct, einsum_shape
 from gnet_inspect.runtime.tracing.calls import COUNTERS, Counter, Reading, Request, rule, shapes_of
 
 
@@ -44,18 +44,9 @@ def _einsum(request: Request) -> list[Reading] | None:
     if not isinstance(equation, str):
         return None
     shapes = shapes_of(factors)
-    made = _einsum_shape(equation, shapes)
+    made = einsum_shape(equation, shapes)
     known = [factor for factor in factors if request.is_known(factor)]
     return [Reading(Einsum(equation, made, shapes), known)]
-
-
-def _einsum_shape(equation: str, shapes: Shapes) -> Shape:
-    terms, made = split_equation(equation, shapes)
-    sizes: dict[str, int] = {}
-    for term, shape in zip(terms, shapes, strict=True):
-        for letter, size in zip(term, shape, strict=True):
-            sizes[letter] = max(size, sizes.get(letter, 1))
-    return tuple(sizes[letter] for letter in made)
 
 
 @rule("addmm", "baddbmm", "addmv")

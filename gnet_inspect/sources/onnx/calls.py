@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from gnet_inspect.errors import GnetError
-from gnet_inspect.ops import VOCABULARY, Op, Shape, Shapes
+from gnet_inspect.ops import Op, Shape, Shapes
+from gnet_inspect.ops.base import makes
 from gnet_inspect.ops.functions import Elementwise, Function, Rearrangement
 from gnet_inspect.ops.merging import broadcast
 from gnet_inspect.sources.onnx.form import Call
@@ -153,18 +154,6 @@ def counter(*kinds: str) -> Callable[[Counter], Counter]:
     return keep
 
 
-def op_of(kind: str, **arguments: Any) -> Op:
-    """An op of the vocabulary, its arguments read as a spec's are."""
-    cls = VOCABULARY[kind]
-    parameters = cls.parameters()
-    return cls(
-        **{
-            name: parameters[name].kind.read(list(value) if isinstance(value, tuple) else value)
-            for name, value in arguments.items()
-        }
-    )
-
-
 def read_call(request: Request) -> list[Reading]:
     """What a node is in the vocabulary where a rule knows it and it makes just its shapes, else what is known of it."""
     found = RULES.get(request.call.kind) if request.call.domain in _KNOWN_DOMAINS else None
@@ -186,16 +175,6 @@ def _agrees(reading: Reading, outputs: Shapes) -> bool:
     if (reading.op.reads == "float" and "int64" in held) or (reading.op.reads == "int64" and "float" in held):
         return False
     return makes(reading.op, tuple(value.shape for value in reading.values), made)
-
-
-def makes(op: Op, inputs: Shapes, outputs: Shapes) -> bool:
-    """Whether an op makes just these outputs of these inputs."""
-    if not op.arity[0] <= len(inputs) <= op.arity[1]:
-        return False
-    try:
-        return op.outputs(inputs) == outputs
-    except (GnetError, ValueError, ArithmeticError, IndexError, TypeError):
-        return False
 
 
 def _any(request: Request) -> Reading:

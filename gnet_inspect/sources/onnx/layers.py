@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from math import prod
 
-from gnet_inspect.ops import VOCABULARY, Op
+from gnet_inspect.ops import VOCABULARY, Op, op_of
 from gnet_inspect.ops.functions import GlobalPool
-from gnet_inspect.sources.onnx.calls import Reading, Request, UnreadError, op_of, rule
+from gnet_inspect.sources.onnx.calls import Reading, Request, UnreadError, rule
 from gnet_inspect.sources.onnx.values import Value
 
 

@@ -2,9 +2,9 @@
 
 from math import prod
 
-from gnet_inspect.ops import MERGES, VOCABULARY, Op
+from gnet_inspect.ops import MERGES, VOCABULARY, Op, op_of
 from gnet_inspect.ops.functions import Elementwise, GlobalPool, Index, Reduction, Select
-from gnet_inspect.sources.onnx.calls import Reading, Request, UnreadError, is_number, op_of, rule
+from gnet_inspect.sources.onnx.calls import Reading, Request, UnreadError, is_number, rule
 from gnet_inspect.sources.onnx.values import Value
 
 # Functions have torch's names: by these it is known which layers do the same.

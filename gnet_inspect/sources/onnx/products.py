@@ -2,10 +2,10 @@
 
 from math import prod
 
-from gnet_inspect.ops import MERGES
+from gnet_inspect.ops import MERGES, op_of
 from gnet_inspect.ops.attention import ScaledDotProductAttention
 from gnet_inspect.ops.functions import Einsum, Function
-from gnet_inspect.sources.onnx.calls import Reading, Request, UnreadError, counter, op_of, rule
+from gnet_inspect.sources.onnx.calls import Reading, Request, UnreadError, counter, rule
 from gnet_inspect.sources.onnx.moving import is_weight_matrix
 
 _GATES = {"LSTM": 4, "GRU": 3, "RNN": 1}

@@ -17,10 +17,10 @@ from gnet_inspect.graph.assembling import Assembler, clean
 from gnet_inspect.graph.maker import CountError
 from gnet_inspect.graph.nodes import Run
 from gnet_inspect.graph.recording import Made, Record, Scope, Weight
-from gnet_inspect.ops import TOOLS, Op, Shape, Shapes, dtype_of
+from gnet_inspect.ops import TOOLS, Op, Shape, Shapes, dtype_of, op_of
 from gnet_inspect.ops.functions import Function
 from gnet_inspect.sources.onnx import layers, moving, products
-from gnet_inspect.sources.onnx.calls import Reading, Request, is_number, op_of, read_call
+from gnet_inspect.sources.onnx.calls import Reading, Request, is_number, read_call
 from gnet_inspect.sources.onnx.folding import fold, kind_of_array
 from gnet_inspect.sources.onnx.form import Call, Given, Model, Tensor
 from gnet_inspect.sources.onnx.inference import Inference

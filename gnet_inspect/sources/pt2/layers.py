@@ -2,6 +2,7 @@
 
 from gnet_inspect.graph.recording import Made
 from gnet_inspect.ops import VOCABULARY, op_of
+from gnet_inspect.ops.called import ACTIVATIONS
 from gnet_inspect.sources.pt2.calls import Call, Reading, alone, first_of, rule, spread, with_weights
 
 _AXES = (1, 2, 3)
@@ -144,21 +145,10 @@ def _embedding(call: Call) -> list[Reading] | None:
 
 # --- activations ---
 
-_ACTIVATIONS = {
-    "relu": "ReLU",
-    "relu6": "ReLU6",
-    "silu": "SiLU",
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-    "hardswish": "Hardswish",
-    "hardsigmoid": "Hardsigmoid",
-    "mish": "Mish",
-}
 
-
-@rule(*_ACTIVATIONS)
+@rule(*ACTIVATIONS)
 def _activation(call: Call) -> list[Reading] | None:
-    kind = _ACTIVATIONS[call.name]
+    kind = ACTIVATIONS[call.name]
     return alone(call, op_of(kind, inplace=True) if call.is_in_place and _may_overwrite(kind) else op_of(kind))
 
 

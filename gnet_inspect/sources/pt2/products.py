@@ -3,9 +3,9 @@
 from math import prod
 
 from gnet_inspect.graph.recording import Made
-from gnet_inspect.ops import MERGES, Shape, Shapes, op_of
+from gnet_inspect.ops import MERGES, Shape, op_of
 from gnet_inspect.ops.attention import ScaledDotProductAttention
-from gnet_inspect.ops.functions import Einsum, MatrixProduct, split_equation
+from gnet_inspect.ops.functions import Einsum, MatrixProduct, einsum_shape
 from gnet_inspect.ops.movement import Permute
 from gnet_inspect.sources.pt2.calls import Call, Reading, counter, parted, rule, shapes_of, with_weights
 
@@ -34,16 +34,7 @@ def _attention(call: Call) -> list[Reading] | None:
 def _einsum(call: Call) -> list[Reading] | None:
     equation, factors = call.get("equation"), call.get("tensors")
     shapes = shapes_of(factors)
-    return [Reading(Einsum(equation, _einsum_shape(equation, shapes), shapes), parted(factors)[0] + parted(factors)[1])]
-
-
-def _einsum_shape(equation: str, shapes: Shapes) -> Shape:
-    terms, made = split_equation(equation, shapes)
-    sizes: dict[str, int] = {}
-    for term, shape in zip(terms, shapes, strict=True):
-        for letter, size in zip(term, shape, strict=True):
-            sizes[letter] = max(size, sizes.get(letter, 1))
-    return tuple(sizes[letter] for letter in made)
+    return [Reading(Einsum(equation, einsum_shape(equation, shapes), shapes), parted(factors)[0] + parted(factors)[1])]
 
 
 _SECOND = {
