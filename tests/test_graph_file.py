@@ -17,8 +17,8 @@ from gnet_inspect.graph.maker import GraphMaker
 from gnet_inspect.graph.nodes import Output
 from gnet_inspect.language import catalogue
 from gnet_inspect.ops import KINDS, Op, Opaque, Weight
+from gnet_inspect.sources.bounds import MAX_DEPTH
 from gnet_inspect.sources.file import read_graph_file, write_graph
-from gnet_inspect.sources.file.form import MAX_DEPTH
 from tests.conftest import Run
 from tests.strategies import specs, to_yaml
 

@@ -17,9 +17,10 @@ from gnet_inspect import count_flops, summarize  # noqa: E402
 from gnet_inspect.errors import GnetError, MissingError, UsageError  # noqa: E402
 from gnet_inspect.graph import Graph  # noqa: E402
 from gnet_inspect.ops import TOOLS  # noqa: E402
+from gnet_inspect.sources.bounds import MAX_NODES  # noqa: E402
 from gnet_inspect.sources.file import read_graph_file, write_graph  # noqa: E402
 from gnet_inspect.sources.onnx import open_onnx, read_onnx  # noqa: E402
-from gnet_inspect.sources.onnx.form import LARGEST_VALUES, MAX_NODES  # noqa: E402
+from gnet_inspect.sources.onnx.form import LARGEST_VALUES  # noqa: E402
 from tests.conftest import Run  # noqa: E402
 
 Shape = Sequence[int | str | None]

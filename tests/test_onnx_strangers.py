@@ -19,9 +19,9 @@ from onnx import TensorProto, helper  # noqa: E402
 from gnet_inspect import summarize  # noqa: E402
 from gnet_inspect.errors import GnetError, SpecError, UsageError  # noqa: E402
 from gnet_inspect.graph import Graph  # noqa: E402
+from gnet_inspect.sources.bounds import MAX_CHARACTERS, MAX_NAME, MAX_NODES  # noqa: E402
 from gnet_inspect.sources.file import read_graph_file, write_graph  # noqa: E402
 from gnet_inspect.sources.onnx import read_onnx, skimming  # noqa: E402
-from gnet_inspect.sources.onnx.form import MAX_CHARACTERS, MAX_NAME, MAX_NODES  # noqa: E402
 from tests.test_onnx import chain, constant, model, node, read, refused, weight  # noqa: E402
 from tests.work import lines_run  # noqa: E402
 

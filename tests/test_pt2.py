@@ -20,9 +20,10 @@ from gnet_inspect import count_flops, summarize
 from gnet_inspect.errors import GnetError, SpecError, UsageError
 from gnet_inspect.graph import Graph
 from gnet_inspect.ops import TOOLS
+from gnet_inspect.sources.bounds import MAX_BYTES, MAX_NODES
 from gnet_inspect.sources.file import read_graph_file, write_graph
 from gnet_inspect.sources.pt2 import read_pt2
-from gnet_inspect.sources.pt2.form import MAX_DIRECTORY, MAX_JSON, MAX_NODES
+from gnet_inspect.sources.pt2.form import MAX_DIRECTORY
 from tests.conftest import Run
 from tests.programs import (
     MEMBER,
@@ -407,12 +408,12 @@ def zip_of(*members: tuple[str, bytes], **options: Any) -> bytes:
 
 
 def zip_bomb() -> bytes:
-    return zip_of((f"net/{MEMBER}", b" " * (MAX_JSON + 1)), compression=zipfile.ZIP_DEFLATED)
+    return zip_of((f"net/{MEMBER}", b" " * (MAX_BYTES + 1)), compression=zipfile.ZIP_DEFLATED)
 
 
 def lying_bomb() -> bytes:
     """Whose directory says that it is small."""
-    size = MAX_JSON + 1
+    size = MAX_BYTES + 1
     return zip_bomb().replace(size.to_bytes(4, "little"), (1_000).to_bytes(4, "little"))
 
 

@@ -1,4 +1,4 @@
-"""The form of a graph's file: its records, whose field names are the keys of the JSON, and its bounds.
+"""The form of a graph's file: its records, whose field names are the keys of the JSON.
 
 What is a default is not written. A key that is not known is refused, because nobody can say what was meant by it.
 """
@@ -12,18 +12,6 @@ from gnet_inspect.ops import Shape, Weight
 
 ENDING = ".graph.json"
 GRAPH_SCHEMA = 1
-
-# A node takes some 200 bytes: so many of them, with long names and many arguments, fit into so many bytes.
-MAX_BYTES = 64_000_000
-MAX_NODES = 200_000
-# Of parts in parts, of steps of a name ("a.b.c" has three) and of lists in an argument: no module nests so deep, and
-# Python's stack is deeper.
-MAX_DEPTH = 64
-MAX_NAME = 1_000
-# As for a spec: what is said of a layer is said of all that lies around it, and names are repeated by every record.
-MAX_PLACES = 1_000_000
-MAX_CHARACTERS = 20_000_000
-MAX_SIZE = 2**31 - 1
 
 
 class WrittenValue(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -17,20 +17,15 @@ from gnet_inspect.graph.maker import CountError, GraphMaker
 from gnet_inspect.ops import KINDS, TOOLS, Op, Weight
 from gnet_inspect.ops.arguments import is_value
 from gnet_inspect.reading import TooLargeError, read_bounded
-from gnet_inspect.sources.file.form import (
-    GRAPH_SCHEMA,
+from gnet_inspect.sources.bounds import (
     MAX_BYTES,
-    MAX_CHARACTERS,
     MAX_DEPTH,
     MAX_NAME,
     MAX_NODES,
-    MAX_PLACES,
     MAX_SIZE,
-    WrittenArgument,
-    WrittenGraph,
-    WrittenNode,
-    WrittenPart,
+    Tally,
 )
+from gnet_inspect.sources.file.form import GRAPH_SCHEMA, WrittenArgument, WrittenGraph, WrittenNode, WrittenPart
 
 # What values may hold.
 DTYPES = ("float", "int64", "bool")
@@ -128,7 +123,7 @@ class _Reader:
         # By its text, an op: equal ones are one, whose numbers are worked out once.
         self._ops: dict[bytes, Op] = {}
         self._paths: set[str] = set()
-        self._places = self._characters = 0
+        self._tally = Tally()
 
     def graph(self) -> Graph:
         written = self.written
@@ -306,15 +301,12 @@ class _Reader:
 
     def _place_name(self, path: str, node: WrittenNode) -> None:
         """What tables and records say of a layer, they say of what lies around it."""
-        self._places += node.name.count(".")
+        self._tally.places += node.name.count(".")
         self._count(path, sum(map(len, (*node.inputs, *node.sources))))
 
     def _count(self, path: str, characters: int) -> None:
-        self._characters += characters
-        if self._characters > MAX_CHARACTERS or self._places > MAX_PLACES:
-            fact = (
-                f"expected names of at most {MAX_CHARACTERS:,} characters and {MAX_PLACES:,} places together, got more"
-            )
+        fact = self._tally.add(characters)
+        if fact:
             self._refuse(path, fact)
 
     # --- parts ---
@@ -372,7 +364,7 @@ class _Reader:
         if self._homes[place] is not None:
             self._refuse(path, f"expected each node once, got nodes.{place} again")
         self._homes[place] = home
-        self._places += depth
+        self._tally.places += depth
         self._count(path, len(home[0]) + len(home[1] or ""))
 
     def _shown(self, argument: WrittenArgument, path: str) -> BlockArgument:

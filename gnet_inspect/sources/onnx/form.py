@@ -12,16 +12,10 @@ from gnet_inspect.errors import SpecError
 from gnet_inspect.ops import Shape
 
 ENDING = ".onnx"
-# As for a graph's file: of what is no weight so many bytes, so many nodes, so many fields of protobuf's, which take
-# some 100 bytes each where they are read; so deep a nesting, so long a name, so large a size.
-MAX_BYTES = 64_000_000
-MAX_NODES = 200_000
+# Of protobuf's fields, which take some 100 bytes each where they are read, of messages in messages, and of axes.
 MAX_FIELDS = 4_000_000
-MAX_DEPTH = 16
-MAX_NAME = 1_000
-MAX_SIZE = 2**31 - 1
+MAX_NESTING = 16
 MAX_RANK = 64
-MAX_CHARACTERS = 20_000_000
 # Of a tensor of so many bytes the values are kept: it may be a shape, axes, or the factors of a resize.
 LARGEST_VALUES = 4_096
 OLDEST_OPSET = 9

@@ -9,8 +9,9 @@ from typing import Any
 
 from gnet_inspect.errors import show
 from gnet_inspect.ops import Shape
+from gnet_inspect.sources.bounds import MAX_SIZE
 from gnet_inspect.sources.onnx.calls import MICROSOFT
-from gnet_inspect.sources.onnx.form import MAX_RANK, MAX_SIZE, Call, Model
+from gnet_inspect.sources.onnx.form import MAX_RANK, Call, Model
 from gnet_inspect.sources.onnx.values import Value
 
 # What an operator makes: the shape of each output, None where nobody knows, and its type by ONNX's number.

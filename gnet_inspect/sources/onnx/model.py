@@ -12,14 +12,11 @@ from typing import Any, BinaryIO, NoReturn
 
 from gnet_inspect.errors import SpecError, UsageError, quoted, show
 from gnet_inspect.ops import Shape
+from gnet_inspect.sources.bounds import MAX_CHARACTERS, MAX_NAME, MAX_NODES, MAX_SIZE
 from gnet_inspect.sources.onnx.form import (
     LARGEST_VALUES,
-    MAX_CHARACTERS,
-    MAX_DEPTH,
-    MAX_NAME,
-    MAX_NODES,
+    MAX_NESTING,
     MAX_RANK,
-    MAX_SIZE,
     OLDEST_OPSET,
     Call,
     Given,
@@ -162,8 +159,8 @@ class _Reader:
                     sizes[waiting[-1][0]] += sizes[key]
             elif called in done:
                 sizes[key] += sizes[called]
-            elif called in sizes or len(waiting) > MAX_DEPTH:
-                fact = f"expected functions that call others at most {MAX_DEPTH} deep, and never themselves"
+            elif called in sizes or len(waiting) > MAX_NESTING:
+                fact = f"expected functions that call others at most {MAX_NESTING} deep, and never themselves"
                 self._refuse("functions", f"{fact}, got {quoted(str(called[1]))}")
             else:
                 sizes[called] = len(functions[called].node)
@@ -309,7 +306,7 @@ class _Reader:
         """A list of names as torch writes it down: "['', 'layer1']". What is none says nothing."""
         is_plain = text.startswith("['") and text.endswith("']") and '"' not in text and "\\" not in text
         names = tuple(text[2:-2].split("', '")) if is_plain else ()
-        return names if len(names) <= MAX_DEPTH * 4 and all(len(name) <= MAX_NAME for name in names) else ()
+        return names if len(names) <= MAX_NESTING * 4 and all(len(name) <= MAX_NAME for name in names) else ()
 
     # --- names ---
 

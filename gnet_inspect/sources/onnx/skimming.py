@@ -10,7 +10,8 @@ from io import BytesIO
 from typing import BinaryIO, NoReturn
 
 from gnet_inspect.errors import SpecError
-from gnet_inspect.sources.onnx.form import LARGEST_VALUES, MAX_BYTES, MAX_DEPTH, MAX_FIELDS, MAX_NODES
+from gnet_inspect.sources.bounds import MAX_BYTES, MAX_NODES
+from gnet_inspect.sources.onnx.form import LARGEST_VALUES, MAX_FIELDS, MAX_NESTING
 
 # The messages of onnx.proto that tensors lie in, by their fields' numbers.
 _MODEL = {7: "graph", 25: "function"}
@@ -52,8 +53,8 @@ class _Skimmer:
 
     def message(self, source: BinaryIO, size: int, kind: str, depth: int) -> bytes:
         """A message of `size` bytes from here on."""
-        if depth > MAX_DEPTH:
-            self._refuse(f"expected messages nested at most {MAX_DEPTH} deep, got more")
+        if depth > MAX_NESTING:
+            self._refuse(f"expected messages nested at most {MAX_NESTING} deep, got more")
         inside, talk = _INSIDE.get(kind, {}), _TALK.get(kind)
         left = size
         made: list[bytes] = []

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gnet_inspect.graph.recording import Record, Scope
-from gnet_inspect.sources.onnx.form import MAX_CHARACTERS, MAX_NAME, Call
+from gnet_inspect.sources.bounds import MAX_CHARACTERS, MAX_NAME
+from gnet_inspect.sources.onnx.form import Call
 
 # How many parts a name may have, as in a graph's file.
 _DEPTH = 60

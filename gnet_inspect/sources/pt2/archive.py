@@ -9,7 +9,8 @@ from typing import BinaryIO, NamedTuple
 
 from gnet_inspect.errors import SpecError, UsageError, brief, quoted, show, some_of
 from gnet_inspect.reading import TooLargeError, read_bounded
-from gnet_inspect.sources.pt2.form import MAX_DIRECTORY, MAX_JSON
+from gnet_inspect.sources.bounds import MAX_BYTES
+from gnet_inspect.sources.pt2.form import MAX_DIRECTORY
 
 MEMBER, _TABLE = "models/model.json", "data/weights/model_weights_config.json"
 _PART = 1_000_000
@@ -91,8 +92,10 @@ def _text(archive: zipfile.ZipFile, info: zipfile.ZipInfo, file: str) -> bytes:
     with archive.open(info) as packed:
         while part := packed.read(_PART):
             found.append(part)
-            if len(found) * _PART > MAX_JSON + _PART:
-                raise SpecError(f"expected at most {MAX_JSON:,} bytes of JSON, got more", file=file, path=info.filename)
+            if len(found) * _PART > MAX_BYTES + _PART:
+                raise SpecError(
+                    f"expected at most {MAX_BYTES:,} bytes of JSON, got more", file=file, path=info.filename
+                )
     return b"".join(found)
 
 
@@ -124,6 +127,6 @@ def _check_member(info: zipfile.ZipInfo, file: str) -> None:
         # The others unpack a block of any size at once.
         fact = f"expected a file that is stored or deflated, got method {info.compress_type}"
         raise SpecError(fact, file=file, path=info.filename)
-    if info.file_size > MAX_JSON:
-        fact = f"expected at most {MAX_JSON:,} bytes of JSON, got {info.file_size:,}"
+    if info.file_size > MAX_BYTES:
+        fact = f"expected at most {MAX_BYTES:,} bytes of JSON, got {info.file_size:,}"
         raise SpecError(fact, file=file, path=info.filename)

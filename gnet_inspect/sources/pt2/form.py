@@ -10,20 +10,11 @@ from msgspec import Raw, Struct
 ENDING = ".pt2"
 SCHEMA = 8
 
-MAX_JSON = 64_000_000
 # Of a directory of the archive: some 90 bytes for each tensor.
 MAX_DIRECTORY = 8_000_000
 # Of JSON's commas and brackets together: each value takes memory, however short its text. A real file has one for each
 # 18 bytes.
 MAX_VALUES = 4_000_000
-MAX_NODES = 200_000
-# Of modules in modules, of steps of a name, and of axes.
-MAX_DEPTH = 64
-MAX_NAME = 1_000
-# What is said of a layer is said of all that lies around it.
-MAX_PLACES = 1_000_000
-MAX_CHARACTERS = 20_000_000
-MAX_SIZE = 2**31 - 1
 # Of the steps from what reads weights back to these, all readers together.
 MAX_STEPS = 2_000_000
 

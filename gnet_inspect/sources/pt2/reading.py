@@ -18,6 +18,7 @@ from gnet_inspect.graph.recording import Made, Record, Scope, Weight
 from gnet_inspect.ops import TOOLS, Shape
 from gnet_inspect.ops.called import OWN, plain_name
 from gnet_inspect.ops.functions import Function, Rearrangement
+from gnet_inspect.sources.bounds import MAX_DEPTH, MAX_NAME, MAX_NODES, MAX_SIZE, Tally
 from gnet_inspect.sources.pt2 import layers, moving, products  # noqa: F401  # their rules
 from gnet_inspect.sources.pt2.archive import texts_in
 from gnet_inspect.sources.pt2.calls import Call, Dtype, Output, Reading, read_call, shapes_of
@@ -26,12 +27,6 @@ from gnet_inspect.sources.pt2.form import (
     DTYPES,
     ENDING,
     HELD,
-    MAX_CHARACTERS,
-    MAX_DEPTH,
-    MAX_NAME,
-    MAX_NODES,
-    MAX_PLACES,
-    MAX_SIZE,
     MAX_STEPS,
     MAX_VALUES,
     SCHEMA,
@@ -168,7 +163,8 @@ class _Reader:
         self._layers: dict[int, str] = {}
         self._times: dict[str, int] = {}
         self._mode = "eval"
-        self._places = self._characters = self._records = 0
+        self._tally = Tally()
+        self._records = 0
         self._read_names: set[str] = set()
         self._path = ""
 
@@ -522,7 +518,7 @@ class _Reader:
         record.is_side = all(made.is_side for made in (*record.values, *record.slots))
         record.tape = call if call is not None and call.layer else None
         scope.items.append(record)
-        self._places += len(self._open)
+        self._tally.places += len(self._open)
         self._count(self._path, 2 * len(scope.path) + len(name))
         for index, (shape, dtype) in enumerate(outputs):
             made = Made(shape, dtype)
@@ -625,11 +621,8 @@ class _Reader:
         return name
 
     def _count(self, path: str, characters: int) -> None:
-        self._characters += characters
-        if self._characters > MAX_CHARACTERS or self._places > MAX_PLACES:
-            fact = (
-                f"expected names of at most {MAX_CHARACTERS:,} characters and {MAX_PLACES:,} places together, got more"
-            )
+        fact = self._tally.add(characters)
+        if fact:
             self._refuse(path, fact)
 
     def _check_steps(self, outputs: Sequence[Made]) -> None:

@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from gnet_inspect.sources.pt2.form import MAX_DEPTH, MAX_NAME, Called, CallSignature, Tree
+from gnet_inspect.sources.bounds import MAX_DEPTH, MAX_NAME
+from gnet_inspect.sources.pt2.form import Called, CallSignature, Tree
 
 _LEAF = None
 _DICTS = ("builtins.dict", "collections.OrderedDict", "collections.defaultdict")
