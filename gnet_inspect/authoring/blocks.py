@@ -5,7 +5,7 @@ argument the values over all uses are a column: where they are all the same it i
 another parameter gives (equal, a multiple, a part) is that; any other is a parameter.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from gnet_inspect.authoring.naming import Named, block_name, name_parameters, name_widths
@@ -21,6 +21,8 @@ from gnet_inspect.authoring.program import (
     Step,
     Term,
     Use,
+    all_steps_of,
+    names_read,
     steps_of,
 )
 from gnet_inspect.authoring.words import SIZES, SPEC, Words
@@ -70,7 +72,7 @@ def find_blocks(sequences: list[Sequence], words: Words = SPEC) -> list[Block]:
     groups: dict[str, list[tuple[Step, Scope]]] = {}
     for root in sequences:
         # A branch that is a name could be either.
-        finder.names.update(_names_read(root))
+        finder.names.update(name for step in all_steps_of(root) for name in names_read(step))
         for key, found in finder.groups(root).items():
             groups.setdefault(key, []).extend(found)
     blocks: list[Block] = []
@@ -105,7 +107,7 @@ class _Finder:
         for alike in exact.values():
             for others in kinds:
                 try:
-                    _merged([others[0][1], *(scope for _, scope in others[1:]), alike[0][1]], self.words)
+                    _merged([*(scope for _, scope in others), alike[0][1]], self.words)
                 except _UnlikeError:
                     continue
                 others.extend(alike)
@@ -126,22 +128,6 @@ class _Finder:
         for (step, scope), values in zip(alike, arguments, strict=True):
             step.body = Use(block, values | scope.values, scope.path)
         return block
-
-
-def _names_read(sequence: Sequence) -> Iterator[str]:
-    """The names by which values are read, in a network."""
-    for step in sequence:
-        body = step.body
-        yield from step.reads or ()
-        if isinstance(body, Join):
-            for branch in body.branches:
-                if isinstance(branch, str):
-                    yield branch
-                else:
-                    yield from _names_read(branch)
-        elif isinstance(body, Scope):
-            yield from body.values.values()
-            yield from _names_read(body.body)
 
 
 def _key(scope: Scope) -> str:
@@ -170,12 +156,9 @@ def _inner_first(groups: dict[str, list[tuple[Step, Scope]]]) -> list[str]:
 
 
 def _scopes(sequence: Sequence, depth: int) -> Iterator[tuple[Step, Scope, int]]:
-    for step in sequence:
-        if isinstance(step.body, Join):
-            for branch in step.body.branches:
-                if not isinstance(branch, str):
-                    yield from _scopes(branch, depth)
-        elif isinstance(step.body, Scope):
+    """All scopes below a sequence, outer ones first, each with its step and how many others it lies in."""
+    for step in steps_of(sequence):
+        if isinstance(step.body, Scope):
             yield step, step.body, depth
             yield from _scopes(step.body.body, depth + 1)
 
@@ -244,7 +227,7 @@ def _merged(scopes: list[Scope], words: Words) -> tuple[Sequence, list[Column]]:
     """(the steps of the block that all are uses of, whose arguments are columns; the columns)"""
     if len({tuple(scope.values) for scope in scopes}) > 1:
         raise _UnlikeError
-    merger = _Merger(len(scopes), words)
+    merger = _Merger(words)
     body = merger.sequences([scope.body for scope in scopes], ())
     return body, merger.columns
 
@@ -252,8 +235,8 @@ def _merged(scopes: list[Scope], words: Words) -> tuple[Sequence, list[Column]]:
 class _Merger:
     """Bodies of one class being laid over each other; None stands for one that a use does not have."""
 
-    def __init__(self, uses: int, words: Words) -> None:
-        self.uses, self.words = uses, words
+    def __init__(self, words: Words) -> None:
+        self.words = words
         self.columns: list[Column] = []
         self.flags: dict[tuple[bool, ...], None] = {}
 
@@ -354,21 +337,23 @@ class _Merger:
 
 def _union(lists: list[list[str]]) -> list[str]:
     """One order of all names that has each list in its own order. Raises _UnlikeError where there is none."""
-    found = list(lists[0])
+    found = lists[0]
     for names in lists[1:]:
-        place = 0
+        if names == found:
+            continue
+        places = {name: place for place, name in enumerate(found)}
+        merged: list[str] = []
+        done = 0
         for name in names:
-            if name in found:
-                position = found.index(name)
-                if position < place:
-                    raise _UnlikeError
-                place = position + 1
+            place = places.get(name)
+            if place is None:
+                merged.append(name)
+            elif place < done:
+                raise _UnlikeError
             else:
-                found.insert(place, name)
-                place += 1
-    for names in lists:
-        if [name for name in found if name in names] != names:
-            raise _UnlikeError
+                merged += found[done : place + 1]
+                done = place + 1
+        found = [*merged, *found[done:]]
     return found
 
 
@@ -423,8 +408,9 @@ class _Parameters:
         return self._parameters(places)
 
     def _is_width(self, column: Column) -> bool:
+        """Whether it is a width of a layer, or a large number that a block is given."""
         return column.key in (*OUTPUTS, *INPUTS) or (
-            column.key in _width_parameters(column) and column.kind not in VOCABULARY
+            column.kind not in VOCABULARY and all(isinstance(value, int) and value > 7 for value in column.present())
         )
 
     def _gives_back_input(self) -> bool:
@@ -442,7 +428,7 @@ class _Parameters:
             self.constants[id(column)] = False
             return
         for known in self.needed:
-            if _may_be(column, known) and _agree(column, known, lambda value: value):
+            if _sort(column) == _sort(known) and _agree(column, known, lambda value: value):
                 _complete(known, column)
                 self.terms[id(column)] = known, "", 0
                 return
@@ -494,10 +480,6 @@ def _size(column: Column) -> int:
     return sum(values) if all(isinstance(value, int) for value in values) else 0
 
 
-def _width_parameters(column: Column) -> tuple[str, ...]:
-    return (column.key,) if all(isinstance(value, int) and value > 7 for value in column.present()) else ()
-
-
 def _value(column: Column, use: int) -> Any:
     """What a use gives; of one that has no such layer, what others give most."""
     value = column.values[use]
@@ -507,12 +489,8 @@ def _value(column: Column, use: int) -> Any:
     return max(values, key=lambda item: sum(item == other for other in values))
 
 
-def _may_be(column: Column, known: Column) -> bool:
-    """Whether two arguments mean the same sort of thing, so that equal numbers are no coincidence."""
-    return _sort(column) == _sort(known)
-
-
 def _sort(column: Column) -> str:
+    """What an argument means: equal numbers of one sort are no coincidence."""
     if column.kind in ("when", "layer"):
         return column.kind
     if column.key in WIDTHS:
@@ -570,12 +548,11 @@ def _distance(column: Column, known: Column) -> int:
     return int(next(found, 0))
 
 
-def _fill(sequence: Sequence, written: Any) -> None:
+def _fill(sequence: Sequence, written: Callable[[Column], Any]) -> None:
     """Put what is written in the place of columns."""
-    for step in sequence:
+    for step in all_steps_of(sequence):
         if isinstance(step.when, Column):
-            term = written(step.when)
-            step.when = term.name
+            step.when = written(step.when).name
         body = step.body
         if isinstance(body, Layer | Join | Use):
             body.arguments = {
@@ -583,10 +560,3 @@ def _fill(sequence: Sequence, written: Any) -> None:
             }
         if isinstance(body, Layer) and isinstance(body.kind, Column):
             body.kind = written(body.kind)
-        inner: Iterable[Any] = ()
-        if isinstance(body, Join):
-            inner = [branch for branch in body.branches if not isinstance(branch, str)]
-        elif isinstance(body, Scope):
-            inner = [body.body]
-        for part in inner:
-            _fill(part, written)

@@ -13,6 +13,7 @@ from gnet_inspect.authoring.program import (
     Step,
     Term,
     Use,
+    all_steps_of,
     steps_of,
 )
 
@@ -50,13 +51,7 @@ def _tell_classes(program: Program) -> None:
 
 
 def _uses(sequence: Sequence) -> list[Use]:
-    found = []
-    for step in steps_of(sequence):
-        if isinstance(step.body, Use):
-            found.append(step.body)
-        elif isinstance(step.body, Scope):
-            found += _uses(step.body.body)
-    return found
+    return [step.body for step in all_steps_of(sequence) if isinstance(step.body, Use)]
 
 
 def _is_list(block: Block) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Any, NamedTuple
 
-from gnet_inspect.authoring.program import Join, Program, Scope, Sequence, Term, Use
+from gnet_inspect.authoring.program import Program, Scope, Sequence, Term, Use, branches_in
 
 
 class Instance(NamedTuple):
@@ -26,11 +26,9 @@ def _gather(sequence: Sequence, prefix: str, given: dict[str, Any], found: dict[
         path = f"{prefix}{step.name}"
         if step.when and not given.get(step.when, True):
             continue
-        if isinstance(body, Join):
-            for branch in body.branches:
-                if not isinstance(branch, str):
-                    _gather(branch, prefix, given, found)
-        elif isinstance(body, Scope):
+        for branch in branches_in(step):
+            _gather(branch, prefix, given, found)
+        if isinstance(body, Scope):
             _gather(body.body, f"{path}.", given, found)
         elif isinstance(body, Use):
             values = {name: evaluated(value, given) for name, value in body.arguments.items()}

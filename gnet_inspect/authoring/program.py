@@ -166,11 +166,35 @@ class Program(NamedTuple):
     renamed: dict[str, str]
 
 
+def branches_in(step: Step) -> list[Sequence]:
+    """The branches of a join that are sequences of their own; none of any other step."""
+    body = step.body
+    return [branch for branch in body.branches if not isinstance(branch, str)] if isinstance(body, Join) else []
+
+
 def steps_of(sequence: Sequence) -> Iterator[Step]:
     """All steps of a sequence and of its branches, those of inner scopes left out."""
     for step in sequence:
-        if isinstance(step.body, Join):
-            for branch in step.body.branches:
-                if not isinstance(branch, str):
-                    yield from steps_of(branch)
+        for branch in branches_in(step):
+            yield from steps_of(branch)
         yield step
+
+
+def all_steps_of(sequence: Sequence) -> Iterator[Step]:
+    """The same with those of the scopes inside, each behind its scope's own step."""
+    for step in steps_of(sequence):
+        yield step
+        if isinstance(step.body, Scope):
+            yield from all_steps_of(step.body.body)
+
+
+def names_read(step: Step) -> Iterator[str]:
+    """The names of the values that a step reads by them, those inside of a scope or a branch left out."""
+    yield from step.reads or ()
+    body = step.body
+    if isinstance(body, Join):
+        yield from (branch for branch in body.branches if isinstance(branch, str))
+    elif isinstance(body, Scope):
+        yield from body.values.values()
+    elif isinstance(body, Use):
+        yield from (str(body.arguments[name]) for name in body.block.values)

@@ -27,10 +27,6 @@ _PLAIN = re.compile(r"[A-Za-z_$][\w$./*-]*( (//|\*) [\w$.]+)?\Z")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "nan", "inf"}
 
 
-class Flow(str):
-    """A piece of YAML that stands on one line."""
-
-
 def spec_text(program: Program, comment: str = "") -> str:
     """The spec of a program; `comment` are lines that stand above it."""
     lines = [f"# {line}".rstrip() for line in comment.splitlines()]
@@ -116,7 +112,7 @@ class _Branches:
 
     def parts(self) -> list["str | _Body"]:
         return [
-            Flow(_name(branch)) if isinstance(branch, str) else _Body(branch, is_list=False) if branch else Flow("{}")
+            _name(branch) if isinstance(branch, str) else _Body(branch, is_list=False) if branch else "{}"
             for branch in self.join.branches
         ]
 

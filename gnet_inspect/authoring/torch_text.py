@@ -11,6 +11,7 @@ from typing import Any
 from gnet_inspect.authoring.inlining import inlined
 from gnet_inspect.authoring.instances import instances_of
 from gnet_inspect.authoring.layout import INDENT, Code, Either, Piece, Repeat, call, flat, lines_of, named
+from gnet_inspect.authoring.naming import common_beginning
 from gnet_inspect.authoring.program import (
     REQUIRED,
     Block,
@@ -24,6 +25,8 @@ from gnet_inspect.authoring.program import (
     Step,
     Term,
     Use,
+    all_steps_of,
+    names_read,
     steps_of,
 )
 from gnet_inspect.authoring.torch_layers import (
@@ -97,7 +100,7 @@ class _Writer:
     def _network(self) -> list[str]:
         program = self.program
         steps = _together(program)
-        read = {value.name for step in _all_steps(steps) for value in _arguments(step) if isinstance(value, Term)}
+        read = {value.name for step in all_steps_of(steps) for value in _arguments(step) if isinstance(value, Term)}
         parameters = [Parameter(name, value) for name, value in program.parameters.items() if name in read]
         types = {item.name: _type([item.default]) for item in parameters}
         names = ["x"] if len(program.inputs) == 1 else [variable(value.name) for value in program.inputs]
@@ -176,8 +179,8 @@ def _class_names(blocks: Iterable[Block], network: str) -> dict[str, str]:
     found: dict[str, str] = {}
     taken = {network, *HELPERS, *RESERVED}
     for block in blocks:
-        plain = _camel(block.name)
-        kind = _camel(block.kind)
+        plain = camel(block.name)
+        kind = camel(block.kind)
         name = kind + plain[len(kind) :] if kind and plain.lower().startswith(kind.lower()) else plain
         name = name if name.isidentifier() else f"Block{name}"
         if name in taken:
@@ -190,7 +193,8 @@ def _class_names(blocks: Iterable[Block], network: str) -> dict[str, str]:
     return found
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """A class's name: each word of a name with a capital."""
     return "".join(word[:1].upper() + word[1:] for word in re.split(r"\W|_", name))
 
 
@@ -211,14 +215,6 @@ def _together(program: Program) -> Sequence:
             else:
                 steps.append(step)
     return steps
-
-
-def _all_steps(steps: Sequence) -> Iterator[Step]:
-    """Steps, and those in lists."""
-    for step in steps_of(steps):
-        yield step
-        if isinstance(step.body, Scope):
-            yield from _all_steps(step.body.body)
 
 
 def _arguments(step: Step) -> list[Any]:
@@ -729,11 +725,7 @@ def _is_learned(step: Step) -> bool:
 def _called(branch: Sequence) -> list[str]:
     """What the value of a branch may be called: what the names of its steps have in common."""
     names = [step.name for step in branch]
-    common = names[0]
-    for name in names[1:]:
-        while not name.startswith(common):
-            common = common[:-1]
-    common = re.sub(r"\W", "_", common).rstrip("_")
+    common = re.sub(r"\W", "_", common_beginning(names)).rstrip("_")
     if len(names) == 1 and isinstance(branch[0].body, Layer) and branch[0].body.kind in FUNCTIONS:
         return ["y"]
     return [common, "y"] if len(common) > 3 and common.isidentifier() and common not in RESERVED else ["y"]
@@ -741,13 +733,7 @@ def _called(branch: Sequence) -> list[str]:
 
 def _read(sequence: Sequence) -> Iterator[str]:
     """The names of the values that are read by them."""
-    for step in _all_steps(sequence):
-        yield from step.reads or ()
-        body = step.body
-        if isinstance(body, Join):
-            yield from (branch for branch in body.branches if isinstance(branch, str))
-        elif isinstance(body, Use):
-            yield from (str(body.arguments[name]) for name in body.block.values)
+    return (name for step in all_steps_of(sequence) for name in names_read(step))
 
 
 # --- what is told ---

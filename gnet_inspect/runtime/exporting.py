@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from torch import Tensor, nn
 
 from gnet_inspect.authoring.idioms import in_words
-from gnet_inspect.authoring.torch_text import torch_text
+from gnet_inspect.authoring.torch_text import camel, torch_text
 from gnet_inspect.authoring.words import TORCH
 from gnet_inspect.authoring.writing import write_program
 from gnet_inspect.errors import CannotWriteError, MissingError, UsageError, brief, some_of
@@ -104,7 +104,7 @@ def class_name(graph: Graph, name: str) -> str:
     """What the network's class is called: as it was in Python, else after the model."""
     if graph.origin == "module" and graph.title.isidentifier() and not hasattr(nn, graph.title):
         return graph.title
-    words = "".join(word[:1].upper() + word[1:] for word in re.split(r"\W|_", name.rpartition(":")[2]))
+    words = camel(name.rpartition(":")[2])
     return words if words.isidentifier() and not hasattr(nn, words) else f"Net{words}"
 
 
