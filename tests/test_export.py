@@ -5,21 +5,18 @@ import importlib.util
 import json
 import subprocess
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-import yaml
 
 torch = pytest.importorskip("torch")
 
-from hypothesis import given, settings  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from gnet_inspect import build_graph, build_module, load_spec, parse_spec, trace  # noqa: E402
+from gnet_inspect import build_graph, build_module, load_spec, trace  # noqa: E402
 from gnet_inspect.authoring.spec_text import spec_text  # noqa: E402
 from gnet_inspect.authoring.torch_text import torch_text  # noqa: E402
 from gnet_inspect.authoring.writing import write_program  # noqa: E402
@@ -31,8 +28,7 @@ from gnet_inspect.runtime.importing import import_graph  # noqa: E402
 from gnet_inspect.runtime.references import Given, Network, Reference  # noqa: E402
 from gnet_inspect.sources.file import read_graph_file, write_graph  # noqa: E402
 from tests.conftest import Run  # noqa: E402
-from tests.own_networks import cases  # noqa: E402
-from tests.strategies import specs  # noqa: E402
+from tests.writing import share_of_drawn, written_by_hand  # noqa: E402
 
 # By name the size of the image: as small as the network takes.
 NETWORKS = {
@@ -231,41 +227,12 @@ def test_what_is_shown(torchvision: ModuleType, golden: Callable[[str, str], Non
     golden("export/resnet50.txt", found.content)
 
 
-# torch says of an even kernel with the padding "same" that it copies the input.
-@pytest.mark.filterwarnings("ignore:Using padding='same':UserWarning")
 def test_drawn_specs_are_written_or_refused() -> None:
-    counted: Counter[bool] = Counter()
-
-    @settings(max_examples=60)
-    @given(specs(faults=False))
-    def drawn(document: Any) -> None:
-        try:
-            graph = build_graph(parse_spec(yaml.safe_dump(document, sort_keys=False)))
-        except GnetError:
-            return
-        try:
-            export_source(graph, None, "drawn")
-            counted[True] += 1
-        except CannotWriteError:
-            counted[False] += 1
-
-    with torch.random.fork_rng(devices=[]):
-        drawn()
-    assert 100 * counted[True] >= WRITTEN * counted.total()
+    assert share_of_drawn(lambda graph: export_source(graph, None, "drawn")) >= WRITTEN
 
 
 def test_networks_by_hand_are_written_or_refused() -> None:
-    written, refused = [], {}
-    for case in cases():
-        graph = trace(case.module, *case.args, **case.kwargs)
-        try:
-            export_source(graph, None, "hand", has_weights=False)
-            written.append(case.name)
-        except CannotWriteError as error:
-            refused[case.name] = str(error)
-    # Each names the layer that it cannot say.
-    assert {name: why for name, why in refused.items() if "`" not in why} == {}
-    assert len(written) >= BY_HAND
+    assert len(written_by_hand(lambda graph: export_source(graph, None, "hand", has_weights=False))) >= BY_HAND
 
 
 @pytest.mark.parametrize("name", SAMPLE)

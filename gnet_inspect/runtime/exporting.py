@@ -8,7 +8,6 @@ import io
 import logging
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from typing import Any, NamedTuple
@@ -17,23 +16,28 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor, nn
 
-from gnet_inspect.authoring.idioms import in_words
 from gnet_inspect.authoring.torch_text import camel, torch_text
 from gnet_inspect.authoring.words import TORCH
 from gnet_inspect.authoring.writing import write_program
-from gnet_inspect.errors import CannotWriteError, MissingError, UsageError, brief, some_of
-from gnet_inspect.graph import Graph, Node
-from gnet_inspect.graph.assembling import clean
+from gnet_inspect.errors import CannotWriteError, MissingError, UsageError, brief
+from gnet_inspect.graph import Graph
 from gnet_inspect.graph.rewriting import Rewrite, functions_as_layers, rewritten
-from gnet_inspect.records.weights import is_below
-from gnet_inspect.runtime.latency.improving import give_signal
 from gnet_inspect.runtime.module import build_module
-from gnet_inspect.runtime.proving import SEED, compare_outputs, drawn_input, drawn_inputs, one_thread
+from gnet_inspect.runtime.proving import (
+    SEED,
+    compare_layers,
+    compare_outputs,
+    drawn_input,
+    drawn_inputs,
+    give_signal,
+    left_parts,
+    load_weights_of,
+    one_thread,
+)
 from gnet_inspect.runtime.references import Traced
 from gnet_inspect.runtime.tracing import traced as traced_module
 from gnet_inspect.runtime.tracing.examples import Examples, flattened, mapped, signature_of
 from gnet_inspect.runtime.tracing.twin import unwrapped
-from gnet_inspect.units import dimensions
 
 # How far outputs of another runtime may be from torch's, over the largest of torch's.
 TOLERANCE = 1e-4
@@ -91,7 +95,9 @@ def export_source(graph: Graph, traced: Traced | None, name: str, *, has_weights
     text = torch_text(write_program(graph, name, TORCH), graph, class_name(graph, name), f"{name}, in torch.nn alone.")
     about = f"{text.count(chr(10))} lines, {len(re.findall('^class ', text, re.MULTILINE))} classes"
     if not has_weights:
-        _check_layers(made_of(text), graph)
+        meta = tuple(tensor.to("meta") for tensor in drawn_inputs(graph))
+        # What has no weights may be written in several ways.
+        compare_layers(graph, traced_module(made_of(text), meta, {}, mode="eval").graph, lambda node: node.params > 0)
         return Exported(text, f"{about}; the same layers, shapes, parameters and multiply-accumulates")
     original = original_of(graph, traced)
     if traced is None:
@@ -125,44 +131,15 @@ def _careful(graph: Graph) -> Graph:
     return rewritten(graph, Rewrite(changed=changed)) if changed else graph
 
 
-def _check_layers(made: nn.Module, graph: Graph) -> None:
-    """Raise CannotWriteError where a module does not have the layers of a graph."""
-    shapes = tuple(tensor.to("meta") for tensor in drawn_inputs(graph))
-    found = in_words(traced_module(made, shapes, {}, mode="eval").graph)
-    pairs = [Counter(_numbers(node) for node in one.nodes if node.params) for one in (in_words(graph), found)]
-    for more, word in ((pairs[0] - pairs[1], "lacks"), (pairs[1] - pairs[0], "has")):
-        if more:
-            raise CannotWriteError(f"what was written is another network: it {word} {next(iter(more))}")
-
-
-def _numbers(node: Node) -> str:
-    """What a layer is counted as; what has no weights may be written in several ways, and is not compared."""
-    return (
-        f"`{node.describe()}` of {node.params:,} parameters, {node.macs or 0:,} MACs, {dimensions(node.output_shape)}"
-    )
-
-
 def prove(text: str, graph: Graph, original: Original) -> tuple[str, ...]:
     """Run the source: its network takes the original's weights, but those that are returned, and gives the same bits.
 
     Raises CannotWriteError with what differs.
     """
     made = made_of(text)
-    state = {clean(name): tensor for name, tensor in original.module.state_dict().items() if isinstance(tensor, Tensor)}
-    names = made.state_dict()
-    unread = [item.name for item in graph.unreached] + list(graph.left_heads)
-    left = [name for name in state if name not in names and any(is_below(name, part) for part in unread)]
-    lacking = [name for name in names if name not in state]
-    extra = [name for name in state if name not in names and name not in left]
-    if lacking or extra:
-        faults = [f"{name} is not the original's" for name in lacking] + [f"{name} has no place" for name in extra]
-        raise CannotWriteError(f"the state dict of what was written is another one: {some_of(faults)}")
-    try:
-        made.load_state_dict({name: state[name] for name in names})
-    except RuntimeError as error:
-        raise CannotWriteError(f"the weights do not fit what was written: {brief(str(error), 300)}") from error
+    load_weights_of(original.module, made, graph)
     _compare(made, graph, original)
-    return tuple(dict.fromkeys(name.partition(".")[0] for name in left))
+    return left_parts(graph)
 
 
 # What source may import, and the only name of Python's own workings in it.

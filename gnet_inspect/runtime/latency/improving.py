@@ -8,9 +8,8 @@ import torch
 from msgspec.structs import replace
 from torch import Tensor, nn
 
-from gnet_inspect.errors import GnetError, UsageError, brief, some_of
+from gnet_inspect.errors import GnetError, UsageError, brief
 from gnet_inspect.graph import Graph
-from gnet_inspect.graph.assembling import clean
 from gnet_inspect.graph.optimize import fold_batch_norm, merge_parallel_convolutions, write_concat_in_place
 from gnet_inspect.graph.rewriting import functions_as_layers
 from gnet_inspect.records.timing import Measurement, ratio_of
@@ -22,7 +21,7 @@ from gnet_inspect.runtime.latency.session import explain_out_of_memory, forget_c
 from gnet_inspect.runtime.latency.setting import Setting
 from gnet_inspect.runtime.module import build_module
 from gnet_inspect.runtime.optimize import optimized_module
-from gnet_inspect.runtime.tracing.twin import unwrapped
+from gnet_inspect.runtime.proving import give_signal, load_weights_of
 
 # The largest difference of an output, over the largest of the eager fp32 module's outputs. bf16 has 8 bits of
 # significand, and a network rounds to them some dozens of times one after the other.
@@ -159,11 +158,12 @@ class _Improver:
         if traced is None:
             module = self.module if graph == self.graph else optimized_module(self.graph, self.module, graph)
             return Candidate(graph, setting, deepcopy(module))
-        own = own_module(traced, _copied(self.module))
         if graph == self.graph:
-            return Candidate(self.job.graph, setting, own=own)
+            return Candidate(self.job.graph, setting, own=own_module(traced, _copied(self.module)))
         built = build_module(self.graph)
-        _load(built, self.module)
+        load_weights_of(self.module, built, self.graph)
+        # Of the module itself no more is taken than what it was called with.
+        own = own_module(traced, self.module)
         return Candidate(graph, setting, optimized_module(self.graph, built, graph), own=own)
 
     def _failed(self, steps: tuple[str, ...], setting: Setting, note: str, error: float | None = None) -> Measurement:
@@ -191,43 +191,9 @@ def _copied(module: nn.Module) -> nn.Module:
         ) from error
 
 
-def _load(built: nn.Module, own: nn.Module) -> None:
-    """Give what was built of a traced graph the weights of the module that was traced."""
-    state = {clean(name): tensor for name, tensor in unwrapped(own).state_dict().items()}
-    names = built.state_dict()
-    lacking = [name for name in names if name not in state]
-    if lacking:
-        raise UsageError(f"expected a network whose layers hold their own weights, got one without {some_of(lacking)}")
-    built.load_state_dict({name: state[name] for name in names})
-
-
 def module_with_signal(graph: Graph) -> nn.Module:
     """A graph's module for inference, whose weights are random and hand a signal on."""
     return give_signal(build_module(graph))
-
-
-def give_signal(module: nn.Module) -> nn.Module:
-    """The module in eval mode, with random weights that hand a signal on from layer to layer (He et al. 2015).
-
-    Statistics are not those of a new module either: with torch's own weights an output is little but the last bias, and
-    no difference would show.
-    """
-    module.eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for layer in module.modules():
-            if isinstance(layer, nn.modules.batchnorm._BatchNorm):
-                for tensor, low, high in (
-                    *((item, 0.5, 1.5) for item in (layer.weight, layer.running_var)),
-                    *((item, -0.2, 0.2) for item in (layer.bias, layer.running_mean)),
-                ):
-                    if tensor is not None:
-                        tensor.uniform_(low, high, generator=generator)
-            elif isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
-                if layer.bias is not None:
-                    layer.bias.uniform_(-0.1, 0.1, generator=generator)
-    return module
 
 
 def output_of(candidate: Candidate, given: Sequence[Tensor]) -> Tensor:
