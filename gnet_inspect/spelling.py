@@ -1,11 +1,11 @@
-"""Which known names a word that is none of them was probably meant to be.
+"""Which known names a word that is none of them was probably meant to be; and names that nothing has yet.
 
 A name is offered only where the word is a plausible misspelling or a beginning of it. Names that merely look alike
 (resnet34 and resnet18, a first and a third branch) mean other things: whoever takes such an advice gets other numbers.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 # How many names a sentence offers; how long a name may be, which no spec's is; and how many of those that are about as
 # long as the word are compared letter by letter, so that an answer takes a second at most.
@@ -15,6 +15,18 @@ COMPARED = 5_000
 
 _SEPARATORS = re.compile(r"[\W_]+")
 _DIGITS = re.compile(r"\d+")
+
+
+def free_name(name: str, taken: Container[str], between: str = "") -> str:
+    """A name that nothing has yet: this one, or with a number behind it.
+
+    >>> free_name("conv", ["relu"]), free_name("conv", ["conv", "conv2"])
+    ('conv', 'conv3')
+    """
+    found, number = name, 2
+    while found in taken:
+        found, number = f"{name}{between}{number}", number + 1
+    return found
 
 
 def near_names(word: str, names: Iterable[str]) -> list[str]:

@@ -4,7 +4,6 @@ Each idiom is recognised by what it computes, node by node, never by a class's n
 """
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from math import prod
 
@@ -20,6 +19,7 @@ from gnet_inspect.ops.functions import Computed
 from gnet_inspect.ops.merging import Concat, LearnedTensor
 from gnet_inspect.ops.movement import ChannelShuffle, Flatten, Identity, Permute, Reshape, Roll, Slice
 from gnet_inspect.ops.normalization import LayerNorm
+from gnet_inspect.spelling import free_name
 
 
 def in_words(graph: Graph) -> Graph:
@@ -119,12 +119,12 @@ class _Draft:
             self.places[new.name] = self.places[old.name]
         self.nodes[new.name] = new
 
-    def _below(self) -> Counter[str]:
-        """How many nodes each path has below it."""
-        found: Counter[str] = Counter()
-        for name in self.nodes:
-            steps = name.split(".")
-            found.update(".".join(steps[: depth + 1]) for depth in range(len(steps) - 1))
+    def _inside(self) -> dict[str, list[str]]:
+        """By the path of each scope the nodes below it."""
+        found: dict[str, list[str]] = {}
+        for node in self.nodes.values():
+            for path in node.scopes():
+                found.setdefault(path, []).append(node.name)
         return found
 
     def _drop(self, node: Node, value: str) -> None:
@@ -151,11 +151,7 @@ class _Draft:
     def name_homes(self) -> None:
         """A function on just the weights of one module: that module's layer. What else the module runs, as the
         activation behind a norm, has no weights, and stands beside it under a name of its own."""
-        inside: dict[str, list[str]] = {}
-        for name in self.nodes:
-            steps = name.split(".")
-            for depth in range(len(steps) - 1):
-                inside.setdefault(".".join(steps[: depth + 1]), []).append(name)
+        inside = self._inside()
         for node in list(self.nodes.values()):
             says = [weight.name for weight in node.op.weights(node.input_shapes)] if not node.module else []
             held = [weight.name for weight in node.held or ()]
@@ -183,7 +179,7 @@ class _Draft:
 
     def name_channel_norms(self) -> None:
         """Permute, layer norm over what was the channels, permute back: torchvision's LayerNorm2d."""
-        readers, below = self.readers(), self._below()
+        readers, inside = self.readers(), self._inside()
         for node in list(self.nodes.values()):
             if not _permutes(node, (0, 2, 3, 1)) or (norm := self._alone(node, readers)) is None:
                 continue
@@ -192,7 +188,9 @@ class _Draft:
             held = [weight.name for weight in norm.held or ()]
             if back is None or not _permutes(back, (0, 3, 1, 2)) or held != [f"{scope}.weight", f"{scope}.bias"]:
                 continue
-            if below[scope] != 3 or any(not one.name.startswith(f"{scope}.") for one in (node, norm, back)):
+            if len(inside.get(scope, ())) != 3 or any(
+                not one.name.startswith(f"{scope}.") for one in (node, norm, back)
+            ):
                 continue
             assert isinstance(norm.op, LayerNorm)
             op = LayerNorm2d(eps=norm.op.eps)
@@ -267,11 +265,7 @@ class _Draft:
 
     def _beside(self, value: str) -> str:
         """A name for a join in the scope that makes a value."""
-        scope = node_of(value).rpartition(".")[0]
-        name, number = f"{scope}.output", 2
-        while name in self.nodes:
-            name, number = f"{scope}.output{number}", number + 1
-        return name
+        return free_name(f"{node_of(value).rpartition('.')[0]}.output", self.nodes)
 
     def name_windows(self) -> None:
         """torchvision's attention in shifted windows, by its functions: pad, roll, windows, attention, and back."""

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from gnet_inspect.authoring.program import Join, Layer, Scope, Sequence, steps_of
 from gnet_inspect.ops import VOCABULARY
+from gnet_inspect.spelling import free_name
 
 # What an argument is called where it is a parameter.
 SHORT = {
@@ -49,10 +50,7 @@ def block_name(steps: list[str], scope: Scope, body: Sequence, taken: set[str]) 
     name = _plain_name(steps, scope)
     if name in taken and isinstance(body[-1].body, Join):
         name = f"{name}_{body[-1].name}"
-    found, number = name, 2
-    while found in taken:
-        found, number = f"{name}{number}", number + 1
-    return found
+    return free_name(name, taken)
 
 
 def _plain_name(steps: list[str], scope: Scope) -> str:
@@ -89,11 +87,7 @@ def name_parameters(columns: list[Named]) -> list[str]:
         if wanted.count(name) > 1 and column.kind != "when":
             is_last = name not in wanted[place + 1 :]
             told_apart = _with_step(name, column, is_last=is_last, count=wanted.count(name))
-        told_apart = re.sub(r"\W", "_", told_apart)
-        free, number = told_apart, 2
-        while free in found:
-            free, number = f"{told_apart}{number}", number + 1
-        found.append(free)
+        found.append(free_name(re.sub(r"\W", "_", told_apart), found))
     return found
 
 

@@ -16,6 +16,7 @@ from gnet_inspect.authoring.words import SPEC, Words
 from gnet_inspect.errors import CannotWriteError
 from gnet_inspect.graph import Graph, Node, node_of
 from gnet_inspect.ops import MERGES, VOCABULARY
+from gnet_inspect.spelling import free_name
 
 
 class _Item:
@@ -118,9 +119,9 @@ class _Structure:
         """Put a node into the tree of scopes."""
         *scopes, name = node.name.split(".")
         tree = self.root
-        for depth, scope in enumerate(scopes):
+        for path, scope in zip(node.scopes(), scopes, strict=True):
             name_of_scope = self.words.name(scope)
-            path, shares = ".".join(scopes[: depth + 1]), ""
+            shares = ""
             call = self.shared.get((path, node.name.partition("@")[2]))
             if call is not None:
                 shares, name_of_scope = name_of_scope, f"{name_of_scope}_{call}"
@@ -154,9 +155,7 @@ def _shared_scopes(nodes: Sequence_[Node]) -> dict[tuple[str, str], str]:
     later: dict[tuple[str, str], list[str]] = {}
     for node in nodes:
         name, _, call = node.name.partition("@")
-        scopes = name.split(".")[:-1]
-        for depth in range(len(scopes)):
-            path = ".".join(scopes[: depth + 1])
+        for path in node.scopes():
             if call:
                 later.setdefault((path, call), []).append(name)
             else:
@@ -323,11 +322,7 @@ class _ScopeWriter:
         return path.removeprefix(f"{self.tree.shown}.") if own else path
 
     def _parameter(self, value: str) -> str:
-        base = "skip" if value != self.entry else "source"
-        name, number = base, 2
-        while name in self.values.values() or name in self._taken:
-            name, number = f"{base}{number}", number + 1
-        return name
+        return free_name("skip" if value != self.entry else "source", {*self.values.values(), *self._taken})
 
 
 class _NotNestedError(Exception):

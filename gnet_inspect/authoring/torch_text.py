@@ -46,6 +46,7 @@ from gnet_inspect.authoring.torch_layers import (
 from gnet_inspect.errors import CannotWriteError
 from gnet_inspect.graph import Graph, node_of
 from gnet_inspect.ops import VOCABULARY
+from gnet_inspect.spelling import free_name
 from gnet_inspect.units import count, dimensions
 
 # Attributes of nn.Sequential: a layer of that name would hide them.
@@ -185,11 +186,8 @@ def _class_names(blocks: Iterable[Block], network: str) -> dict[str, str]:
         name = name if name.isidentifier() else f"Block{name}"
         if name in taken:
             name = f"{name}Block"
-        number, free = 2, name
-        while free in taken:
-            free, number = f"{name}{number}", number + 1
-        taken.add(free)
-        found[block.name] = free
+        found[block.name] = free_name(name, taken)
+        taken.add(found[block.name])
     return found
 
 

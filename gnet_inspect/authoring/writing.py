@@ -106,9 +106,7 @@ class _Stages:
         # By the path of each scope the last node in it, and by each node's own name that.
         self.last: dict[str, Node] = {}
         for node in graph.nodes:
-            steps = node.name.split(".")
-            for depth in range(len(steps)):
-                self.last[".".join(steps[: depth + 1])] = node
+            self.last |= dict.fromkeys([*node.scopes(), node.name], node)
         self.spatial = len(graph.inputs[0].shape) > 2
 
     def cut(self, sequence: Sequence) -> list[Stage]:

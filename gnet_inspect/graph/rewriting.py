@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from gnet_inspect.graph.maker import GraphMaker
 from gnet_inspect.graph.nodes import Graph, Group, Node
 from gnet_inspect.ops import Op
+from gnet_inspect.spelling import free_name
 
 # The way to a child of the tree: its index among the stages, then among the children of each group.
 Place = tuple[int, ...]
@@ -51,21 +52,13 @@ def functions_as_layers(graph: Graph) -> Graph:
         read = node.inputs
         for op in layers[:-1]:
             word = "pool" if op.family.name == "pooling" else op.kind.lower()
-            name = _free(f"{node.name}_{word}", taken)
+            name = free_name(f"{node.name}_{word}", taken, "_")
+            taken.add(name)
             added.setdefault(where[node.name], []).append(replace(node, name=name, op=op, inputs=read, module=name))
             read = (name,)
         if layers:
             changed[node.name] = replace(node, op=layers[-1], inputs=read, module=node.name)
     return rewritten(graph, Rewrite(changed=changed, added=added)) if changed else graph
-
-
-def _free(name: str, taken: set[str]) -> str:
-    """A name that nothing has yet: this one, or with a number behind it."""
-    number, found = 2, name
-    while found in taken:
-        number, found = number + 1, f"{name}_{number}"
-    taken.add(found)
-    return found
 
 
 def places(graph: Graph) -> dict[str, Place]:
