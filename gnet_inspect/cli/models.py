@@ -74,12 +74,12 @@ def need_specs(models: Sequence[str], command: str, why: str) -> None:
         if is_python(model):
             raise UsageError(
                 f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, a module in Python. "
-                "(summary, flops, taps, diagram, roofline, compare, report, verify, latency and trace read it)"
+                "(summary, flops, compare, report, verify, latency, import, export and others read it)"
             )
         if what := _file_of(model):
             raise UsageError(
                 f"{command}: expected a built-in name or a spec, {why}, got {show(model)}, {what}. "
-                "(summary, flops, taps, diagram, roofline, compare, report, trace and import read it)"
+                "(summary, flops, taps, diagram, roofline, compare, report, trace, import and export read it)"
             )
 
 
