@@ -21,6 +21,7 @@ from gnet_inspect.graph import Graph  # noqa: E402
 from gnet_inspect.language.catalogue import catalogue  # noqa: E402
 from gnet_inspect.runtime import importing  # noqa: E402
 from gnet_inspect.runtime.importing import import_graph, import_module  # noqa: E402
+from gnet_inspect.runtime.references import Given, Network, Reference  # noqa: E402
 from gnet_inspect.sources.file import write_graph  # noqa: E402
 from tests.conftest import Run  # noqa: E402
 from tests.writing import share_of_drawn, written_by_hand  # noqa: E402
@@ -177,7 +178,10 @@ def test_torchvisions_networks(name: str, models: Callable[[str], Any], golden: 
         inception = next(block for block in program.blocks if block.name == "inception")
         assert [parameter.name for parameter in inception.parameters] == ["c1", "c2", "c3", "c4"]
     if name in SHOWN:
-        golden(f"import/{name}.yaml", found.text)
+        # What the command writes.
+        options = {"init_weights": False} if name == "googlenet" else {}
+        traced = Network(Reference(f"torchvision:{name}", options)).trace(Given(((1, 3, size, size),), {}), "eval")
+        golden(f"import/{name}.yaml", import_module(traced.made.graph, traced, name, f"torchvision:{name}").text)
 
 
 @pytest.mark.torchvision
