@@ -100,6 +100,7 @@ class MultiheadAttention(Op, frozen=True):
     MACs: the projections of query, key, value and output, and B L S 2 E for the products.
     """
 
+    shorthand: ClassVar[str] = "attention"
     family: ClassVar[Family] = ATTENTION
     arity: ClassVar[tuple[int, int]] = (1, 3)
     depth: ClassVar[int] = 2
@@ -210,6 +211,7 @@ class ShiftedWindowAttention(Op, frozen=True):
     MACs by window: the projections of every padded position, and for each two positions of a window 2 C.
     """
 
+    shorthand: ClassVar[str] = "window attention"
     family: ClassVar[Family] = ATTENTION
     depth: ClassVar[int] = 2
     module: ClassVar[str] = "gnet_inspect.runtime.attention.ShiftedWindowAttention"

@@ -7,6 +7,7 @@ No answer here is a guess: what a class does not say of itself is unknown (None)
 of one's own is a class with the answers that its author knows, given to `register`.
 """
 
+import re
 from collections.abc import Collection, Mapping
 from inspect import get_annotations
 from math import prod
@@ -167,6 +168,10 @@ class Call(Protocol):
     def macs(self) -> int | None: ...
 
 
+# The x of 3x3, which is a sign in figures.
+_BETWEEN_SIZES = re.compile(r"(?<=\d)x(?=\d)")
+
+
 class Op(Struct, frozen=True):
     """A layer with its arguments. Field names are torch's keyword names; each field's annotation holds its Kind."""
 
@@ -180,6 +185,8 @@ class Op(Struct, frozen=True):
     # What its inputs hold: "float" (numbers of the network's dtype), "int64" (indices), or "either", and then its
     # output holds indices where all of its inputs do.
     reads: ClassVar[str] = "float"
+    # What figures of papers call it, where that is not its class: "conv".
+    shorthand: ClassVar[str] = ""
     # The module that does it, as a dotted path; "" where none is known, and a network with it cannot be built.
     module: ClassVar[str] = ""
     # Whether its output is one of its weights, which takes no memory of an activation.
@@ -342,6 +349,18 @@ class Op(Struct, frozen=True):
     def describe_box(self, outputs: Shapes) -> str:
         """The same in the box of a diagram, whose wires show what comes in."""
         return self.describe()
+
+    @property
+    def sign(self) -> str:
+        """The sign under which figures draw it in a circle; "" where they draw a box."""
+        return ""
+
+    def sketch(self, outputs: Shapes) -> str:
+        """The same as figures write it: "conv 1×1, 64"."""
+        words = self.describe_box(outputs)
+        if self.shorthand:
+            words = words.replace(self.kind, self.shorthand, 1)
+        return _BETWEEN_SIZES.sub("×", words)
 
 
 class OneOperator(Op, frozen=True):

@@ -27,6 +27,7 @@ from gnet_inspect.ops.spatial import spatial
 class LayerNorm2d(Norm, frozen=True):
     """torchvision's LayerNorm2d: a LayerNorm over the channels of (N, C, H, W); normalized_shape is inferred."""
 
+    shorthand: ClassVar[str] = "layer norm"
     module: ClassVar[str] = "gnet_inspect.runtime.layers.LayerNorm2d"
     # Its channels come out last in memory.
     reorders: ClassVar[bool] = True
@@ -67,6 +68,7 @@ class LayerNorm2d(Norm, frozen=True):
 class LocalResponseNorm(Norm, frozen=True):
     """torch.nn.LocalResponseNorm, across channels; torch divides alpha by the size."""
 
+    shorthand: ClassVar[str] = "LRN"
     module: ClassVar[str] = "gnet_inspect.runtime.layers.LocalResponseNorm"
 
     size: Annotated[int, Integer(1)]

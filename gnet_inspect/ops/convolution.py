@@ -45,6 +45,7 @@ class _Convolution(Op, frozen=True):
     kernel area, biases not counted.
     """
 
+    shorthand: ClassVar[str] = "conv"
     family: ClassVar[Family] = CONVOLUTION
     depth: ClassVar[int] = 1
     keeps_output: ClassVar[bool] = False
@@ -157,6 +158,11 @@ class _Convolution(Op, frozen=True):
         text = f"{self.kind} {strided(self.kernel_size, self.stride)}, {self.out_channels}"
         return text + (f", groups {self.groups}" if self.groups != 1 else "")
 
+    def sketch(self, outputs: Shapes) -> str:
+        if 1 < self.groups == self.out_channels:
+            return super().sketch(outputs).replace("conv", "depthwise", 1).replace(f", groups {self.groups}", "")
+        return super().sketch(outputs)
+
 
 class Conv1d(_Convolution, frozen=True):
     """torch.nn.Conv1d; in_channels is inferred."""
@@ -190,6 +196,7 @@ class _TransposedConvolution(OneOperator, frozen=True):
     groups x kernel area, for every input is multiplied by each of its weights once; biases not counted.
     """
 
+    shorthand: ClassVar[str] = "up-conv"
     family: ClassVar[Family] = CONVOLUTION
     depth: ClassVar[int] = 1
     keeps_output: ClassVar[bool] = False

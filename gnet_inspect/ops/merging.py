@@ -107,6 +107,9 @@ class Concat(_Merge, frozen=True):
     def describe_box(self, outputs: Shapes) -> str:
         return f"{self.describe()} to {outputs[0][self.dim]}"
 
+    def sketch(self, outputs: Shapes) -> str:
+        return f"{self.describe()} {outputs[0][self.dim]}"
+
     def describe_call(self, inputs: Shapes, outputs: Shapes) -> str:
         axis = self.dim % len(inputs[0])
         return f"{self.describe()} {'+'.join(str(shape[axis]) for shape in inputs)}={outputs[0][axis]}"
@@ -251,6 +254,10 @@ class Add(_Elementwise, frozen=True):
     def temporaries(self, inputs: Shapes, outputs: Shapes, training: bool) -> Temporaries | None:
         return _so_far(inputs, self.scale != 1)
 
+    @property
+    def sign(self) -> str:
+        return "+" if self.scale == 1 else ""
+
     def describe(self) -> str:
         return "add" if self.scale == 1 else f"add, scale {self.scale:g}"
 
@@ -263,6 +270,10 @@ class Mul(_Elementwise, frozen=True):
     @property
     def kind(self) -> str:
         return "mul"
+
+    @property
+    def sign(self) -> str:
+        return "×"
 
     def saved(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved | None:
         # More than two keep products before the last, too: which, goes by where a gradient passes.

@@ -68,6 +68,7 @@ class Identity(_View, frozen=True):
 class Flatten(_View, frozen=True):
     """torch.nn.Flatten."""
 
+    shorthand: ClassVar[str] = "flatten"
     module: ClassVar[str] = "torch.nn.Flatten"
     may_copy: ClassVar[bool] = True
 

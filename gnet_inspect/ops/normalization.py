@@ -71,6 +71,7 @@ class _BatchNorm(Norm, frozen=True):
     """What BatchNorm1d, BatchNorm2d and BatchNorm3d are; num_features is inferred. Its statistics are buffers: 2 C and
     one step counter."""
 
+    shorthand: ClassVar[str] = "batch norm"
     family: ClassVar[Family] = Family("normalisation", "BN")
     # The ranks it takes.
     ranks: ClassVar[tuple[int, ...]]
@@ -286,6 +287,8 @@ class _LastAxesNorm(Norm, frozen=True):
 
 class LayerNorm(_LastAxesNorm, frozen=True):
     """torch.nn.LayerNorm over the last `axes` axes (one unless said); normalized_shape is inferred."""
+
+    shorthand: ClassVar[str] = "layer norm"
 
     eps: Annotated[float, Number(0, above=True)] = 1e-5
     elementwise_affine: Annotated[bool, Flag()] = True

@@ -162,6 +162,8 @@ class _Pool(_Pooling, frozen=True):
 class _MaxPool(_Pool, frozen=True):
     """What MaxPool1d, MaxPool2d and MaxPool3d are, without return_indices."""
 
+    shorthand: ClassVar[str] = "max pool"
+
     dilation: Annotated[Size, PerAxis(Sizes(Integer(1)))] = (1, 1)
     ceil_mode: Annotated[bool, Flag()] = False
 
@@ -212,6 +214,8 @@ class MaxPool3d(_MaxPool, frozen=True):
 
 class _AvgPool(_Pool, frozen=True):
     """What AvgPool1d, AvgPool2d and AvgPool3d share."""
+
+    shorthand: ClassVar[str] = "avg pool"
 
     ceil_mode: Annotated[bool, Flag()] = False
     count_include_pad: Annotated[bool, Flag()] = True
@@ -320,8 +324,16 @@ class _AdaptivePool(_Pooling, frozen=True):
             return f"{self.kind} {sized(tuple(known.values()))}"
         return f"{self.kind} to {' and '.join(f'{size} {_DIRECTION[name]}' for name, size in known.items())}"
 
+    def sketch(self, outputs: Shapes) -> str:
+        if set(self.output_size) == {1}:
+            return f"global {self.shorthand}"
+        words = super().sketch(outputs)
+        return words if " to " in words else words.replace(self.shorthand, f"{self.shorthand} to", 1)
+
 
 class _AdaptiveAvgPool(_AdaptivePool, frozen=True):
+    shorthand: ClassVar[str] = "avg pool"
+
     def saved(self, inputs: Shapes, outputs: Shapes, in_place: bool) -> Saved:
         # To a single output torch takes the mean, which needs no more than shapes.
         return Saved(input=prod(outputs[0][2:]) != 1)
@@ -356,6 +368,8 @@ class AdaptiveAvgPool3d(_AdaptiveAvgPool, frozen=True):
 
 
 class _AdaptiveMaxPool(_AdaptivePool, frozen=True):
+    shorthand: ClassVar[str] = "max pool"
+
     def temporaries(self, inputs: Shapes, outputs: Shapes, training: bool) -> Temporaries | None:
         return Temporaries(bytes=INDEX_BYTES * prod(outputs[0]))
 

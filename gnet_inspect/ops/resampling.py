@@ -39,6 +39,7 @@ class Upsample(OneOperator, frozen=True):
     (https://pytorch.org/docs/stable/generated/torch.nn.Upsample.html).
     """
 
+    shorthand: ClassVar[str] = "upsample"
     family: ClassVar[Family] = Family("resampling")
     arity: ClassVar[tuple[int, int]] = (1, 1)
     keeps_output: ClassVar[bool] = False

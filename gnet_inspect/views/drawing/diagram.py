@@ -4,8 +4,9 @@ BatchNorm, activations and dropout fold into the layer they follow, and at depth
 drawn as that box: a diagram shows what one would sketch, and its tooltips hold the exact figures.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby, pairwise
+from itertools import groupby
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -18,12 +19,18 @@ from gnet_inspect.graph.outline import Entry, Outline
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.text import at_least, headline, inputs_text
 
+# What a picture is of at most: more boxes are no picture any more.
+MOST_BOXES = 2_000
+MOST_WIRES = 4_000
 # What Graphviz lays out in some seconds; twice as many take it four times as long. Wires are what it works on most.
-MOST_BOXES = 1_000
-MOST_WIRES = 2_000
+MOST_LAID_OUT = 1_000
 # The same of DOT, which is written in a tenth of a millisecond for each; no layout of more would come to an end.
 MOST_DOT_BOXES = 20_000
 MOST_DOT_WIRES = 40_000
+# The pill of what comes from outside of the part that is drawn.
+OUTSIDE = "input"
+# A network that opens to no more boxes is drawn opened, where nobody says how far.
+MOST_OPENED = 150
 
 
 class Box(Struct, frozen=True):
@@ -34,7 +41,17 @@ class Box(Struct, frozen=True):
     """
 
     key: str
-    lines: tuple[str, ...]
+    # The path of the layer, block or stage, and what it is called inside the frame around it.
+    name: str
+    title: str
+    # What it is in the words of tables ("Conv2d 1x1, 64 + ReLU"), and in those of figures, without what folds into it.
+    words: str
+    sketch: str
+    # What folds into it, in figures' words: ("BN", "ReLU").
+    folded: tuple[str, ...]
+    # The sign in a circle that stands for it, "" where none does.
+    sign: str
+    figures: tuple[str, ...]
     tooltip: str
     role: str
     # Of a layer its family, of a block its name.
@@ -42,21 +59,28 @@ class Box(Struct, frozen=True):
     params: int
     macs: int
     activation_bytes: int
+    output: tuple[int, ...]
     layers: tuple[str, ...]
 
 
 class Frame(Struct, frozen=True):
-    """A stage, head or block drawn around its members; its lines stand in a header, by which its input comes in."""
+    """A stage, head or block drawn around its members; its lines stand in a header."""
 
     key: str
     role: str
-    lines: tuple[str, ...]
+    # The path of the block, the name of the stage or head, and what it is called inside the frame around it.
+    name: str
+    title: str
+    # What it is one of, and how many equal ones it stands for.
+    words: str
+    times: int
+    figures: tuple[str, ...]
     tooltip: str
     members: "tuple[Frame | Box, ...]"
 
 
 class Wire(Struct, frozen=True):
-    """A tensor from one box, header or pill to another; `label` is its shape, "" behind a header, which had it."""
+    """A tensor from one box or pill to another; `label` is its shape without the batch."""
 
     tail: str
     head: str
@@ -65,11 +89,15 @@ class Wire(Struct, frozen=True):
 
 
 class Drawing(Struct, frozen=True):
-    """A diagram: `heading` lines stand above it. The key of a frame is that of its header, too."""
+    """A diagram: a title, and a line that says of what and how much. Wires begin or end at pills, too: what comes into
+    the network, or leaves it."""
 
-    heading: tuple[str, ...]
+    title: str
+    subtitle: str
     members: tuple[Frame | Box, ...]
     wires: tuple[Wire, ...]
+    # What comes in, by the name on its pill.
+    inputs: tuple[str, ...]
 
     def boxes(self) -> list[Box]:
         """All boxes, in execution order."""
@@ -79,10 +107,19 @@ class Drawing(Struct, frozen=True):
         """All frames, outer ones first."""
         return [member for member in _list_drawn(self.members) if isinstance(member, Frame)]
 
+    def pills(self) -> list[str]:
+        """What comes in, and behind it what leaves."""
+        boxes = {box.key for box in self.boxes()}
+        return list(dict.fromkeys([*self.inputs, *(wire.head for wire in self.wires if wire.head not in boxes)]))
 
-def too_large(drawing: Drawing, dot: bool = False) -> str:
-    """Which bound of pictures, or of DOT, a drawing is beyond: "at most 1,000 boxes, got 1,001"; "" if none."""
-    most_boxes, most_wires = (MOST_DOT_BOXES, MOST_DOT_WIRES) if dot else (MOST_BOXES, MOST_WIRES)
+
+def too_large(drawing: Drawing, drawn_by: str = "") -> str:
+    """Which bound of pictures a drawing is beyond: "at most 2,000 boxes, got 2,001"; "" if none. Graphviz ("graphviz")
+    and its language ("dot") have bounds of their own."""
+    most_boxes, most_wires = {
+        "dot": (MOST_DOT_BOXES, MOST_DOT_WIRES),
+        "graphviz": (MOST_LAID_OUT, 2 * MOST_LAID_OUT),
+    }.get(drawn_by, (MOST_BOXES, MOST_WIRES))
     boxes, frames, wires = len(drawing.boxes()), len(drawing.frames()), len(drawing.wires)
     for found, most, what in (
         (boxes, most_boxes, "boxes"),
@@ -102,7 +139,8 @@ def _list_drawn(members: tuple[Frame | Box, ...]) -> Iterator[Frame | Box]:
 
 
 class Options(NamedTuple):
-    """What is to be drawn: how far it opens, of which block or stage alone, and whether equal blocks are drawn once."""
+    """What is to be drawn: how far it opens ("" where the drawing may say), of which block or stage alone, and whether
+    equal blocks that follow each other are drawn once."""
 
     depth: str = "block"
     only: str | None = None
@@ -111,21 +149,27 @@ class Options(NamedTuple):
 
 def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
     """The diagram of a graph. Raises UsageError for an `only` that names no block, stage or head of it."""
+    if not options.depth:
+        opened = drawing_of(graph, summary, options._replace(depth="layer"))
+        if options.only is not None or len(opened.boxes()) <= MOST_OPENED:
+            return opened
+        return drawing_of(graph, summary, options._replace(depth="block"))
     outline = Outline(graph)
     shown = _find(outline, options.only) if options.only is not None else None
     maker = _Maker(graph, outline, summary, options, shown)
     members = maker.members_of_graph()
-    wires = maker.wires(members)
+    wires = tuple(maker.wires())
     totals = summary.totals
     size = f"{count(totals.params)} params, {at_least(summary.coverage)}{count(totals.macs)} MACs"
     if shown is not None:
-        size = f"{_name_of(shown)} alone: {_figures(shown.of(summary.layers))} of {size}"
+        part = _said(_figures(shown.of(summary.layers))) or "no params, no MACs"
+        size = f"{_name_of(shown)} alone: {part} of {size}"
     given = inputs_text(graph.input_shape, graph.named_inputs)
-    heading = (
-        printable(headline(graph.title, graph.model, graph.overrides)),
-        f"{given}, {graph.mode} mode: {size}; in boxes: parameters, MACs",
-    )
-    return Drawing(heading, members, wires)
+    title = printable(headline(graph.title, graph.model, graph.overrides))
+    subtitle = f"{given}, {graph.mode} mode: {size}"
+    boxes = set(maker.box_of.values())
+    inputs = tuple(dict.fromkeys(wire.tail for wire in wires if wire.tail not in boxes))
+    return Drawing(title, subtitle, members, wires, inputs)
 
 
 def _find(outline: Outline, name: str) -> Entry:
@@ -143,9 +187,15 @@ def _name_of(entry: Entry) -> str:
     return f"{entry.name}: {entry.describe()}" if entry.role == "block" else printable(entry.name)
 
 
-def _figures(layers: Sequence[LayerSummary]) -> str:
+def _figures(layers: Sequence[LayerSummary]) -> tuple[str, ...]:
+    """Parameters and MACs with their units; what is none is not said."""
     params, macs = sum(layer.params for layer in layers), _macs(layers, count)
-    return f"{count(params)}, {macs}" if params or macs != "0" else ""
+    said = [f"{count(params)} params"] if params else []
+    return (*said, f"{macs} MACs") if macs != "0" else tuple(said)
+
+
+def _said(figures: tuple[str, ...]) -> str:
+    return ", ".join(figures)
 
 
 def _macs(layers: Sequence[LayerSummary], write: Callable[[int], str]) -> str:
@@ -203,12 +253,12 @@ class _Maker:
 
     def _frame(self, run: Sequence[Entry], scope: str) -> Frame:
         entry, layers = run[0], self._layers(run)
-        title = [_run_name(run, scope)]
-        if entry.role == "block":
-            title.append(_run_of(run))
+        words = entry.describe() if entry.role == "block" else ""
         key = self._key("f")
         members = self._members(entry, entry.name if entry.role == "block" else "")
-        return Frame(key, entry.role, (": ".join(title), _figures(layers)), _tooltip(_name_of(entry), layers), members)
+        tooltip = _tooltip(_name_of(entry), layers)
+        title = _run_name(run, scope)
+        return Frame(key, entry.role, entry.name, title, words, len(run), _figures(layers), tooltip, members)
 
     def _members(self, entry: Entry, scope: str) -> tuple[Frame | Box, ...]:
         found: list[Frame | Box] = []
@@ -252,35 +302,60 @@ class _Maker:
     def _layers(self, run: Sequence[Entry]) -> list[LayerSummary]:
         return [layer for entry in run for layer in entry.of(self.summary.layers)]
 
-    def _layer_box(self, index: int, scope: str, name: str | None = None) -> Box:
+    def _layer_box(self, index: int, scope: str, title: str | None = None) -> Box:
         node = self.graph.nodes[index]
         folded = self.folded.get(index, [])
         layers = [self.summary.layers[drawn] for drawn in (index, *folded)]
-        parts = [node.op.describe_box(node.output_shapes)]
-        parts += [self.graph.nodes[other].op.family.folds_as for other in folded]
-        shown = name if name is not None else _short(node.name, scope)
-        lines = (f"{shown}: {' + '.join(parts)}", _figures(layers))
-        return self._box(lines, layers, node.name, "layer", node.op.family.name)
+        words = node.op.describe_box(node.output_shapes)
+        kept = tuple(self.graph.nodes[other].op.family.folds_as for other in folded)
+        return self._box(
+            layers,
+            node.name,
+            title if title is not None else printable(_short(node.name, scope)),
+            " + ".join([words, *kept]),
+            node.op.sketch(node.output_shapes),
+            kept,
+            node.op.sign,
+            "layer",
+            node.op.family.name,
+        )
 
     def _whole_box(self, run: Sequence[Entry], scope: str) -> Box:
         entry, layers = run[0], self._layers(run)
-        described = _run_of(run) if entry.role == "block" else f"{len(layers)} layers"
-        lines = (_run_name(run, scope), described, _figures(layers))
-        return self._box(lines, layers, _name_of(entry), entry.role, entry.kind)
+        words = _run_of(run) if entry.role == "block" else f"{len(layers)} layers"
+        return self._box(layers, _name_of(entry), _run_name(run, scope), words, words, (), "", entry.role, entry.kind)
 
-    def _box(self, lines: tuple[str, ...], layers: Sequence[LayerSummary], name: str, role: str, kind: str) -> Box:
+    def _box(
+        self,
+        layers: Sequence[LayerSummary],
+        name: str,
+        title: str,
+        words: str,
+        sketch: str,
+        folded: tuple[str, ...],
+        sign: str,
+        role: str,
+        kind: str,
+    ) -> Box:
         key = self._key("b")
         for layer in layers:
             self.box_of[layer.name] = key
         return Box(
             key,
-            tuple(filter(None, lines)),
+            name,
+            title,
+            words,
+            sketch,
+            folded,
+            sign,
+            _figures(layers),
             _tooltip(name, layers),
             role,
             kind,
             sum(layer.params for layer in layers),
             sum(layer.macs or 0 for layer in layers),
             sum(layer.activation_bytes for layer in layers),
+            layers[-1].output_shape,
             tuple(layer.name for layer in layers),
         )
 
@@ -290,35 +365,16 @@ class _Maker:
 
     # --- wires ---
 
-    def wires(self, members: tuple[Frame | Box, ...]) -> tuple[Wire, ...]:
-        """One wire for each pair of boxes that a tensor joins.
-
-        The first tensor that a frame reads enters by its header, once, and parts there; others go straight to their
-        boxes, because behind a header nobody could tell them apart. A shape is written where a tensor sets out. What
-        comes from or goes to the outside of the diagram has a pill.
-        """
-        inside = dict(_list_framed(members))
+    def wires(self) -> list[Wire]:
+        """One wire for each pair of boxes that a tensor joins; what comes from or goes to the outside of the diagram has
+        a pill."""
         found: dict[tuple[str, str], Wire] = {}
-        led: set[tuple[str, str]] = set()
-        # By the key of each frame, the box whose tensor its header hands on.
-        entering: dict[str, str] = {}
         for reading in self._readings():
-            left, entered = inside.get(reading.tail, ()), inside.get(reading.head, ())
-            common = next(
-                (level for level, ends in enumerate(zip(left, entered, strict=False)) if ends[0] != ends[1]), len(left)
-            )
-            headers = [frame for frame in entered[common:] if entering.setdefault(frame, reading.tail) == reading.tail]
-            hops = [reading.tail, *headers, reading.head]
-            if len(hops) > 2 and (reading.tail, hops[-2]) in led:
-                # The way to its frame was drawn for a box beside it.
-                hops = hops[-2:]
-            led.add((reading.tail, hops[-2]))
-            said = f"{reading.name}: {dimensions(reading.shape)}"
-            for ends in pairwise(hops):
-                if ends[0] != ends[1]:
-                    label = dimensions(reading.shape[1:]) if ends[0] == reading.tail else ""
-                    found.setdefault(ends, Wire(*ends, label, said))
-        return tuple(found.values())
+            if reading.tail != reading.head:
+                said = f"{reading.name}: {dimensions(reading.shape)}"
+                wire = Wire(reading.tail, reading.head, dimensions(reading.shape[1:]), said)
+                found.setdefault((reading.tail, reading.head), wire)
+        return list(found.values())
 
     def _readings(self) -> "Iterator[_Reading]":
         """Every tensor that a box reads or the network returns: from which box it comes, and which it goes to."""
@@ -332,7 +388,7 @@ class _Maker:
                     continue  # from one copy to the next, which is the same picture
                 if head is not None:
                     # Inside a block that is drawn alone, what comes from outside has one pill.
-                    given = name if name in given_names else "input"
+                    given = _pill_of(name) if name in given_names else OUTSIDE
                     yield _Reading(tail or given, head, name, shape)
                 elif tail is not None:
                     yield _Reading(tail, "output", name, shape)
@@ -355,13 +411,9 @@ class _Reading(NamedTuple):
     shape: tuple[int, ...]
 
 
-def _list_framed(members: Sequence[Frame | Box], inside: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """The key of every box, and those of the frames around it, the outermost first."""
-    for member in members:
-        if isinstance(member, Box):
-            yield member.key, inside
-        else:
-            yield from _list_framed(member.members, (*inside, member.key))
+def _pill_of(name: str) -> str:
+    """The pill of an input, which no box, frame or output is called like."""
+    return f"input {name}" if re.fullmatch(r"[bf]\d+|output.*", name) else name
 
 
 def _short(name: str, scope: str) -> str:

@@ -1,14 +1,16 @@
 """Drawing -> DOT, Graphviz's language. The graphviz package quotes; text is escaped before, so that it stays text."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape as html_escape
+from itertools import pairwise
 
 import graphviz
 from msgspec import Struct
 
 from gnet_inspect.errors import printable
 from gnet_inspect.units import BYTE_UNITS, count, duration
-from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
+from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame, Wire
 from gnet_inspect.views.drawing.heat import heat_edges, heat_step
 from gnet_inspect.views.text import clip
 
@@ -19,6 +21,9 @@ COLORS = ("kind", "params", "macs", "memory", "time")
 FONTS = "Roboto,Arial,Helvetica,sans-serif"
 FONT_SIZE = 20
 INK, FAINT = "#1b1f24", "#7d8a99"
+
+# What leaves one box and enters one is held straight, because columns are read down.
+CHAIN_WEIGHT = "50"
 
 # What a box is by colour, and the families of the layers that are it; every fill has a contrast of at least 7:1 to the
 # ink.
@@ -73,7 +78,7 @@ def draw_dot(drawing: Drawing, style: Style) -> str:
             "ranksep": "0.02" if style.direction == "TB" else "0.3",
             "margin": "0.1",
             "newrank": "true",
-            "tooltip": painter.label(" - ".join(drawing.heading), MOST_TOOLTIP),
+            "tooltip": painter.label(f"{drawing.title} - {drawing.subtitle}", MOST_TOOLTIP),
         },
         node_attr={
             "shape": "box",
@@ -95,13 +100,13 @@ def draw_dot(drawing: Drawing, style: Style) -> str:
         },
     )
     headers = {frame.key for frame in drawing.frames()}
-    ends = {end for wire in drawing.wires for end in (wire.tail, wire.head)}
-    for pill in sorted(ends - headers - {box.key for box in drawing.boxes()}):
+    for pill in sorted(drawing.pills()):
         said = painter.label(pill, MOST_TEXT)
         dot.node(pill, said, shape="plaintext", style="", tooltip=said)
     for member in drawing.members:
         painter.paint(dot, member)
-    for wire in drawing.wires:
+    leaving, entering = Counter(wire.tail for wire in painter.wires), Counter(wire.head for wire in painter.wires)
+    for wire in painter.wires:
         said = painter.label(wire.tooltip, MOST_TOOLTIP)
         # The space keeps the label off the wire.
         label = f" {painter.label(wire.label, MOST_TEXT)} " if wire.label else ""
@@ -111,6 +116,8 @@ def draw_dot(drawing: Drawing, style: Style) -> str:
             arrow |= ({"tailport": "e"} if wire.tail in headers else {}) | (
                 {"headport": "w"} if wire.head in headers else {}
             )
+        if leaving[wire.tail] == entering[wire.head] == 1:
+            arrow["weight"] = CHAIN_WEIGHT
         dot.edge(wire.tail, wire.head, label=label, tooltip=said, labeltooltip=said, edgetooltip=said, **arrow)
     source: str = dot.source
     return source
@@ -122,10 +129,11 @@ class _Painter:
     def __init__(self, drawing: Drawing, style: Style) -> None:
         self.drawing, self.style = drawing, style
         self.boxes = drawing.boxes()
+        self.wires = wires_by_headers(drawing)
         self.edges = heat_edges(max((self._value(box) for box in self.boxes), default=0))
         self.heads: dict[str, list[str]] = {}
         self.tails: dict[str, list[str]] = {}
-        for wire in drawing.wires:
+        for wire in self.wires:
             self.heads.setdefault(wire.tail, []).append(wire.head)
             self.tails.setdefault(wire.head, []).append(wire.tail)
 
@@ -148,13 +156,15 @@ class _Painter:
         if isinstance(member, Box):
             dot.node(
                 member.key,
-                self.label("\n".join(_rows(member.lines)), MOST_TEXT),
+                self.label("\n".join(_rows(member)), MOST_TEXT),
                 fillcolor=self.fill(member),
                 tooltip=self.label(member.tooltip, MOST_TOOLTIP),
                 id=f"box-{member.key}",
             )
             return
-        title = self.label("   ".join(filter(None, member.lines)), MOST_HEADING)
+        said = f"{member.times} x {member.words}" if member.times > 1 else member.words
+        title = ": ".join(filter(None, (member.title, said)))
+        title = self.label("   ".join(filter(None, (title, ", ".join(member.figures)))), MOST_HEADING)
         tooltip = self.label(member.tooltip, MOST_TOOLTIP)
         with dot.subgraph(name=f"cluster_{member.key}") as frame:
             frame.attr(
@@ -189,7 +199,10 @@ class _Painter:
     def heading(self) -> str:
         """What stands above: the model, its figures, and what the colours mean, as an HTML-like table."""
         cells = [(fill, name) for name, fill in self._legend()]
-        rows = [f'<tr><td colspan="{max(len(cells), 1)}">{self.cell(line)}</td></tr>' for line in self.drawing.heading]
+        rows = [
+            f'<tr><td colspan="{max(len(cells), 1)}">{self.cell(line)}</td></tr>'
+            for line in (self.drawing.title, self.drawing.subtitle)
+        ]
         rows.append("<tr>" + "".join(f'<td bgcolor="{fill}">{self.cell(name)}</td>' for fill, name in cells) + "</tr>")
         return f'<<table border="0" cellborder="0" cellspacing="6" cellpadding="3">{"".join(rows)}</table>>'
 
@@ -226,11 +239,50 @@ def _written(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def _rows(lines: tuple[str, ...]) -> tuple[str, ...]:
+def _rows(box: Box) -> tuple[str, ...]:
     """A layer on one line, with its figures; a block or stage on two."""
-    if len(lines) <= 2:
-        return ("   ".join(lines),)
-    return (": ".join(lines[:2]), *lines[2:])
+    said, figures = f"{box.title}: {box.words}", ", ".join(box.figures)
+    if box.role == "layer":
+        return (f"{said}   {figures}" if figures else said,)
+    return (said, figures) if figures else (said,)
+
+
+def wires_by_headers(drawing: Drawing) -> list[Wire]:
+    """The wires as Graphviz is to draw them.
+
+    The first tensor that a frame reads enters by its header, once, and parts there; others go straight to their boxes,
+    because behind a header nobody could tell them apart. A shape is written where a tensor sets out. So no wire crosses
+    a title, and branches stand side by side.
+    """
+    inside = dict(_list_framed(drawing.members))
+    found: dict[tuple[str, str], Wire] = {}
+    led: set[tuple[str, str]] = set()
+    # By the key of each frame, the box whose tensor its header hands on.
+    handed: dict[str, str] = {}
+    for wire in drawing.wires:
+        left, entered = inside.get(wire.tail, ()), inside.get(wire.head, ())
+        common = next(
+            (level for level, ends in enumerate(zip(left, entered, strict=False)) if ends[0] != ends[1]), len(left)
+        )
+        headers = [frame for frame in entered[common:] if handed.setdefault(frame, wire.tail) == wire.tail]
+        hops = [wire.tail, *headers, wire.head]
+        if len(hops) > 2 and (wire.tail, hops[-2]) in led:
+            # The way to its frame was drawn for a box beside it.
+            hops = hops[-2:]
+        led.add((wire.tail, hops[-2]))
+        for ends in pairwise(hops):
+            label = wire.label if ends[0] == wire.tail else ""
+            found.setdefault(ends, Wire(*ends, label, wire.tooltip))
+    return list(found.values())
+
+
+def _list_framed(members: Sequence[Frame | Box], inside: tuple[str, ...] = ()) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The key of every box, and those of the frames around it, the outermost first."""
+    for member in members:
+        if isinstance(member, Box):
+            yield member.key, inside
+        else:
+            yield from _list_framed(member.members, (*inside, member.key))
 
 
 def class_of(box: Box) -> str:
