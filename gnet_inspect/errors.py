@@ -80,6 +80,8 @@ INSTALL_ONNX = "pip install onnx"
 INSTALL_REPORT = "pip install Jinja2 vl-convert-python"
 # What pictures need, where a package is missing that is installed with this one.
 INSTALL_GRAPHVIZ = "pip install pygraphviz font-roboto"
+# What writes a png and a pdf; the extra `pictures` is the same list.
+INSTALL_PICTURES = "pip install resvg_py reportlab"
 
 
 def missing_report_package(what: str, package: str | None) -> MissingError:

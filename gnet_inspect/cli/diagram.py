@@ -1,5 +1,6 @@
-"""`gnet-inspect diagram`: a network as Graphviz draws it."""
+"""`gnet-inspect diagram`: a network as a picture."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,15 @@ from gnet_inspect.errors import UsageError
 
 if TYPE_CHECKING:
     from gnet_inspect.graph import Graph
+    from gnet_inspect.views.drawing.diagram import Drawing
+    from gnet_inspect.views.drawing.figures import Look
+
+FORMATS = ("svg", "png", "pdf", "tex", "dot")
+ENGINES = ("own", "graphviz")
+COLORS = ("kind", "params", "macs", "memory", "time")
+# In points: a picture that is narrower or wider is none.
+NARROWEST, WIDEST = 20.0, 20_000.0
+MOST_COLUMNS = 100
 
 
 def diagram(
@@ -17,15 +27,24 @@ def diagram(
     inputs: options.Input = None,
     batch: options.Batch = None,
     depth: Annotated[
-        str, typer.Option("--depth", metavar="stage|block|layer", help="How far the diagram opens.")
-    ] = "block",
+        str | None,
+        typer.Option(
+            "--depth",
+            metavar="stage|block|layer",
+            help="How far the diagram opens. [default: to layers, where these are at most 150, else to blocks]",
+            show_default=False,
+        ),
+    ] = None,
     only: Annotated[
         str | None,
         typer.Option("--only", metavar="NAME", help="One block, stage or head alone, opened.", show_default=False),
     ] = None,
     collapse: Annotated[
-        bool, typer.Option("--collapse", help="Draw equal blocks that follow each other once, with their number.")
-    ] = False,
+        bool,
+        typer.Option(
+            "--collapse/--no-collapse", help="Draw equal blocks that follow each other once, with their number."
+        ),
+    ] = True,
     direction: Annotated[
         str, typer.Option("--direction", metavar="TB|LR", help="From top to bottom, or from left to right.")
     ] = "TB",
@@ -38,61 +57,220 @@ def diagram(
             "--latency", metavar="FILE", help="The times for --color time, as `latency` saves them.", show_default=False
         ),
     ] = None,
+    style: Annotated[
+        str,
+        typer.Option(
+            "--style",
+            metavar="screen|paper|dark",
+            help="For a screen, for a page (no title, no legend), for a dark screen.",
+        ),
+    ] = "screen",
+    cards: Annotated[
+        str | None,
+        typer.Option(
+            "--cards",
+            metavar="full|compact",
+            help="Name, kind and figures in each box, or its kind alone. [default: full up to 40 layers]",
+            show_default=False,
+        ),
+    ] = None,
+    columns: Annotated[
+        int | None, typer.Option("--columns", metavar="N", help="In so many columns.", show_default=False)
+    ] = None,
+    aspect: Annotated[
+        str | None,
+        typer.Option(
+            "--aspect",
+            metavar="W:H",
+            help="In as many columns as bring it next to this ratio. [default: 0.71, a page; LR 1.41]",
+            show_default=False,
+        ),
+    ] = None,
+    title: Annotated[
+        str | None, typer.Option("--title", metavar="TEXT", help="Another title above it.", show_default=False)
+    ] = None,
+    no_title: Annotated[bool, typer.Option("--no-title", help="No title above it.")] = False,
+    no_legend: Annotated[bool, typer.Option("--no-legend", help="No legend above it.")] = False,
+    no_shapes: Annotated[bool, typer.Option("--no-shapes", help="No shapes beside wires.")] = False,
+    transparent: Annotated[bool, typer.Option("--transparent", help="No ground behind it.")] = False,
+    width: Annotated[
+        float | None,
+        typer.Option(
+            "--width",
+            metavar="PT",
+            help="So wide in print, in points (72 to an inch); the size of the smallest letters is told.",
+            show_default=False,
+        ),
+    ] = None,
+    engine: Annotated[
+        str, typer.Option("--engine", metavar="own|graphviz", help="What places the boxes of an svg, png or pdf.")
+    ] = "own",
     mode: options.Mode = "eval",
     edits: options.Set = None,
     until: options.Until = None,
     resize: options.Resize = False,
     arguments: options.Arguments = None,
     function: options.Function = None,
-    style: Annotated[
+    form: Annotated[
         str | None,
         typer.Option(
             "--format",
-            metavar="svg|png|pdf|dot",
+            metavar="svg|png|pdf|tex|dot",
             help="Default: by the file's ending, or dot on standard output.",
             show_default=False,
         ),
     ] = None,
     output: options.Output = None,
 ) -> None:
-    """Draw a network: stages, blocks and branches, with shapes, parameters and MACs.
+    """Draw a network: blocks, branches and skips, with shapes, parameters and MACs.
 
     BatchNorm, activations and dropout are drawn in the layer they follow. An svg has the exact figures as tooltips, and
-    its text can be searched.
+    its text can be searched; a png or pdf needs the extra `pictures`; tex is a tikzpicture to \\input.
 
-    Example: gnet-inspect diagram googlenet --depth layer -o googlenet.svg
+    Example: gnet-inspect diagram googlenet -o googlenet.svg
     """
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import emit
     from gnet_inspect.graph.outline import DEPTHS
-    from gnet_inspect.views.drawing.diagram import Options, drawing_of, too_large
-    from gnet_inspect.views.drawing.dot import COLORS, DIRECTIONS, Style, draw_dot
-    from gnet_inspect.views.drawing.picture import draw_picture
+    from gnet_inspect.views.drawing.diagram import Options, drawing_of
+    from gnet_inspect.views.drawing.figures import Look, draw_figure
 
-    form = _format(style, output)
+    chosen = _format(form, output)
     options.refuse_terminal(output, "diagram googlenet -o googlenet.svg")
-    options.one_of("--depth", depth, DEPTHS)
-    options.one_of("--direction", direction, DIRECTIONS)
+    if depth is not None:
+        options.one_of("--depth", depth, DEPTHS)
+    options.one_of("--direction", direction, ("TB", "LR"))
     options.one_of("--color", color, COLORS)
+    options.one_of("--style", style, ("screen", "paper", "dark"))
+    options.one_of("--engine", engine, ENGINES)
+    if cards is not None:
+        options.one_of("--cards", cards, ("full", "compact"))
     if (color == "time") != (latency is not None):
         raise UsageError("--color time needs measured times, and --latency FILE gives them: give both or neither")
+    look = Look(
+        direction=direction,
+        color=color,
+        style=style,
+        cards=cards or "",
+        columns=_columns(columns),
+        aspect=_aspect(aspect),
+        title=_title(title, no_title),
+        legend=False if no_legend else None,
+        shapes=not no_shapes,
+        transparent=transparent,
+        width=_width(width),
+    )
+    by_graphviz = engine == "graphviz" or chosen == "dot"
+    _refuse_unknown_to_graphviz(look, chosen, by_graphviz=by_graphviz)
     flags = options.Flags(inputs, batch, mode, edits, resize, None, until, arguments, function)
     graph = options.read_graph(model, flags)
-    drawing = drawing_of(graph, summarize(graph), Options(depth, only, collapse))
-    if bound := too_large(drawing, dot=form == "dot"):
-        mend = "draw less with --depth, --only or --collapse" + (", or take --format dot" if form != "dot" else "")
-        raise UsageError(f"expected a picture of {bound}, which would take minutes. ({mend})")
+    drawing = drawing_of(graph, summarize(graph), Options(depth or "", only, collapse))
+    _check_size(drawing, chosen, by_graphviz=by_graphviz)
     seconds = _times(latency, graph) if latency else {}
+    if by_graphviz:
+        emit(_draw_by_graphviz(drawing, direction, color, seconds, chosen), output)
+        return
+    from msgspec.structs import replace
+
+    look = replace(look, seconds=seconds)
+    emit(draw_figure(drawing, look, chosen), output)
+    if look.width:
+        _tell_letters(drawing, look)
+
+
+def _draw_by_graphviz(
+    drawing: "Drawing", direction: str, color: str, seconds: Mapping[str, float], form: str
+) -> str | bytes:
+    from gnet_inspect.views.drawing.dot import Style, draw_dot
+    from gnet_inspect.views.drawing.picture import draw_picture
+
     dot = draw_dot(drawing, Style(direction, color, seconds, in_roboto=form in ("png", "pdf")))
-    emit(dot if form == "dot" else draw_picture(dot, form), output)
+    return dot if form == "dot" else draw_picture(dot, form)
 
 
-def _format(style: str | None, output: Path | None) -> str:
+def _refuse_unknown_to_graphviz(look: "Look", form: str, *, by_graphviz: bool) -> None:
+    """What Graphviz cannot do is refused rather than left out in silence."""
+    if not by_graphviz:
+        return
+    if form == "tex":
+        raise UsageError("--engine graphviz writes svg, png, pdf and dot; tex is placed by --engine own")
+    given = {
+        "--style": look.style != "screen",
+        "--cards": bool(look.cards),
+        "--columns": bool(look.columns),
+        "--aspect": bool(look.aspect),
+        "--title": look.title is not None,
+        "--no-legend": look.legend is not None,
+        "--no-shapes": not look.shapes,
+        "--transparent": look.transparent,
+        "--width": bool(look.width),
+    }
+    if name := next((name for name, is_given in given.items() if is_given), ""):
+        name = "--no-title" if name == "--title" and look.title == "" else name
+        what = "dot is Graphviz's own, which" if form == "dot" else "--engine graphviz"
+        raise UsageError(f"{name}: {what} does not know it. (say --format svg, or -o FILE.svg, and no --engine)")
+
+
+def _check_size(drawing: "Drawing", form: str, *, by_graphviz: bool) -> None:
+    from gnet_inspect.views.drawing.diagram import too_large
+
+    bound = too_large(drawing, "dot" if form == "dot" else "graphviz" if by_graphviz else "")
+    if bound:
+        others = "" if form == "dot" else ", or take --format dot"
+        raise UsageError(
+            f"expected a picture of {bound}, which nobody could read. "
+            f"(draw less with --depth, --only or --collapse{others})"
+        )
+
+
+def _tell_letters(drawing: "Drawing", look: "Look") -> None:
+    """Say on standard error how small the smallest letters are."""
+    from gnet_inspect.cli.output import say
+    from gnet_inspect.views.drawing.figures import place_figure, smallest_letters
+
+    smallest = smallest_letters(place_figure(drawing, look), look)
+    hint = (
+        " (too small for print: fewer boxes, --cards compact, --no-shapes or a larger --width)" if smallest < 5 else ""
+    )
+    say(f"smallest letters: {smallest:.1f} pt at a width of {look.width:g} pt{hint}")
+
+
+def _columns(columns: int | None) -> int:
+    if columns is not None and not 1 <= columns <= MOST_COLUMNS:
+        raise UsageError(f"--columns: expected a number from 1 to {MOST_COLUMNS}, got {columns}")
+    return columns or 0
+
+
+def _aspect(text: str | None) -> float:
+    """A ratio of width to height, as W:H or as one number."""
+    if text is None:
+        return 0.0
+    across, _, along = text.partition(":")
+    try:
+        ratio = float(across) / float(along or 1)
+    except (ValueError, ZeroDivisionError):
+        ratio = 0.0
+    if not 0.01 <= ratio <= 100:
+        raise UsageError(f"--aspect: expected width to height, as 16:9 or 1.78, got {text!r}")
+    return ratio
+
+
+def _title(title: str | None, no_title: bool) -> str | None:
+    if title is not None and no_title:
+        raise UsageError("--title and --no-title: give one of them")
+    return "" if no_title else title
+
+
+def _width(width: float | None) -> float:
+    if width is not None and not NARROWEST <= width <= WIDEST:
+        raise UsageError(f"--width: expected from {NARROWEST:g} to {WIDEST:,.0f} points, got {width:g}")
+    return width or 0.0
+
+
+def _format(form: str | None, output: Path | None) -> str:
     """The format that was asked for, or that the file's ending names."""
-    from gnet_inspect.views.drawing.picture import FORMATS
-
-    if style is not None:
-        return options.fitting_format(style, output, FORMATS)
+    if form is not None:
+        return options.fitting_format(form, output, FORMATS)
     if output is None or str(output) == "-":
         return "dot"
     ending = output.suffix.lower().removeprefix(".")

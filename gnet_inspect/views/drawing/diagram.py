@@ -10,6 +10,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gnet_inspect.analysis.difference import OpNumbers, content_of
 from gnet_inspect.analysis.summary import LayerSummary, Summary
@@ -60,7 +61,10 @@ class Box(Struct, frozen=True):
     macs: int
     activation_bytes: int
     output: tuple[int, ...]
+    # All that it stands for, copies too: the numbers above are theirs together, `figures` those of one.
     layers: tuple[str, ...]
+    # How many equal blocks it is, drawn as one.
+    times: int = 1
 
 
 class Frame(Struct, frozen=True):
@@ -98,6 +102,8 @@ class Drawing(Struct, frozen=True):
     wires: tuple[Wire, ...]
     # What comes in, by the name on its pill.
     inputs: tuple[str, ...]
+    # Whether it is of one block or stage alone.
+    is_part: bool = False
 
     def boxes(self) -> list[Box]:
         """All boxes, in execution order."""
@@ -165,11 +171,12 @@ def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
         part = _said(_figures(shown.of(summary.layers))) or "no params, no MACs"
         size = f"{_name_of(shown)} alone: {part} of {size}"
     given = inputs_text(graph.input_shape, graph.named_inputs)
-    title = printable(headline(graph.title, graph.model, graph.overrides))
-    subtitle = f"{given}, {graph.mode} mode: {size}"
+    title, whole = printable(graph.title), printable(headline(graph.title, graph.model, graph.overrides))
+    name = whole.removeprefix(title).removeprefix(" - ")
+    subtitle = ", ".join(filter(None, (name, given, f"{graph.mode} mode: {size}")))
     boxes = set(maker.box_of.values())
     inputs = tuple(dict.fromkeys(wire.tail for wire in wires if wire.tail not in boxes))
-    return Drawing(title, subtitle, members, wires, inputs)
+    return Drawing(title, subtitle, members, wires, inputs, shown is not None)
 
 
 def _find(outline: Outline, name: str) -> Entry:
@@ -213,6 +220,7 @@ class _Maker:
         self.graph, self.outline, self.summary, self.options, self.shown = graph, outline, summary, options, shown
         self.depth = "layer" if shown is not None else options.depth
         self.ops = OpNumbers()
+        self.layer_of = {layer.name: layer for layer in summary.layers}
         self.box_of: dict[str, str] = {}
         # Which copy of a run of equal blocks a node lies in, where the run is drawn once.
         self.copy_of: dict[str, tuple[str, int]] = {}
@@ -284,12 +292,28 @@ class _Maker:
         else:
             drawn = self._frame(run, scope)
         names = [node.name for node in entry.of(self.graph.nodes)]
+        copies: dict[str, list[str]] = {}
         for number, copy in enumerate(run[1:], 1):
             for first, other in zip(names, copy.of(self.graph.nodes), strict=True):
                 self.box_of[other.name] = self.box_of[first]
                 self.copy_of[other.name] = (entry.name, number)
                 self.copy_of.setdefault(first, (entry.name, 0))
-        return drawn
+                copies.setdefault(first, []).append(other.name)
+        return self._standing_for(drawn, copies) if copies else drawn
+
+    def _standing_for(self, member: Frame | Box, copies: dict[str, list[str]]) -> Frame | Box:
+        """The same, standing for the copies of its layers, too."""
+        if isinstance(member, Frame):
+            return replace(member, members=tuple(self._standing_for(inner, copies) for inner in member.members))
+        layers = (*member.layers, *(other for name in member.layers for other in copies.get(name, ())))
+        found = [self.layer_of[name] for name in layers]
+        return replace(
+            member,
+            params=sum(layer.params for layer in found),
+            macs=sum(layer.macs or 0 for layer in found),
+            activation_bytes=sum(layer.activation_bytes for layer in found),
+            layers=layers,
+        )
 
     def _likeness(self, entry: Entry) -> object:
         """What entries side by side have in common that are drawn once: blocks of one list that are equal."""
@@ -322,8 +346,10 @@ class _Maker:
 
     def _whole_box(self, run: Sequence[Entry], scope: str) -> Box:
         entry, layers = run[0], self._layers(run)
-        words = _run_of(run) if entry.role == "block" else f"{len(layers)} layers"
-        return self._box(layers, _name_of(entry), _run_name(run, scope), words, words, (), "", entry.role, entry.kind)
+        words = entry.describe() if entry.role == "block" else f"{len(layers)} layers"
+        title = _run_name(run, scope)
+        drawn = self._box(layers, _name_of(entry), title, words, words, (), "", entry.role, entry.kind)
+        return replace(drawn, times=len(run))
 
     def _box(
         self,
@@ -366,8 +392,7 @@ class _Maker:
     # --- wires ---
 
     def wires(self) -> list[Wire]:
-        """One wire for each pair of boxes that a tensor joins; what comes from or goes to the outside of the diagram has
-        a pill."""
+        """One wire for each pair of boxes that a tensor joins; what comes from or goes to the outside has a pill."""
         found: dict[tuple[str, str], Wire] = {}
         for reading in self._readings():
             if reading.tail != reading.head:
@@ -423,11 +448,6 @@ def _short(name: str, scope: str) -> str:
 def _run_name(run: Sequence[Entry], scope: str) -> str:
     first = printable(_short(run[0].name, scope))
     return first if len(run) == 1 else f"{first} to {_short(run[-1].name, scope)}"
-
-
-def _run_of(run: Sequence[Entry]) -> str:
-    described = run[0].describe()
-    return described if len(run) < 2 else f"{len(run)} x {described}"
 
 
 def _tooltip(name: str, layers: Sequence[LayerSummary]) -> str:

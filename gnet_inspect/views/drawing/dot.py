@@ -162,8 +162,7 @@ class _Painter:
                 id=f"box-{member.key}",
             )
             return
-        said = f"{member.times} x {member.words}" if member.times > 1 else member.words
-        title = ": ".join(filter(None, (member.title, said)))
+        title = ": ".join(filter(None, (member.title, _counted(member))))
         title = self.label("   ".join(filter(None, (title, ", ".join(member.figures)))), MOST_HEADING)
         tooltip = self.label(member.tooltip, MOST_TOOLTIP)
         with dot.subgraph(name=f"cluster_{member.key}") as frame:
@@ -241,10 +240,14 @@ def _written(character: str) -> str:
 
 def _rows(box: Box) -> tuple[str, ...]:
     """A layer on one line, with its figures; a block or stage on two."""
-    said, figures = f"{box.title}: {box.words}", ", ".join(box.figures)
+    said, figures = f"{box.title}: {_counted(box)}", ", ".join(box.figures)
     if box.role == "layer":
         return (f"{said}   {figures}" if figures else said,)
     return (said, figures) if figures else (said,)
+
+
+def _counted(member: Box | Frame) -> str:
+    return f"{member.times} x {member.words}" if member.times > 1 else member.words
 
 
 def wires_by_headers(drawing: Drawing) -> list[Wire]:

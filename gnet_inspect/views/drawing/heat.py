@@ -1,4 +1,8 @@
-"""Amounts in steps from nothing to the most: the colours of a diagram, and the edges that its legend names."""
+"""Amounts in steps from nothing to the most: the colours of a diagram, and the edges that its legend names.
+
+The edges grow as squares: shares of a network's work differ by orders of magnitude, and steps of equal width would show
+its largest layer alone. By logarithms, and by ranks, what is twice as much would look the same.
+"""
 
 from bisect import bisect_left
 
@@ -8,16 +12,16 @@ STEPS = 5
 def heat_edges(most: float) -> list[float]:
     """The largest amount of each step but the first, which is nothing; the last edge is `most` itself.
 
-    >>> heat_edges(10.0)
-    [2.0, 4.0, 6.0, 8.0, 10.0]
+    >>> heat_edges(100.0)
+    [4.0, 16.0, 36.0, 64.0, 100.0]
     """
-    return [*(most * step / STEPS for step in range(1, STEPS)), most]
+    return [*(most * step * step / STEPS**2 for step in range(1, STEPS)), most]
 
 
 def heat_step(amount: float, edges: list[float]) -> int:
     """The step of an amount of at most the last edge: 0 of nothing, 1 to 5 of what is more.
 
-    It is found among the edges themselves, because 5 * amount / most can round to more than 5.
+    It is found among the edges themselves, because a root of a quotient can round to more than 5.
 
     >>> edges = heat_edges(0.007637982415147165)
     >>> heat_step(0.007637982415147165, edges), heat_step(1e-9, edges), heat_step(0.0, edges)

@@ -1,4 +1,4 @@
-"""The letters of pictures: Roboto, as wide as it is and as bytes that an svg carries, prebuilt so that no picture waits.
+"""The letters of pictures: Roboto, as wide as it is, and as bytes that an svg carries, prebuilt: no picture waits.
 
 The files come from the package font-roboto; a test makes them anew and compares.
 """

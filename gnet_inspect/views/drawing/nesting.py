@@ -24,8 +24,8 @@ class Series(Struct, eq=False):
 
 
 class Branch(Struct, eq=False):
-    """One way beside others; without a series it is a wire alone. One that does not start at the fork has sources of its
-    own (a learned tensor), and one that does not end at the join has outputs of its own (an auxiliary head)."""
+    """One way beside others; without a series it is a wire alone. One that does not start at the fork has sources of
+    its own (a learned tensor), and one that does not end at the join has outputs of its own (an auxiliary head)."""
 
     series: Series | None
     starts: bool = True

@@ -1,0 +1,321 @@
+"""The parts of a picture, measured: how much room each takes around its axis, and how it is put in its place.
+
+All is computed across (u) and along (v) the flow. A part begins at its axis and ends there; between its ends lie the
+ways of its wires. Where a way is joined with the next, a wire from box to box is whole.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from msgspec import Struct, field
+
+# In points. A wire's corner and its arrowhead, and what both take together.
+CORNER, ARROW = 7.0, 6.5
+TURN = CORNER + ARROW + 1.5
+# What stands between two cards of a chain.
+GAP = 22.0
+# Before wires part or join: with a word beside the wire, and without.
+WITH_WORD, WITHOUT_WORD = 17.0, 9.0
+# Between branches that stand abreast, and between wires that run beside each other.
+BESIDE, LANE = 16.0, 14.0
+# How far the copies of a run look out behind it.
+STACKED = 3.0
+
+Path = list[tuple[float, float]]
+
+
+class Sheet(Protocol):
+    """What parts are put on."""
+
+    def put_card(self, key: str, u: float, v: float, across: float, along: float) -> None: ...
+
+    def put_border(
+        self, part: "FramedPart", u: float, v: float, across: float, along: float, *, below: bool = False
+    ) -> None: ...
+
+    def put_route(self, tail: str, head: str, path: Path) -> None: ...
+
+    def put_word(self, u: float, start: float, stop: float, text: str) -> None: ...
+
+    def zone(self, word: str) -> float:
+        """What a word beside a wire takes along it; less where there is none."""
+        ...
+
+    def word_room(self, word: str) -> float:
+        """How far a word beside a wire reaches from it; 0 where there is none."""
+        ...
+
+
+class Ports(Struct):
+    """The ways at the ends of what was placed: from its start to a box, from a box to its end, and right through."""
+
+    entries: list[tuple[str, Path]]
+    exits: list[tuple[str, Path]]
+    throughs: list[Path]
+
+
+def join_ports(sheet: Sheet, before: Ports, behind: Ports) -> Ports:
+    """What two parts that follow each other have at their ends; the wires between them are put on the sheet."""
+    for tail, path in before.exits:
+        for head, rest in behind.entries:
+            sheet.put_route(tail, head, [*path, *rest])
+    return Ports(
+        before.entries + [(head, [*way, *path]) for way in before.throughs for head, path in behind.entries],
+        behind.exits + [(tail, [*path, *way]) for tail, path in before.exits for way in behind.throughs],
+        [[*way, *rest] for way in before.throughs for rest in behind.throughs],
+    )
+
+
+class Part(Struct, eq=False):
+    """How far it reaches to both sides of its axis, to the right also with the words of its wires (`room`), and how
+    long it is along it."""
+
+    left: float = 0.0
+    right: float = 0.0
+    room: float = 0.0
+    length: float = 0.0
+
+    def place(self, sheet: Sheet, u: float, v: float) -> Ports:
+        """Put it on the sheet with its start at a point of its axis."""
+        raise NotImplementedError
+
+
+class CardPart(Part, eq=False):
+    """One box or pill."""
+
+    key: str = ""
+
+    def place(self, sheet: Sheet, u: float, v: float) -> Ports:
+        sheet.put_card(self.key, u - self.left, v, self.left + self.right, self.length)
+        return Ports([(self.key, [(u, v)])], [(self.key, [(u, v + self.length)])], [])
+
+
+class SeriesPart(Part, eq=False):
+    """Parts on one axis. Before each stands a gap, and in it the word of its wire."""
+
+    parts: Sequence[Part] = ()
+    gaps: Sequence[float] = ()
+    words: Sequence[str] = ()
+    # The word of the wire that leads to the first, where that comes from another column.
+    first_word: str = ""
+
+    def place(self, sheet: Sheet, u: float, v: float) -> Ports:
+        found, at = Ports([], [], [[(u, v)]]), v
+        for index, part in enumerate(self.parts):
+            start, at = at, at + self.gaps[index]
+            if self.words[index]:
+                sheet.put_word(u, start, at, self.words[index])
+            entered = part.place(sheet, u, at)
+            if isinstance(part, CardPart) and index and isinstance(self.parts[index - 1], ParallelPart):
+                _lead_to_sides(found, part, u, at)
+                _enter(sheet, found, entered, part)
+            else:
+                found = join_ports(sheet, found, entered)
+            at += part.length
+        return found
+
+
+def _lead_to_sides(found: Ports, card: CardPart, u: float, v: float) -> None:
+    """Lead to a card's sides what came down beside its axis, and to its top what came down on it."""
+
+    def led(path: Path) -> Path:
+        across = path[-1][0]
+        if abs(across - u) < 0.01:
+            return [*path, (u, v)]
+        middle = v + card.length / 2
+        return [*path[:-1], (across, middle), (u + card.right if across > u else u - card.left, middle)]
+
+    found.exits = [(tail, led(path)) for tail, path in found.exits]
+    found.throughs = [led(path) for path in found.throughs]
+
+
+def _enter(sheet: Sheet, found: Ports, entered: Ports, card: CardPart) -> None:
+    """Go on behind a card that the ways so far lead to."""
+    for tail, path in found.exits:
+        sheet.put_route(tail, card.key, path)
+    found.entries += [(card.key, path) for path in found.throughs]
+    found.exits, found.throughs = entered.exits, []
+
+
+class Way(Struct, eq=False):
+    """One way of a parallel: its part, None for a wire alone, with the word at its end, and where it stands. One that
+    does not start comes from no fork, one that does not end goes to no join."""
+
+    part: Part | None
+    word: str = ""
+    starts: bool = True
+    ends: bool = True
+    u: float = 0.0
+    v: float = 0.0
+
+
+class ParallelPart(Part, eq=False):
+    """Ways between a fork and a join, with what leads from the one to them, and from them to the other."""
+
+    ways: Sequence[Way] = ()
+    # Where the wires of the fork part, where the longest way ends, and where the wires of the join meet.
+    fork: float = 0.0
+    bottom: float = 0.0
+    merge: float = 0.0
+    # Whether the card that follows is entered by its sides.
+    by_sides: bool = False
+
+    def place(self, sheet: Sheet, u: float, v: float) -> Ports:
+        found = Ports([], [], [])
+        for way in self.ways:
+            lead: Path = [(u, v)]
+            if way.u:
+                lead += [(u, v + self.fork), (u + way.u, v + self.fork)]
+            trail = self._trail(way, u, v)
+            if way.part is None:
+                found.throughs.append([*lead, *trail])
+                if way.word:
+                    middle, half = v + (self.fork + self.bottom) / 2, sheet.zone(way.word) / 2
+                    sheet.put_word(u + way.u, middle - half, middle + half, way.word)
+                continue
+            ports = way.part.place(sheet, u + way.u, v + way.v)
+            found.entries += [(head, [*lead, *path]) for head, path in ports.entries if way.starts]
+            found.exits += [(tail, [*path, *trail]) for tail, path in ports.exits if way.ends]
+            found.throughs += [[*lead, *path, *trail] for path in ports.throughs if way.starts and way.ends]
+            if way.word:
+                end = v + way.v + way.part.length
+                sheet.put_word(u + way.u, end, end + sheet.zone(way.word), way.word)
+        return found
+
+    def _trail(self, way: Way, u: float, v: float) -> Path:
+        end = (u + way.u, v + self.length)
+        if not way.u or self.by_sides:
+            return [end]
+        return [(end[0], v + self.merge), (u, v + self.merge), (u, end[1])]
+
+
+class FramedPart(Part, eq=False):
+    """A frame around a series, whose inner end lies `before` behind the border that wires enter by."""
+
+    key: str = ""
+    inner: SeriesPart = field(default_factory=SeriesPart)
+    before: float = 0.0
+    header: str = ""
+    figures: tuple[str, ...] = ()
+    times: int = 1
+
+    def place(self, sheet: Sheet, u: float, v: float) -> Ports:
+        behind = 2 * STACKED if self.times > 1 else 0.0
+        sheet.put_border(self, u - self.left, v, self.left + self.right - behind, self.length - behind)
+        ports = self.inner.place(sheet, u, v + self.before)
+        start, end = (u, v), (u, v + self.length)
+        return Ports(
+            [(head, [start, *path]) for head, path in ports.entries],
+            [(tail, [*path, end]) for tail, path in ports.exits],
+            [[start, *path, end] for path in ports.throughs],
+        )
+
+
+class LanesPart(Part, eq=False):
+    """Parts of a tangle one below the other on the axis, and lanes beside them for each wire that skips one.
+
+    In `edges` -1 is what comes before, and the number of parts what comes behind. A tail has one lane, whatever it
+    leads to; lanes that overlap along the flow stand beside each other, short ones inside.
+    """
+
+    parts: Sequence[Part] = ()
+    edges: Sequence[tuple[int, int]] = ()
+    # By part, what is written where it ends.
+    words: Mapping[int, str] = field(default_factory=dict)
+    tops: list[float] = []
+    # Before each part, and before the end: where wires leave what stands before, and where they come back.
+    taps: list[tuple[float, float]] = []
+    lanes: dict[int, float] = field(default_factory=dict)
+
+    def measure(self, sheet: Sheet) -> None:
+        """Find where everything stands."""
+        entered = {head for tail, head in self.edges if head != tail + 1}
+        self.tops, self.taps, at = [], [], 0.0
+        for index in range(len(self.parts) + 1):
+            out = at + sheet.zone(self.words.get(index - 1, ""))
+            into = out + (LANE if index in entered else 0.0)
+            self.taps.append((out, into))
+            at = into + TURN
+            if index < len(self.parts):
+                self.tops.append(at)
+                at += self.parts[index].length
+        self.length = at
+        self.left = max(part.left for part in self.parts)
+        first = max(part.room for part in self.parts)
+        if self.words:
+            first = max(first, *(sheet.word_room(word) for word in self.words.values()))
+        self.lanes = {tail: first + LANE * (1 + lane) for tail, lane in self._share_lanes().items()}
+        self.right = max((*self.lanes.values(), *(part.right for part in self.parts)))
+        self.room = max(self.right, first)
+
+    def _share_lanes(self) -> dict[int, int]:
+        """The number of each tail's lane."""
+        spans: dict[int, tuple[float, float]] = {}
+        for tail, head in self.edges:
+            if head != tail + 1:
+                out, into = self.taps[tail + 1][0], self.taps[head][1]
+                low, high = spans.get(tail, (out, out))
+                spans[tail] = min(low, into), max(high, into)
+        lanes: list[list[tuple[float, float]]] = []
+        found = {}
+        for tail, (low, high) in sorted(spans.items(), key=lambda item: (item[1][1] - item[1][0], item[0])):
+            number = next(
+                (
+                    number
+                    for number, taken in enumerate(lanes)
+                    if all(high + CORNER < start or stop + CORNER < low for start, stop in taken)
+                ),
+                len(lanes),
+            )
+            if number == len(lanes):
+                lanes.append([])
+            lanes[number].append((low, high))
+            found[tail] = number
+        return found
+
+    def place(self, sheet: Sheet, u: float, v: float) -> Ports:
+        found = Ports([], [], [])
+        end = len(self.parts)
+        ports = [part.place(sheet, u, v + top) for part, top in zip(self.parts, self.tops, strict=True)]
+        for index, word in self.words.items():
+            start = v + (self.tops[index] + self.parts[index].length if index >= 0 else 0.0)
+            sheet.put_word(u, start, start + sheet.zone(word), word)
+        ends = {-1: Ports([], [("", [(u, v)])], []), end: Ports([("", [(u, v + self.length)])], [], [])}
+        ends |= dict(enumerate(ports))
+        for tail, head in self.edges:
+            way = self._way(tail, head, u, v)
+            for left, path in ends[tail].exits:
+                for right, rest in ends[head].entries:
+                    self._put(sheet, found, (left, right), [*path, *way, *rest])
+        self._pass_through(sheet, found, ends, u, v)
+        return found
+
+    def _way(self, tail: int, head: int, u: float, v: float) -> Path:
+        """What lies between two parts: nothing, or a lane."""
+        if head == tail + 1:
+            return []
+        out, into, lane = v + self.taps[tail + 1][0], v + self.taps[head][1], u + self.lanes[tail]
+        return [(u, out), (lane, out), (lane, into), (u, into)]
+
+    def _pass_through(self, sheet: Sheet, found: Ports, ends: Mapping[int, Ports], u: float, v: float) -> None:
+        """Wires that pass a part on a branch without a box; such a part has one tail and one head, which are boxes."""
+        for index in range(len(self.parts)):
+            for through in ends[index].throughs:
+                (before,) = [tail for tail, head in self.edges if head == index]
+                (behind,) = [head for tail, head in self.edges if tail == index]
+                lead, trail = self._way(before, index, u, v), self._way(index, behind, u, v)
+                for left, path in ends[before].exits:
+                    for right, rest in ends[behind].entries:
+                        self._put(sheet, found, (left, right), [*path, *lead, *through, *trail, *rest])
+
+    @staticmethod
+    def _put(sheet: Sheet, found: Ports, ends: tuple[str, str], path: Path) -> None:
+        tail, head = ends
+        if tail and head:
+            sheet.put_route(tail, head, path)
+        elif head:
+            found.entries.append((head, path))
+        elif tail:
+            found.exits.append((tail, path))
+        else:
+            found.throughs.append(path)

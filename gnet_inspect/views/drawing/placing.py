@@ -1,0 +1,731 @@
+"""Drawing -> Placed: where everything of a picture stands, whatever draws it.
+
+A series stands on one axis; from a fork to its join branches stand abreast around it, and what only skips runs beside
+it. All is computed across and along the flow, so that a picture from left to right is one from top to bottom with its
+axes exchanged; letters alone keep their direction.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from math import ceil
+
+from msgspec import Struct
+
+from gnet_inspect.views.drawing.captions import Caption, Captions
+from gnet_inspect.views.drawing.columns import place_in_columns
+from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
+from gnet_inspect.views.drawing.lettering import text_width
+from gnet_inspect.views.drawing.nesting import (
+    Framed,
+    Item,
+    Parallel,
+    Series,
+    Tangle,
+    frame_runs,
+    nest_boxes,
+)
+from gnet_inspect.views.drawing.parts import (
+    ARROW,
+    BESIDE,
+    CORNER,
+    GAP,
+    LANE,
+    STACKED,
+    TURN,
+    WITH_WORD,
+    WITHOUT_WORD,
+    CardPart,
+    FramedPart,
+    LanesPart,
+    ParallelPart,
+    Part,
+    Path,
+    SeriesPart,
+    Way,
+)
+from gnet_inspect.views.drawing.placed import TYPES, Border, Card, Placed, Route, Word
+from gnet_inspect.views.drawing.themes import JOINT, class_of
+from gnet_inspect.views.drawing.ushape import (
+    FRAME_PADDING,
+    Level,
+    Placement,
+    Step,
+    UShape,
+    find_u,
+    place_u,
+)
+
+# In points: a frame's header, with figures on one line and on two, and what is free inside of its border.
+HEADER, HIGH_HEADER, PADDING = 24.0, 32.0, 10.0
+# How far a word stands from its wire, and how high it is.
+ASIDE, WORD = 5.0, 10.5
+CARD_HEIGHT, COMPACT_HEIGHT, PILL_HEIGHT, CIRCLE = 51.0, 22.0, 20.0, 20.0
+# Cards are as wide as their text and so much, and up to a multiple, so that neighbours are equal.
+CARD_PADDING, CARD_STEP, PILL_PADDING, LEAST_PILL = 26.0, 24.0, 24.0, 56.0
+# The share of all cards that are as wide as the narrowest of them that fits all of these.
+_COMMON = 0.8
+
+
+class Arrangement(Struct, frozen=True):
+    """How a drawing is arranged: its direction, whether shapes stand beside wires, and in how many columns, or to which
+    ratio of width to height (0: what suits the direction)."""
+
+    direction: str = "TB"
+    shapes: bool = True
+    columns: int = 0
+    aspect: float = 0.0
+
+
+# A stage of more boxes is not framed.
+LONGEST_STAGE = 9
+# At most so many boxes are drawn as full cards, where nobody says how.
+MOST_FULL = 40
+
+
+def is_compact(drawing: Drawing, cards: str) -> bool:
+    """Whether cards say their kind alone: where many layers are drawn."""
+    layers = sum(box.role == "layer" for box in drawing.boxes())
+    return cards == "compact" or (not cards and layers > MOST_FULL)
+
+
+def place_drawing(drawing: Drawing, captions: Captions, arrangement: Arrangement) -> Placed:
+    """Everything of a drawing in its place."""
+    return _Placer(drawing, captions, arrangement).place()
+
+
+class _Placer:
+    """Measures what a drawing has, and is the sheet that it is put on."""
+
+    def __init__(self, drawing: Drawing, captions: Captions, arrangement: Arrangement) -> None:
+        self.drawing, self.captions, self.arrangement = drawing, captions, arrangement
+        self.lies = arrangement.direction == "LR"
+        self.boxes = {box.key: box for box in drawing.boxes()}
+        self.frames = {frame.key: frame for frame in drawing.frames()}
+        self.pills = drawing.pills()
+        self.wires = {(wire.tail, wire.head): wire for wire in drawing.wires}
+        self.coming: dict[str, set[str]] = {}
+        self.leaving: dict[str, str] = {}
+        for wire in drawing.wires:
+            self.coming.setdefault(wire.head, set()).add(wire.label)
+            self.leaving.setdefault(wire.tail, wire.label)
+        self.cards: list[Card] = []
+        self.borders: list[Border] = []
+        self.routes: list[Route] = []
+        self.labels: list[Word] = []
+
+    def place(self) -> Placed:
+        keys = [*self.drawing.inputs, *self.boxes]
+        keys += [pill for pill in self.pills if pill not in self.drawing.inputs]
+        nest = nest_boxes(keys, list(self.wires), self.drawing.inputs)
+        frames = _frames_to_draw(self.drawing)
+        self.drawn = frame_runs(nest, frames)
+        shape = find_u(nest, self._grids(), {key for key, box in self.boxes.items() if box.role != "layer"})
+        rising = {} if shape is None or self.lies else _frames_up(shape, frames, self.drawn, self.frames)
+        self.drawn |= set(rising)
+        self.scope = _scopes(self.drawing, self.drawn)
+        self.caption = {key: self._caption(box) for key, box in self.boxes.items()}
+        self.widths = self._card_widths()
+        if shape is not None:
+            place_u(self, self._plan_u(shape, rising), self._put_across)
+        else:
+            place_in_columns(self, self.measure(nest), self.arrangement, lies=self.lies)
+        return self._framed_sheet()
+
+    def _grids(self) -> dict[str, tuple[int, ...]]:
+        """By box the height and width of the maps that it hands on."""
+        return {key: box.output[2:] for key, box in self.boxes.items() if len(box.output) > 3}
+
+    def _framed_sheet(self) -> Placed:
+        """What was put, from its top left corner."""
+        things = [(card.x, card.y, card.x + card.width, card.y + card.height) for card in self.cards]
+        things += [(border.x, border.y, border.x + border.width, border.y + border.height) for border in self.borders]
+        things += [(x, y, x, y) for route in self.routes for x, y in route.points]
+        things += [(word.left, word.y - WORD, word.left + word.width, word.y + 2) for word in self.labels]
+        left, top = min(thing[0] for thing in things), min(thing[1] for thing in things)
+        right, bottom = max(thing[2] for thing in things), max(thing[3] for thing in things)
+        return shifted(
+            Placed(
+                right - left,
+                bottom - top,
+                tuple(self.cards),
+                tuple(self.borders),
+                tuple(self.routes),
+                tuple(self.labels),
+            ),
+            -left,
+            -top,
+        )
+
+    # --- what stands where, as words ---
+
+    def _caption(self, box: Box) -> Caption:
+        return self.captions.card(box, self._title(box))
+
+    def _title(self, member: Box | Frame) -> str:
+        """What a box or frame is called inside the frames that are drawn around it."""
+        scope, own, around = self.scope[member.key]
+        # What frames that are not drawn would have said, and what the one that is drawn says already.
+        title = member.title if scope == own else f"{own.removeprefix(scope).removeprefix('.')}.{member.title}"
+        return title.removeprefix(f"{around}.")
+
+    def word_behind(self, key: str) -> str:
+        """What stands beside the wire that leaves a box: what folds into a sign, and the shape where that changes."""
+        box = self.boxes.get(key)
+        folded = " + ".join(box.folded) if box is not None and box.sign else ""
+        shape = self.leaving.get(key, "")
+        changed = shape and shape not in self.coming.get(key, set())
+        return self._shape(shape, folded) if changed else self.captions.text(folded, "shape")
+
+    def word_into(self, tail: str, head: str) -> str:
+        """What stands beside a wire that enters a join."""
+        wire = self.wires.get((tail, head))
+        return self._shape(wire.label) if wire is not None else ""
+
+    def _shape(self, shape: str, before: str = "") -> str:
+        if not self.arrangement.shapes:
+            shape = ""
+        return self.captions.text("  ".join(filter(None, (before, shape.replace("x", "×")))), "shape")
+
+    def zone(self, word: str) -> float:
+        if not word:
+            return WITHOUT_WORD
+        return _width(word, "shape") + 2 * ASIDE if self.lies else WITH_WORD
+
+    def gap(self, word: str) -> float:
+        """What stands between two cards."""
+        return max(GAP, self.zone(word) + ARROW + 2) if self.lies and word else GAP
+
+    def word_room(self, word: str) -> float:
+        if not word:
+            return 0.0
+        return ASIDE + (WORD if self.lies else _width(word, "shape"))
+
+    # --- measuring ---
+
+    def _size(self, across: float, along: float) -> tuple[float, float]:
+        """Width and height as (across, along) the flow, and back."""
+        return (along, across) if self.lies else (across, along)
+
+    def _card_widths(self) -> dict[str, float]:
+        """By box how wide its card is: most are equally wide."""
+        found = {}
+        for key, box in self.boxes.items():
+            if self.form(key) != "card":
+                continue
+            text = max((_width(line, kind) for line, kind in self.caption[key].lines), default=0.0)
+            step = CARD_STEP / 2 if self.captions.compact and box.role == "layer" else CARD_STEP
+            found[key] = ceil((text + CARD_PADDING) / step) * step
+        ordered = sorted(found.values())
+        common = ordered[int(_COMMON * (len(ordered) - 1))] if ordered else 0.0
+        return {key: max(width, common) for key, width in found.items()}
+
+    def form(self, key: str) -> str:
+        """How a box is drawn: as a card, a pill or a circle."""
+        box = self.boxes.get(key)
+        if box is None or class_of(box) == JOINT:
+            return "circle" if box is not None and box.sign else "pill"
+        return "card"
+
+    def measure(self, item: Item | Series, joint: str = "") -> Part:
+        """The part of an item; `joint` is the box that follows it, "" where none does."""
+        if isinstance(item, str):
+            return self._measure_card(item)
+        if isinstance(item, Series):
+            return self._measure_series(item)
+        if isinstance(item, Parallel):
+            return self._measure_parallel(item, joint)
+        if isinstance(item, Framed):
+            return self._measure_framed(item)
+        return self._measure_tangle(item)
+
+    def _measure_card(self, key: str) -> CardPart:
+        form, box = self.form(key), self.boxes.get(key)
+        if form == "circle":
+            width = height = CIRCLE
+        elif form == "pill":
+            text = self.captions.joint(box) if box is not None else self._pill_text(key)
+            width = max(_width(text, "kind" if box else "pill") + PILL_PADDING, LEAST_PILL if box is None else 0.0)
+            height = PILL_HEIGHT
+        else:
+            assert box is not None
+            width = self.widths[key]
+            height = COMPACT_HEIGHT if self.captions.compact and box.role == "layer" else CARD_HEIGHT
+            if box.times > 1:
+                width, height = width + 2 * STACKED, height + 2 * STACKED
+        across, along = self._size(width, height)
+        return CardPart(across / 2, across / 2, across / 2, along, key)
+
+    def _pill_text(self, key: str) -> str:
+        return self.captions.text(key, "pill")
+
+    def _measure_series(self, series: Series) -> SeriesPart:
+        parts: list[Part] = []
+        gaps: list[float] = []
+        words: list[str] = []
+        for index, item in enumerate(series.items):
+            behind = series.items[index + 1] if index + 1 < len(series.items) else None
+            part = self.measure(item, behind if isinstance(behind, str) else "")
+            word = self._word_before(series.items, index)
+            parts.append(part)
+            words.append(word)
+            gaps.append(self._gap_before(series.items, index, word))
+        self._level(parts)
+        return SeriesPart(
+            max((part.left for part in parts), default=0.0),
+            max((part.right for part in parts), default=0.0),
+            max((*(part.room for part in parts), *map(self.word_room, words)), default=0.0),
+            sum(gaps) + sum(part.length for part in parts),
+            parts,
+            gaps,
+            words,
+        )
+
+    def _level(self, parts: Sequence[Part]) -> None:
+        """Make the cards of a chain equally wide (or high, where it lies)."""
+        cards = [part for part in parts if isinstance(part, CardPart) and self.form(part.key) == "card"]
+        if not self.lies:
+            most = max((card.left for card in cards), default=0.0)
+            for card in cards:
+                card.left = card.right = card.room = most
+
+    def _word_before(self, items: Sequence[Item], index: int) -> str:
+        if not index or not (box := _last_box(items[index - 1])):
+            return ""
+        return self.word_behind(box)
+
+    def _gap_before(self, items: Sequence[Item], index: int, word: str) -> float:
+        if not index:
+            return 0.0
+        before, item = items[index - 1], items[index]
+        if isinstance(item, Parallel | Tangle):
+            return self.zone(word) if word else 0.0
+        if isinstance(before, Tangle) or (isinstance(before, Parallel) and not _single_way(before)):
+            # What joins has its way within the part before.
+            return 0.0
+        return self.gap(word)
+
+    def _measure_parallel(self, parallel: Parallel, joint: str) -> ParallelPart:
+        ways: list[Way] = []
+        asides: list[Way] = []
+        for branch in parallel.branches:
+            part = self._measure_series(branch.series) if branch.series is not None else None
+            way = Way(part, "", branch.starts, branch.ends)
+            last = _last_box(branch.series.items[-1]) if branch.series is not None and branch.ends else ""
+            if last and joint and _single_way(parallel) is None:
+                way.word = self.word_into(last, joint)
+            (asides if branch.is_aside else ways).append(way)
+        made = ParallelPart()
+        beside = sum(way.part is not None for way in ways) < 2
+        if beside:
+            self._arrange_beside(made, ways, asides, joint)
+        else:
+            self._arrange_abreast(made, ways, joint)
+        if asides:
+            self._arrange_asides(made, asides)
+        made.ways = [*ways, *asides]
+        self._finish_parallel(made, joint)
+        return made
+
+    def _arrange_abreast(self, made: ParallelPart, ways: Sequence[Way], joint: str) -> None:
+        """Branches in columns around the axis, their ends at one height."""
+        sizes = [self._extent(way) for way in ways]
+        at, before = 0.0, 0.0
+        for index, (way, (left, _, room)) in enumerate(zip(ways, sizes, strict=True)):
+            at = before + BESIDE + left if index else 0.0
+            way.u, before = at, at + room
+        middle = (ways[0].u - sizes[0][0] + ways[-1].u + sizes[-1][1]) / 2
+        for way in ways:
+            way.u -= middle
+        _snap(ways)
+        made.left = sizes[0][0] - ways[0].u
+        made.right = ways[-1].u + sizes[-1][1]
+        made.room = max(way.u + size[2] for way, size in zip(ways, sizes, strict=True))
+        made.fork = WITHOUT_WORD
+        longest = max(way.part.length for way in ways if way.part is not None)
+        made.bottom = made.fork + TURN + longest
+        for way in ways:
+            way.v = made.bottom - (way.part.length if way.part is not None else longest)
+        half = self._half(joint)
+        made.by_sides = (
+            self.form(joint) == "circle" and len(ways) == 2 and min(abs(way.u) for way in ways) >= half + TURN
+            if joint
+            else False
+        )
+
+    def _extent(self, way: Way) -> tuple[float, float, float]:
+        """How far a way reaches to its left, and to its right without and with words."""
+        room = self.word_room(way.word)
+        if way.part is None:
+            return LANE / 2, LANE / 2, max(LANE / 2, room)
+        return way.part.left, way.part.right, max(way.part.room, room)
+
+    def _arrange_beside(self, made: ParallelPart, ways: Sequence[Way], asides: Sequence[Way], joint: str) -> None:
+        """One branch on the axis, or the wire alone; what skips it runs on its right."""
+        main = next((way for way in ways if way.part is not None), ways[0])
+        left, right, room = self._extent(main)
+        made.left, made.right, made.room = left, max(right, 0.0), max(room, 0.0)
+        forks = len(ways) > 1 or any(way.starts for way in asides)
+        made.fork = WITHOUT_WORD if forks else 0.0
+        length = main.part.length if main.part is not None else 0.0
+        main.v = made.fork + (TURN if forks else ARROW)
+        made.bottom = main.v + length
+        made.by_sides = bool(joint)
+        for way in ways:
+            if way is not main:
+                way.u = max(made.room, self._half(joint)) + LANE
+                if joint and not self.boxes_sign(joint):
+                    way.word = self._skip_word(joint, main)
+                made.right = way.u
+                made.room = max(way.u + self.word_room(way.word), way.u)
+
+    def boxes_sign(self, key: str) -> bool:
+        """Whether a box is drawn as a sign."""
+        return self.form(key) == "circle"
+
+    def _skip_word(self, joint: str, main: Way) -> str:
+        """The shape on a wire that skips: that of what enters the joint and is none of the branch's."""
+        shapes = [wire.label for wire in self.drawing.wires if wire.head == joint]
+        words = [self._shape(shape) for shape in shapes]
+        others = [word for word in words if word != main.word]
+        return others[0] if others else (words[0] if words else "")
+
+    def _arrange_asides(self, made: ParallelPart, asides: Sequence[Way]) -> None:
+        """What begins or ends here, on the right of all else."""
+        longest = max(way.part.length for way in asides if way.part is not None)
+        made.bottom = max(made.bottom, made.fork + TURN + longest)
+        for way in asides:
+            left, right, room = self._extent(way)
+            assert way.part is not None
+            way.u = made.room + BESIDE + left
+            way.v = made.fork + TURN if way.starts else made.bottom - way.part.length
+            made.right, made.room = way.u + right, way.u + room
+
+    def _finish_parallel(self, made: ParallelPart, joint: str) -> None:
+        """What lies between the ends of its ways and what follows."""
+        joining = [way for way in made.ways if way.ends]
+        zone = max(self.zone(way.word) if way.part is not None else WITHOUT_WORD for way in joining)
+        word = any(way.word for way in joining if way.part is not None)
+        if len(joining) == 1 and joining[0].part is not None:
+            made.merge = made.length = made.bottom
+        elif made.by_sides:
+            on_axis = any(way.u == 0 for way in joining)
+            made.merge = made.length = made.bottom + (max(GAP, zone + ARROW) if on_axis else zone)
+        else:
+            made.merge = made.bottom + zone
+            aside = len(joining) > 1 or any(way.u for way in joining)
+            made.length = made.merge + (TURN if joint else CORNER) if aside else made.bottom + (zone if word else 0.0)
+
+    def _half(self, joint: str) -> float:
+        """How far the box that follows reaches to its right; what is no box does not reach anywhere."""
+        return self._measure_card(joint).right if joint else 0.0
+
+    def _measure_framed(self, item: Framed) -> FramedPart:
+        frame = self.frames[item.frame]
+        inner = self._measure_series(item.series)
+        title = self._title(frame)
+        header, figures = self.captions.header(frame, title), self.captions.frame_figures(frame)
+        made = FramedPart(key=item.frame, inner=inner, header=header, times=frame.times)
+        wide_name = _width(header, "name") + 2 * PADDING
+        one_line = _width(" · ".join(figures), "number") + 2 * PADDING
+        lead = 2.0 if isinstance(item.series.items[0], Parallel | Tangle) else PADDING
+        behind = 2 * STACKED if frame.times > 1 else 0.0
+        left, right = inner.left + PADDING, max(inner.right, inner.room) + PADDING
+        if self.lies:
+            made.left, made.right = left + HEADER, right + behind
+            made.before = lead + PADDING
+            made.length = max(inner.length + made.before + PADDING, wide_name + one_line) + behind
+            made.figures = (" · ".join(figures),) if figures else ()
+        else:
+            two_lines = len(figures) > 1 and one_line > right
+            widest = max((_width(line, "number") for line in figures), default=0.0) + 2 * PADDING
+            made.figures = figures if two_lines else ((" · ".join(figures),) if figures else ())
+            made.before = (HIGH_HEADER if two_lines else HEADER) + lead
+            made.left = max(left, wide_name)
+            made.right = max(right, widest if two_lines else one_line) + behind
+            made.length = inner.length + made.before + PADDING + behind
+        made.room = made.right
+        return made
+
+    def _measure_tangle(self, item: Tangle) -> LanesPart:
+        parts = [self._measure_series(part) for part in item.parts]
+        made = LanesPart(parts=parts, edges=item.edges)
+        lasts = {index: _last_box(part.items[-1]) for index, part in enumerate(item.parts)}
+        made.words = {index: word for index, key in lasts.items() if key and (word := self.word_behind(key))}
+        made.measure(self)
+        return made
+
+    # --- a U ---
+
+    def _plan_u(self, shape: UShape, rising: Mapping[str, tuple[int, int]]) -> Placement:
+        """A U, measured; `rising` are the frames in its column up, by key with the places of their ends."""
+        falling = [item for level in shape.levels for item in level.down] + shape.down
+        forks = [sum(len(level.down) for level in shape.levels[: depth + 1]) - 1 for depth in range(len(shape.levels))]
+        up = shape.column_up()
+        down_steps, up_flow = self._steps(falling), self._steps(up)
+        # As seen from the top: the room above a step is the one before what follows it.
+        steps = [
+            Step(step.part, above.gap, above.word) if above is not None else Step(step.part)
+            for step, above in zip(reversed(up_flow), [None, *reversed(up_flow)], strict=False)
+        ]
+        joins, at = [], len(shape.up)
+        for level in reversed(shape.levels):
+            joins.append(len(up) - 1 - at)
+            at += len(level.up)
+        bottom = self._measure_series(Series(shape.bottom)) if shape.bottom else None
+        across = [[self._measure_card(key) for key in level.across] for level in shape.levels]
+        words = [self._word_across(falling[fork], level) for fork, level in zip(forks, shape.levels, strict=True)]
+        last = _last_box(falling[-1])
+        word_up = _last_box((shape.bottom or falling)[-1])
+        made = Placement(
+            down_steps,
+            steps,
+            forks,
+            joins[::-1],
+            bottom,
+            across,
+            words,
+            self.word_behind(last) if last and shape.bottom else "",
+            self.word_behind(word_up) if word_up else "",
+        )
+        for key, (first, last_place) in rising.items():
+            self._plan_frame(made, key, len(up) - 1 - last_place, len(up) - 1 - first)
+        return made
+
+    def _steps(self, items: Sequence[Item]) -> list[Step]:
+        """The items of a column with what stands before each."""
+        found = []
+        for index, item in enumerate(items):
+            behind = items[index + 1] if index + 1 < len(items) else None
+            word = self._word_before(items, index)
+            part = self.measure(item, behind if isinstance(behind, str) else "")
+            found.append(Step(part, max(self._gap_before(items, index, word), 0.0), word))
+        self._level([step.part for step in found])
+        return found
+
+    def _word_across(self, fork: Item, level: Level) -> str:
+        head = level.across[0] if level.across else str(level.up[0])
+        return self.word_into(_last_box(fork), head)
+
+    def _plan_frame(self, plan: Placement, key: str, high: int, low: int) -> None:
+        """A frame around steps of the column up, and around what stands beside their joins."""
+        frame = self.frames[key]
+        header = self.captions.header(frame, self._title(frame))
+        figures = self.captions.frame_figures(frame)
+        left = max(plan.up[index].part.left for index in range(high, low + 1))
+        for join, cards in zip(plan.joins, plan.across, strict=True):
+            if high <= join <= low:
+                left = max(left, plan.up[join].part.left + sum(card.left + card.right + GAP for card in cards))
+        right = max(
+            (
+                *(plan.up[index].part.room for index in range(high, low + 1)),
+                *(self.word_room(plan.up[index].word) for index in range(high + 1, low + 1)),
+            )
+        )
+        one_line = _width(" · ".join(figures), "number") + PADDING
+        shown = figures if one_line > right else ((" · ".join(figures),) if figures else ())
+        widest = max((_width(line, "number") for line in shown), default=0.0) + PADDING
+        framed = FramedPart(
+            left=max(left, _width(header, "name") + PADDING) + PADDING,
+            right=max(right, widest) + PADDING,
+            key=key,
+            header=header,
+            figures=shown,
+            before=(HIGH_HEADER if len(shown) > 1 else HEADER) + 6,
+            times=frame.times,
+        )
+        plan.up[high].gap += framed.before
+        if low + 1 < len(plan.up):
+            plan.up[low + 1].gap += FRAME_PADDING
+        plan.frames.append((framed, high, low))
+
+    def _put_across(self, start: float, stop: float, middle: float, text: str) -> None:
+        if not text:
+            return
+        if self.lies:
+            self.labels.append(Word(middle + ASIDE, (start + stop) / 2, text, "shape"))
+        else:
+            self.labels.append(Word((start + stop) / 2, middle - 4, text, "shape", "middle"))
+
+    # --- the sheet ---
+
+    def _at(self, u: float, v: float) -> tuple[float, float]:
+        return (v, u) if self.lies else (u, v)
+
+    def put_card(self, key: str, u: float, v: float, across: float, along: float) -> None:
+        x, y = self._at(u, v)
+        width, height = self._size(across, along)
+        box, form = self.boxes.get(key), self.form(key)
+        if box is None:
+            words = [(self._pill_text(key), "pill")]
+        elif form == "pill":
+            words = [(self.captions.joint(box), "kind")]
+        else:
+            words = [] if form == "circle" else list(self.caption[key].lines)
+        behind = 2 * STACKED if box is not None and box.times > 1 else 0.0
+        width, height = width - behind, height - behind
+        bar = 2.0 if form == "card" else 0.0
+        lines = _stacked(words, height, compact=form != "card" or height < CARD_HEIGHT)
+        placed = tuple(Word(x + width / 2 + bar, y + base, text, kind, "middle") for base, (text, kind) in lines)
+        step = self.caption[key].step if key in self.caption else None
+        times, sign = (box.times, box.sign) if box is not None else (1, "")
+        self.cards.append(Card(key, x, y, width, height, form, placed, times, step, sign))
+
+    def put_border(
+        self, part: FramedPart, u: float, v: float, across: float, along: float, *, below: bool = False
+    ) -> None:
+        x, y = self._at(u, v)
+        width, height = self._size(across, along)
+        # In a column that goes up the header is where values come in, too.
+        base = y + height - part.before if below and not self.lies else y
+        words = [Word(x + PADDING, base + 16.5, part.header, "name")]
+        for index, line in enumerate(part.figures):
+            words.append(Word(x + width - PADDING, base + 16 + 11 * index, line, "number", "end"))
+        self.borders.append(Border(part.key, x, y, width, height, tuple(words), part.times))
+
+    def put_route(self, tail: str, head: str, path: Path) -> None:
+        self.routes.append(Route(tail, head, tuple(self._at(*point) for point in straightened(path))))
+
+    def put_word(self, u: float, start: float, stop: float, text: str) -> None:
+        middle = (start + stop) / 2
+        if self.lies:
+            self.labels.append(Word(start + ASIDE, u + ASIDE + WORD - 2.5, text, "shape"))
+        else:
+            self.labels.append(Word(u + ASIDE, middle + 3, text, "shape"))
+
+
+def straightened(path: Path) -> Path:
+    """A way without points that are no corners of it."""
+    found: Path = []
+    for point in path:
+        if found and abs(point[0] - found[-1][0]) < 1e-6 and abs(point[1] - found[-1][1]) < 1e-6:
+            continue
+        if len(found) > 1 and _in_line(found[-2], found[-1], point):
+            found[-1] = point
+        else:
+            found.append(point)
+    return found
+
+
+def _in_line(one: tuple[float, float], two: tuple[float, float], three: tuple[float, float]) -> bool:
+    return (abs(one[0] - two[0]) < 1e-6 and abs(two[0] - three[0]) < 1e-6) or (
+        abs(one[1] - two[1]) < 1e-6 and abs(two[1] - three[1]) < 1e-6
+    )
+
+
+def _stacked(words: Sequence[tuple[str, str]], height: float, *, compact: bool) -> list[tuple[float, tuple[str, str]]]:
+    """The lines of a card with how far below its top each has its base line."""
+    if compact:
+        return [(height / 2 + TYPES[kind].size * 0.36, (text, kind)) for text, kind in words[:1]]
+    steps = {1: [30.0], 2: [22.5, 36.0], 3: [16.5, 30.0, 42.0]}[len(words)] if words else []
+    return list(zip(steps, words, strict=True))
+
+
+def _width(text: str, kind: str) -> float:
+    return text_width(text, TYPES[kind].size, TYPES[kind].weight)
+
+
+def _snap(ways: Sequence[Way]) -> None:
+    """Put the middle one of an odd number on the axis, where that moves it by no more than there is room."""
+    if len(ways) % 2:
+        middle = ways[len(ways) // 2]
+        if 0 < abs(middle.u) <= BESIDE / 2:
+            middle.u = 0.0
+
+
+def _last_box(item: Item | Series) -> str:
+    """The box that an item ends with, "" where it ends with several."""
+    if isinstance(item, str):
+        return item
+    if isinstance(item, Framed):
+        return _last_box(item.series.items[-1])
+    if isinstance(item, Series):
+        return _last_box(item.items[-1])
+    if isinstance(item, Parallel) and (way := _single_way(item)) is not None:
+        return _last_box(way)
+    return ""
+
+
+def _single_way(parallel: Parallel) -> Series | None:
+    """The one way that goes on, where all beside it end there; None where several join."""
+    joining = [branch for branch in parallel.branches if branch.ends]
+    return joining[0].series if len(joining) == 1 else None
+
+
+def _boxes_of(frame: Frame) -> list[str]:
+    found: list[str] = []
+    for member in frame.members:
+        found += [member.key] if isinstance(member, Box) else _boxes_of(member)
+    return found
+
+
+def _frames_to_draw(drawing: Drawing) -> dict[str, list[str]]:
+    """By frame the boxes in it. Stages are framed where nothing in them is and none is long, because columns end
+    between frames; and no frame is drawn around a box alone."""
+    frames = drawing.frames()
+    opened = any(frame.role == "block" or len(frame.members) > LONGEST_STAGE for frame in frames)
+    wanted = [frame for frame in frames if frame.role != "stage" or not opened or len(drawing.members) == 1]
+    found = {frame.key: _boxes_of(frame) for frame in wanted}
+    return {key: boxes for key, boxes in found.items() if len(boxes) > 1 or len(drawing.members) == 1}
+
+
+def _frames_up(
+    shape: UShape, frames: Mapping[str, Sequence[str]], drawn: Collection[str], every: Mapping[str, Frame]
+) -> dict[str, tuple[int, int]]:
+    """The frames around boxes of a U's column up, with what stands beside the joins among them: by key the places of
+    the first and the last in the order of values."""
+    places = {item: index for index, item in enumerate(shape.column_up()) if isinstance(item, str)}
+    beside = {key: str(level.up[0]) for level in shape.levels for key in level.across}
+    found: dict[str, tuple[int, int]] = {}
+    for frame, boxes in frames.items():
+        standing = sorted(places[key] for key in boxes if key in places)
+        others = [key for key in boxes if key not in places]
+        if (
+            every[frame].role == "stage"
+            or frame in drawn
+            or len(standing) < 2
+            or any(beside.get(key) not in boxes for key in others)
+        ):
+            continue
+        first, last = standing[0], standing[-1]
+        free = all(last < other[0] or other[1] < first for other in found.values())
+        if free and last - first + 1 == len(standing) and last + 1 < len(shape.column_up()):
+            found[frame] = first, last
+    return found
+
+
+def _scopes(drawing: Drawing, drawn: set[str]) -> dict[str, tuple[str, str, str]]:
+    """By box and frame: the path of the block that is drawn around it, that of the block that it is in, and the name of
+    the stage that is drawn around it."""
+    found: dict[str, tuple[str, str, str]] = {}
+
+    def walk(members: Sequence[Box | Frame], scope: str, own: str, stage: str) -> None:
+        for member in members:
+            found[member.key] = (scope, own, stage)
+            if isinstance(member, Frame):
+                is_drawn, is_block = member.key in drawn, member.role == "block"
+                inner = member.name if is_block else ""
+                around = member.name if is_drawn and not is_block else ""
+                walk(member.members, inner if is_drawn else scope, inner, around)
+
+    walk(drawing.members, "", "", "")
+    return found
+
+
+def shifted(placed: Placed, x: float, y: float) -> Placed:
+    """The same, moved."""
+    from msgspec.structs import replace
+
+    def moved(word: Word) -> Word:
+        return replace(word, x=word.x + x, y=word.y + y)
+
+    def held(thing: Card | Border) -> Card | Border:
+        return replace(thing, x=thing.x + x, y=thing.y + y, words=tuple(map(moved, thing.words)))
+
+    return replace(
+        placed,
+        cards=tuple(map(held, placed.cards)),
+        borders=tuple(map(held, placed.borders)),
+        routes=tuple(
+            replace(route, points=tuple((px + x, py + y) for px, py in route.points)) for route in placed.routes
+        ),
+        labels=tuple(map(moved, placed.labels)),
+    )
