@@ -116,7 +116,22 @@ _HOMES = {
 }
 
 # What shows the values that a notebook's cell ends with: rooms above theirs.
-_FORMATTERS["Summary"] = f"{__name__}.views.pages.notebook:summary_html"
+_FORMATTERS.update(
+    (name, f"{__name__}.views.pages.cells:{function}")
+    for name, function in (
+        ("Summary", "summary_html"),
+        ("Comparison", "comparison_html"),
+        ("FlopCounts", "flops_html"),
+        ("TrainingMemory", "training_html"),
+        ("LoadedWeights", "weights_html"),
+        ("Taps", "taps_html"),
+        ("Listing", "listing_html"),
+        ("Roofline", "roofline_html"),
+        ("Verification", "verification_html"),
+        ("TimingRecord", "timing_html"),
+        ("Examination", "examination_html"),
+    )
+)
 _FORMATTERS["Graph"] = f"{__name__}.views.pages.notebook:graph_svg"
 
 # What makes a Graph of what is none: a room above those that need one.

@@ -11,6 +11,16 @@ if TYPE_CHECKING:
 FORMATTERS: dict[str, str] = {}
 
 
+class Shown:
+    """A result that shows its table as the last line of a notebook's cell."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        table: str = shown(self)
+        return table
+
+
 def shown(value: object) -> "Any":
     """A value as a notebook's cell shows it."""
     from importlib import import_module

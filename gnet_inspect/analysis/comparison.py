@@ -9,6 +9,7 @@ from gnet_inspect.analysis.difference import Change, difference
 from gnet_inspect.analysis.listing import PublishedAccuracy, accuracies
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import StageSummary, Summary, Totals, summarize
+from gnet_inspect.display import Shown
 from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
 from gnet_inspect.language import Spec
@@ -49,7 +50,7 @@ class ComparedModel(Struct, frozen=True):
     unknown: tuple[str, ...]
 
 
-class Comparison(Struct, frozen=True, omit_defaults=True):
+class Comparison(Shown, Struct, frozen=True, omit_defaults=True):
     """What `compare --format json` prints. `baseline` is the first of the models."""
 
     schema_version: int

@@ -15,6 +15,7 @@ from msgspec import Struct
 from gnet_inspect.analysis.gradients import backward_pass, needed_nodes
 from gnet_inspect.analysis.memory import may_lie_otherwise
 from gnet_inspect.analysis.summary import Coverage, coverage_of
+from gnet_inspect.display import Shown
 from gnet_inspect.graph import Graph, Node, as_graph
 from gnet_inspect.ops import TOOLS, Shape, Shapes, Term, Terms
 from gnet_inspect.records import SCHEMA_VERSION
@@ -57,7 +58,7 @@ class FlopDifference(Struct, frozen=True):
     amount: int
 
 
-class FlopCounts(Struct, frozen=True, omit_defaults=True):
+class FlopCounts(Shown, Struct, frozen=True, omit_defaults=True):
     """What `flops --format json` prints; kinds by MACs, the largest first, and in order of appearance where equal."""
 
     schema_version: int

@@ -14,6 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gnet_inspect.analysis.summary import StageSummary, Totals, summarize
+from gnet_inspect.display import Shown
 from gnet_inspect.language import Spec, catalogue, parse_spec
 from gnet_inspect.language.catalogue import built_in_text, specs_folder
 from gnet_inspect.language.model import Published
@@ -52,7 +53,7 @@ class ListedModel(Struct, frozen=True):
     stages: tuple[StageSummary, ...]
 
 
-class Listing(Struct, frozen=True):
+class Listing(Shown, Struct, frozen=True):
     """What `list --format json` prints."""
 
     schema_version: int

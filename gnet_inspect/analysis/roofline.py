@@ -13,6 +13,7 @@ from msgspec import Struct
 from gnet_inspect.analysis.devices import ELEMENT_BYTES, Device
 from gnet_inspect.analysis.memory import activation_peak, storages
 from gnet_inspect.analysis.summary import Coverage, coverage_of
+from gnet_inspect.display import Shown
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.graph.outline import Outline
@@ -86,7 +87,7 @@ class RooflineTotals(Struct, frozen=True):
     fits: bool
 
 
-class Roofline(Struct, frozen=True, omit_defaults=True):
+class Roofline(Shown, Struct, frozen=True, omit_defaults=True):
     """What `roofline --format json` prints."""
 
     schema_version: int

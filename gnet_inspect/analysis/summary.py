@@ -9,7 +9,7 @@ from msgspec import Struct
 from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.memory import activation_peak, least_peak_activation_bytes
 from gnet_inspect.analysis.receptive import Field, Status, model_field, receptive_fields
-from gnet_inspect.display import shown
+from gnet_inspect.display import Shown
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph, Unreached, as_graph
 from gnet_inspect.graph.outline import Outline
@@ -113,7 +113,7 @@ class SavedBytes(Struct, frozen=True):
     bytes: int
 
 
-class TrainingMemory(Struct, frozen=True):
+class TrainingMemory(Shown, Struct, frozen=True):
     """What a training step keeps, in bytes (`analysis.training` has the rule). `weights_bytes` are parameters and
     buffers; `optimizer_bytes` leaves step counters out; `saved_bytes` are the activations that autograd keeps until
     the backward pass, the sum of `saved`, in execution order without the layers that keep nothing more; `total_bytes`
@@ -129,7 +129,7 @@ class TrainingMemory(Struct, frozen=True):
     saved_status: str
 
 
-class Summary(Struct, frozen=True, omit_defaults=True):
+class Summary(Shown, Struct, frozen=True, omit_defaults=True):
     """What `summary --format json` prints."""
 
     schema_version: int
@@ -152,11 +152,6 @@ class Summary(Struct, frozen=True, omit_defaults=True):
     training: TrainingMemory | None = None
     # What the network's source shows of it that no number says; JSON has the key where there is any.
     notes: tuple[str, ...] = ()
-
-    def _repr_html_(self) -> str:
-        """The table, as the last line of a notebook's cell shows it."""
-        table: str = shown(self)
-        return table
 
 
 def summarize(network: object, inputs: object = None, dtype: str = "fp32", *, optimizer: str | None = None) -> Summary:

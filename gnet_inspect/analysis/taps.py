@@ -14,6 +14,7 @@ from math import prod
 from msgspec import Struct
 
 from gnet_inspect.analysis.receptive import Status, receptive_fields
+from gnet_inspect.display import Shown
 from gnet_inspect.errors import expect
 from gnet_inspect.graph import Graph, Group, Node, node_of
 from gnet_inspect.graph.cutting import Ends, indices, needed, parts_of
@@ -49,7 +50,7 @@ class Tap(Struct, frozen=True):
     macs: int
 
 
-class Taps(Struct, frozen=True, omit_defaults=True):
+class Taps(Shown, Struct, frozen=True, omit_defaults=True):
     """What `taps --format json` prints. `unknown` are layers before the last tap that nobody can count."""
 
     schema_version: int

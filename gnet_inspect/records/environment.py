@@ -2,6 +2,8 @@
 
 from msgspec import Struct
 
+from gnet_inspect.display import Shown
+
 
 class Part(Struct, frozen=True):
     """One thing that may be there: `found` is its version or description, None where it is missing."""
@@ -12,7 +14,7 @@ class Part(Struct, frozen=True):
     remedy: str = ""
 
 
-class Examination(Struct, frozen=True):
+class Examination(Shown, Struct, frozen=True):
     """What `doctor --format json` prints."""
 
     schema_version: int

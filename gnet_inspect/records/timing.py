@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta, Struct, structs
 
+from gnet_inspect.display import Shown
 from gnet_inspect.errors import UsageError, quoted, some_of
 from gnet_inspect.graph import Graph
 from gnet_inspect.reading import TooLargeError, read_bounded
@@ -125,7 +126,7 @@ class Measurement(Struct, frozen=True):
         return self.model, self.mode, self.input, self.batch, self.dtype, self.variant
 
 
-class TimingRecord(Struct, frozen=True):
+class TimingRecord(Shown, Struct, frozen=True):
     """What `latency --format json` prints and `--save` keeps: on what, how, and what came out."""
 
     results: tuple[Measurement, ...]

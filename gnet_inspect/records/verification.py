@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from gnet_inspect.display import Shown
 from gnet_inspect.ops import Shape
 
 
@@ -59,7 +60,7 @@ class AuditSource(Struct, frozen=True):
     overrides: tuple[str, ...] = ()
 
 
-class Verification(Struct, frozen=True, omit_defaults=True):
+class Verification(Shown, Struct, frozen=True, omit_defaults=True):
     """What `verify --format json` prints. `ok` is False where a check differs or a figure disagrees."""
 
     schema_version: int

@@ -2,6 +2,7 @@
 
 from msgspec import Struct
 
+from gnet_inspect.display import Shown
 from gnet_inspect.errors import quoted, some_of
 
 
@@ -13,7 +14,7 @@ class Mismatch(Struct, frozen=True):
     got: str
 
 
-class LoadedWeights(Struct, frozen=True):
+class LoadedWeights(Shown, Struct, frozen=True):
     """What came of each name of a checkpoint and of a module.
 
     Names are the network's own, without the prefixes that torch.compile and DataParallel add. `loaded` were copied;

@@ -51,9 +51,10 @@ def check_devices(record: TimingRecord, kept: TimingRecord, file: str, any_devic
 
 
 def latency_grids(
-    record: TimingRecord, graphs: Sequence[Graph], depth: str, kept: TimingRecord | None = None
+    record: TimingRecord, graphs: Sequence[Graph] | None, depth: str = "block", kept: TimingRecord | None = None
 ) -> list[Grid]:
-    """One table of all results, and for each whose layers were timed one of them."""
+    """One table of all results, and for each whose layers were timed one of them; where no graphs are at hand (None),
+    layer by layer."""
     shown = [
         index
         for index, column in enumerate(COLUMNS)
@@ -69,10 +70,10 @@ def latency_grids(
         return [_steps_grid(record, above, _against(record, kept))]
     columns = tuple(COLUMNS[index] for index in shown)
     grids = [Grid(columns, tuple(lines), above, (*_sentences(record), *_against(record, kept)))]
-    by_model = {(graph.variant, graph.input_shape): graph for graph in graphs}
+    by_model = {(graph.variant, graph.input_shape): graph for graph in graphs or ()}
     for result in record.results:
         graph = by_model.get((result.model, result.input))
-        if result.layers and graph is not None:
+        if result.layers and (graph is not None or graphs is None):
             grids.append(layers_grid(result, graph, depth))
     return grids
 
@@ -323,12 +324,13 @@ def _rate(result: Measurement) -> str:
 # --- layers ---
 
 
-def layers_grid(result: Measurement, graph: Graph, depth: str) -> Grid:
-    """The layers of one result, or the sums of its blocks, stages, branches or kinds."""
+def layers_grid(result: Measurement, graph: Graph | None, depth: str) -> Grid:
+    """The layers of one result, or the sums of its blocks, stages, branches or kinds; without its graph the layers."""
     times = {layer.name: layer for layer in result.layers}
     total = sum(layer.median_s for layer in result.layers)
     lines = []
-    for name, kind, names, style in _parts(graph, depth):
+    alone = [(layer.name, layer.kind, [layer.name], "") for layer in result.layers]
+    for name, kind, names, style in _parts(graph, depth) if graph is not None else alone:
         found = [times[one] for one in names if one in times]
         taken = sum(layer.median_s for layer in found)
         bounds = [layer.roofline_s for layer in found if layer.roofline_s is not None]

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gnet_inspect.analysis.devices import Device
 from gnet_inspect.analysis.roofline import COMPUTE, MEMORY, NOTHING, UNKNOWN, LayerBound, Roofline, RooflineTotals
 from gnet_inspect.errors import UsageError, nearest, show
-from gnet_inspect.graph import Graph, Node
+from gnet_inspect.graph import Graph
 from gnet_inspect.graph.outline import Entry, Outline
 from gnet_inspect.units import (
     BYTE_UNITS,
@@ -26,6 +26,7 @@ from gnet_inspect.units import (
     picoseconds,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.tables.parts import parts_by_name
 from gnet_inspect.views.text import coverage_line, headline, inputs_text
 
 CONVENTION = (
@@ -122,7 +123,25 @@ def roofline_grid(found: Roofline, graph: Graph, selection: Selection) -> Grid:
     """The table for a terminal or for Markdown."""
     maker = _RowMaker(found, graph, selection.depth)
     rows = maker.flat(selection) if selection.flat else maker.tree(selection.depth)
-    rows.append(maker.total())
+    return _grid(rows, maker.rows, found)
+
+
+def roofline_table(found: Roofline) -> Grid:
+    """The table at the depth of blocks of a roofline whose graph is not at hand: parts are told by their layers."""
+    layers = [_layer(layer, layer.kind) for layer in found.layers]
+    rows = []
+    for part in parts_by_name(found.layers):
+        inside, style = [layers[index] for index in part.indices], "" if part.level else "bold"
+        if part.is_layer and len(inside) == 1:
+            rows.append(replace(inside[0], level=part.level))
+        else:
+            rows.append(_sum(inside, part.name, part.kind, level=part.level, style=style))
+    return _grid(rows, layers, found)
+
+
+def _grid(rows: list[Row], layers: list[Row], found: Roofline) -> Grid:
+    """The table of some rows, and of the total of all layers."""
+    rows = [*rows, _sum(layers, "total", style="bold", rule_above=True)]
     columns, texts = zip(*(_draw_column(name, rows, found.totals) for name in COLUMNS), strict=True)
     cells = zip(*texts, strict=True)
     lines = [Line(line, style=row.style, rule_above=row.rule_above) for line, row in zip(cells, rows, strict=True)]
@@ -173,7 +192,8 @@ class _RowMaker:
     """Rows of one result, along the outline of its graph."""
 
     def __init__(self, found: Roofline, graph: Graph, depth: str) -> None:
-        self.rows, self.outline = list(map(_layer, graph.nodes, found.layers)), Outline(graph, depth)
+        words = (node.describe() for node in graph.nodes)
+        self.rows, self.outline = list(map(_layer, found.layers, words)), Outline(graph, depth)
 
     def tree(self, depth: str) -> list[Row]:
         return [
@@ -196,9 +216,6 @@ class _RowMaker:
         cut = len(rows) if selection.top is None else selection.top
         return rows[:cut], rows[cut:]
 
-    def total(self) -> Row:
-        return _sum(self.rows, "total", style="bold", rule_above=True)
-
     def _row(self, entry: Entry) -> Row:
         rows = entry.of(self.rows)
         if entry.part is None:
@@ -207,10 +224,10 @@ class _RowMaker:
         return _sum(rows, entry.name, kind=entry.describe(), type_name=entry.kind, stage=entry.stage, block=block)
 
 
-def _layer(node: Node, layer: LayerBound) -> Row:
+def _layer(layer: LayerBound, words: str) -> Row:
     return Row(
         layer.name,
-        node.describe(),
+        words,
         layer.kind,
         layer.flops,
         layer.bytes,

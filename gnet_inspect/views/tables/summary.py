@@ -31,6 +31,7 @@ from gnet_inspect.units import (
     percent,
 )
 from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.tables.parts import parts_by_name
 from gnet_inspect.views.text import (
     at_least,
     backward_lines,
@@ -134,7 +135,27 @@ def summary_grid(summary: Summary, graph: Graph, selection: Selection) -> Grid:
         names = (names[0], "stage", *names[1:])
     maker = _RowMaker(summary, graph, selection.depth)
     rows = maker.flat(selection) if selection.flat else maker.tree(selection.depth)
-    rows.append(_total_row(summary))
+    return _grid(names, rows, summary)
+
+
+def summary_table(summary: Summary) -> Grid:
+    """The table at the depth of blocks of a summary whose graph is not at hand: parts are told by their layers."""
+    rows = []
+    for part in parts_by_name(summary.layers):
+        layers = [summary.layers[index] for index in part.indices]
+        last = layers[-1]
+        if part.is_layer and len(layers) == 1:
+            rows.append(Row(part.name, part.kind, last, level=part.level, unknown=last.macs is None))
+            continue
+        sums = _sums(layers)
+        sums.output_shape = last.output_shape
+        rows.append(Row(part.name, part.kind, sums, level=part.level, style="" if part.level else "bold"))
+    return _grid(TABLE_COLUMNS, rows, summary)
+
+
+def _grid(names: Sequence[str], rows: list[Row], summary: Summary) -> Grid:
+    """The table of some rows, and of their total."""
+    rows = [*rows, _total_row(summary)]
     columns, texts = zip(*(_draw_column(name, rows, summary) for name in names), strict=True)
     cells = zip(*texts, strict=True)
     lines = [Line(line, style=row.style, rule_above=row.rule_above) for line, row in zip(cells, rows, strict=True)]

@@ -22,16 +22,19 @@ VERDICTS = ("agrees", "close", "variant", "erratum", "disagrees", "not run")
 MOST_DIFFERENCES = 10
 
 
-def verification_grid(result: Verification, graph: Graph) -> Grid:
-    """Checks first, then the published figures by source; what explains them stands below."""
+def verification_grid(result: Verification, graph: Graph | None = None) -> Grid:
+    """Checks first, then the published figures by source; what explains them stands below. Without its graph the
+    table says nothing of the input."""
     lines: list[Line] = []
     for check in result.checks:
         lines += _check_lines(check)
     lines += [_audit_line(row) for row in result.published]
-    above: tuple[str, ...] = (
-        headline(graph.title, graph.model, graph.overrides),
-        f"{inputs_text(graph.input_shape, graph.named_inputs)}, {graph.mode} mode",
-    )
+    above: tuple[str, ...] = (headline(result.model, result.model, result.overrides),)
+    if graph is not None:
+        above = (
+            headline(graph.title, graph.model, graph.overrides),
+            f"{inputs_text(graph.input_shape, graph.named_inputs)}, {graph.mode} mode",
+        )
     if result.published:
         above += (
             "published figures are those of the unedited model at its own input, unless a row names another network",
