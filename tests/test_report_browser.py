@@ -9,6 +9,7 @@ import pytest
 
 from tests.conftest import Run
 from tests.drawing import HOSTILE
+from tests.test_notebook import HARMFUL
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Locator, Page
@@ -511,3 +512,18 @@ def test_a_rooflines_page_shows_what_a_dot_is(open_page: Open, run: Run, tmp_pat
         page.wait_for_selector("#vg-tooltip-element.visible")
         assert "% of the roof" in page.locator("#vg-tooltip-element").inner_text()
         assert page.locator(".grid tbody tr").count() == 28
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_cells_of_a_notebook_stay_inside_it(open_page: Open, tmp_path: Path, scheme: str) -> None:
+    """Of names that mean harm: wide tables scroll by themselves, nothing runs, and text has the page's own colour."""
+    cells = "".join(make()._repr_html_() for make in HARMFUL.values())  # type: ignore[attr-defined]  # each shows a table
+    path = tmp_path / "cells.html"
+    colors = "<style>:root { color-scheme: light dark }</style>"
+    path.write_text(f'<!doctype html><html data-drawn><meta charset="utf-8">{colors}<body>{cells}', encoding="utf-8")
+    page = open_page(path, width=800, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 800
+    wide = "Array.from(document.querySelectorAll('div')).filter(one => one.scrollWidth > one.clientWidth).length"
+    assert page.evaluate(wide) > 0
+    used = "new Set(Array.from(document.querySelectorAll('body, body *'), one => getComputedStyle(one).color)).size"
+    assert page.evaluate(used) == 1
