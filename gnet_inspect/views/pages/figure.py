@@ -1,97 +1,102 @@
-"""A Drawing -> the svg of a page: Graphviz's layout, with classes for colours and the layers of each box as data.
+"""A Drawing -> the svg of a page: classes for colours, and the layers of each box as data.
 
 Colours are the page's, so that they follow its theme and its choice of what they say.
 """
 
-import colorsys
 from collections.abc import Iterator
-from xml.etree import ElementTree
+from html import escape
 
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
-from gnet_inspect.views.drawing.dot import CLASSES, Style, class_of, draw_dot
-from gnet_inspect.views.drawing.picture import draw_picture
+from gnet_inspect.views.drawing.figures import Look, place_figure
+from gnet_inspect.views.drawing.placed import Word
+from gnet_inspect.views.drawing.svg import ThemePainter, draw_parts, number
+from gnet_inspect.views.drawing.themes import CLASSES, JOINT, NAMES, THEMES, class_of
 
-SVG = "{http://www.w3.org/2000/svg}"
-# What Graphviz writes on every shape, and the page's style sheet says instead.
-PAINT = ("fill", "stroke", "font-family", "font-size", "id")
+# What a page draws around a figure itself.
+LOOK = Look(title="", legend=False)
 
 
-def page_figure(drawing: Drawing, places: dict[str, int], label: str) -> str:
+def page_figure(drawing: Drawing, places: dict[str, int], label: str, look: Look = LOOK) -> str:
     """The svg element of a drawing. `places` numbers the layers by name; `label` is what screen readers say of it."""
-    ElementTree.register_namespace("", SVG.strip("{}"))
-    root = ElementTree.fromstring(draw_picture(draw_dot(drawing, Style(bare=True)), "svg"))
-    described = _Described(drawing, places)
-    for part in list(root.iter(f"{SVG}g")):
-        _unwrap(part)
-        described.mark(part)
-    for element in root.iter():
-        element.tail = None
-        for name in PAINT:
-            element.attrib.pop(name, None)
-    for name in ("width", "height"):
-        root.attrib.pop(name, None)
+    placed = place_figure(drawing, look)
+    parts = draw_parts(placed, drawing, _ClassPainter(places))
+    width, height = number(placed.width), number(placed.height)
     # Not "img": the boxes inside are buttons.
-    root.set("role", "group")
-    root.set("aria-label", label)
-    return ElementTree.tostring(root, encoding="unicode")
+    head = f'viewBox="0 0 {width} {height}" role="group" aria-label="{escape(label)}"'
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {head}>', *parts, "</svg>"])
 
 
-def class_colors() -> dict[str, tuple[str, str]]:
-    """The fill of each class of boxes by the name of its CSS class, on a light and on a dark page."""
-    return {_slug(name): (fill, dark(fill)) for name, (fill, _) in CLASSES.items()}
+def class_colors() -> dict[str, tuple[str, str, str, str]]:
+    """Of each class of boxes by the name of its CSS class: its tint on a light and on a dark page, and its accent."""
+    light, dark = THEMES["screen"].paints, THEMES["dark"].paints
+    return {_slug(name): (light[name].tint, dark[name].tint, light[name].accent, dark[name].accent) for name in CLASSES}
+
+
+def theme_colors() -> dict[str, tuple[str, str]]:
+    """The other colours of figures by name, on a light and on a dark page."""
+    light, dark = THEMES["screen"], THEMES["dark"]
+    names = ("page", "frame", "frame_line", "ink", "ink2", "mute", "wire", "joint")
+    found = {name.replace("_", "-"): (getattr(light, name), getattr(dark, name)) for name in names}
+    return found | {f"heat{step}": (light.heat[step], dark.heat[step]) for step in range(len(light.heat))}
 
 
 def legend(drawing: Drawing) -> list[tuple[str, str]]:
     """(CSS class, name) of each class of boxes that is drawn."""
-    present = {class_of(box) for box in drawing.boxes()}
-    return [(_slug(name), name) for name in CLASSES if name in present]
+    present = {class_of(box) for box in drawing.boxes()} - {JOINT}
+    return [(_slug(name), NAMES.get(name, name)) for name in CLASSES if name in present]
 
 
-def dark(fill: str) -> str:
-    """The same hue for a dark page, dark enough for light letters.
+class _ClassPainter(ThemePainter):
+    """Gives elements classes; boxes and headers are buttons, which know their layers."""
 
-    >>> dark("#ffffff"), dark("#cfe3f7")
-    ('#333333', '#234567')
-    """
-    red, green, blue = (int(fill[place : place + 2], 16) / 255 for place in (1, 3, 5))
-    hue, _, saturation = colorsys.rgb_to_hls(red, green, blue)
-    mixed = colorsys.hls_to_rgb(hue, 0.27 if saturation else 0.2, min(saturation, 0.49))
-    return "#" + "".join(f"{round(255 * part):02x}" for part in mixed)
-
-
-class _Described:
-    """Gives the groups of Graphviz's svg their class, tooltip and layers, by the keys it wrote into their titles."""
-
-    def __init__(self, drawing: Drawing, places: dict[str, int]) -> None:
+    def __init__(self, places: dict[str, int]) -> None:
         self.places = places
-        members: list[Box | Frame] = [*drawing.boxes(), *drawing.frames()]
-        self.members = {member.key: member for member in members}
-        self.tooltips = {key: member.tooltip for key, member in self.members.items()}
-        self.tooltips |= {f"cluster_{frame.key}": frame.tooltip for frame in drawing.frames()}
-        self.tooltips |= {f"{wire.tail}->{wire.head}": wire.tooltip for wire in drawing.wires}
 
-    def mark(self, part: ElementTree.Element) -> None:
-        title = part.find(f"{SVG}title")
-        if title is None:
-            for background in part.findall(f"{SVG}polygon"):
-                part.remove(background)
-            return
-        key = title.text or ""
-        part.set("class", {"cluster": "frame", "edge": "wire"}.get(part.get("class", ""), "pill"))
-        if key in self.members:
-            self._make_button(part, self.members[key])
-        if key in self.tooltips:
-            title.text = self.tooltips[key]
-        else:
-            part.remove(title)
+    def box(self, box: Box, name: str, step: int | None) -> str:
+        return f'class="box {_slug(name)}" {self._button(box.layers, box.tooltip)}'
 
-    def _make_button(self, part: ElementTree.Element, member: Box | Frame) -> None:
-        part.set("class", f"box {_slug(class_of(member))}" if isinstance(member, Box) else "header")
-        part.set("data-layers", " ".join(str(self.places[name]) for name in _layers(member)))
-        part.set("role", "button")
+    def frame(self, frame: Frame) -> str:
+        return 'class="frame"'
+
+    def header(self, frame: Frame) -> str:
+        return f'class="header" {self._button(tuple(_layers(frame)), frame.tooltip)}'
+
+    def _button(self, layers: tuple[str, ...], tooltip: str) -> str:
+        numbers = " ".join(str(self.places[name]) for name in layers)
         # One of them takes part in the order of tab stops, the arrow keys reach the others.
-        part.set("tabindex", "-1")
-        part.set("aria-label", member.tooltip.partition("\n")[0])
+        label = escape(tooltip.partition("\n")[0])
+        return f'data-layers="{numbers}" role="button" tabindex="-1" aria-label="{label}"'
+
+    def word(self, word: Word, step: int | None = None) -> str:
+        return f'class="{word.kind}"'
+
+    def halo(self, word: Word) -> str:
+        return ""
+
+    def border(self) -> str:
+        return 'rx="7"'
+
+    def card(self, name: str, step: int | None) -> str:
+        return 'class="card"'
+
+    def bar(self, name: str) -> str:
+        return 'class="bar"'
+
+    def joint(self) -> str:
+        return 'class="joint"'
+
+    def sign(self) -> str:
+        return 'class="sign"'
+
+    def wires(self) -> str:
+        return 'class="wires"'
+
+    def arrows(self) -> str:
+        return 'class="arrows"'
+
+    @property
+    def radius(self) -> float:
+        return THEMES["screen"].radius
 
 
 def _layers(member: Box | Frame) -> Iterator[str]:
@@ -103,13 +108,4 @@ def _layers(member: Box | Frame) -> Iterator[str]:
 
 
 def _slug(name: str) -> str:
-    return "class-" + name.replace(" ", "-")
-
-
-def _unwrap(part: ElementTree.Element) -> None:
-    """Graphviz puts what has a tooltip into a link inside a group of its own: take it out of both."""
-    for inner in part.findall(f"{SVG}g"):
-        link = inner.find(f"{SVG}a")
-        if link is not None:
-            place = list(part).index(inner)
-            part[place : place + 1] = list(link)
+    return f"class-{name}"
