@@ -392,10 +392,11 @@ def test_a_graph_shows_its_diagram() -> None:
     svg = build_graph(load_spec("googlenet"))._repr_svg_()
     assert svg is not None
     assert "inception3a: inception 64, 96-128, 16-32, 32" in unescape(svg)
+    # As wide as the cell, and no wider than it comes.
+    assert 'style="max-width:100%;height:auto"' in svg
 
 
-def test_a_graph_without_graphviz_shows_nothing_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_graph_too_large_for_a_picture_shows_nothing_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     """None, upon which a notebook shows its text."""
-    monkeypatch.setattr("gnet_inspect.views.drawing.picture.find_spec", lambda _: None)
-    monkeypatch.setattr("gnet_inspect.views.drawing.picture.shutil.which", lambda _: None)
+    monkeypatch.setattr("gnet_inspect.views.drawing.diagram.MOST_BOXES", 5)
     assert build_graph(load_spec("lenet5"))._repr_svg_() is None
