@@ -66,8 +66,11 @@ def _break_series(part: SeriesPart, number: int) -> list[SeriesPart]:
 
 
 def _may_break(parts: Sequence[Part], index: int) -> bool:
-    """Whether one wire leads from a part to the next, and goes to one box or frame."""
+    """Whether one wire leads from a part to the next, and goes to one box or frame; what comes in or goes out does not
+    stand alone."""
     before = parts[index - 1]
+    if index in (1, len(parts) - 1):
+        return False
     one = isinstance(before, ParallelPart) and sum(way.ends for way in before.ways) == 1
     return (one or isinstance(before, CardPart | FramedPart)) and isinstance(parts[index], CardPart | FramedPart)
 

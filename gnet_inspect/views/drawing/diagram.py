@@ -5,8 +5,7 @@ drawn as that box: a diagram shows what one would sketch, and its tooltips hold 
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -220,6 +219,13 @@ class _Maker:
         self.graph, self.outline, self.summary, self.options, self.shown = graph, outline, summary, options, shown
         self.depth = "layer" if shown is not None else options.depth
         self.ops = OpNumbers()
+        # By node, which nodes read what it makes; "" where the network returns it.
+        self.read_outside: dict[str, list[str]] = {}
+        for node in graph.nodes:
+            for name in node.inputs:
+                self.read_outside.setdefault(node_of(name), []).append(node.name)
+        for output in graph.outputs:
+            self.read_outside.setdefault(node_of(output.value), []).append("")
         self.layer_of = {layer.name: layer for layer in summary.layers}
         self.box_of: dict[str, str] = {}
         # Which copy of a run of equal blocks a node lies in, where the run is drawn once.
@@ -270,8 +276,7 @@ class _Maker:
 
     def _members(self, entry: Entry, scope: str) -> tuple[Frame | Box, ...]:
         found: list[Frame | Box] = []
-        for _, equal in groupby(self.outline.inside(entry, self.depth), self._likeness):
-            run = list(equal)
+        for run in self._runs(self.outline.inside(entry, self.depth)):
             if run[0].role == "layer":
                 (index,) = run[0].indices
                 if self.hosts[index] == index:
@@ -315,10 +320,34 @@ class _Maker:
             layers=layers,
         )
 
+    def _runs(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
+        """Entries one by one, but for equal blocks of which each is handed what the one before it made, and no more."""
+        run: list[Entry] = []
+        alike: object = None
+        for entry in entries:
+            likeness = self._likeness(entry)
+            if run and likeness is not None and likeness == alike and self._follows(run[-1], entry):
+                run.append(entry)
+                continue
+            if run:
+                yield run
+            run, alike = [entry], likeness
+        if run:
+            yield run
+
+    def _follows(self, before: Entry, entry: Entry) -> bool:
+        """Whether a block reads one value alone, and that of the one before it, of which nobody else reads anything."""
+        first = {node.name for node in before.of(self.graph.nodes)}
+        nodes = entry.of(self.graph.nodes)
+        own = {node.name for node in nodes}
+        read = {name for node in nodes for name in node.inputs if node_of(name) not in own}
+        leaving = {name for made in first for name in self.read_outside.get(made, ()) if name not in first}
+        return len(read) == 1 and node_of(next(iter(read))) in first and leaving <= own
+
     def _likeness(self, entry: Entry) -> object:
-        """What entries side by side have in common that are drawn once: blocks of one list that are equal."""
+        """What equal blocks of one list have in common; None of what is always drawn itself."""
         if entry.role != "block" or entry.is_branch or not self.options.collapse:
-            return entry.position
+            return None
         nodes = tuple(entry.of(self.graph.nodes))
         shapes = tuple(shape for node in nodes for shape in (*node.input_shapes, node.output_shape))
         return id(entry.parent), entry.kind, content_of(nodes, entry.name, self.ops), shapes

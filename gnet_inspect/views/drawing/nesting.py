@@ -58,6 +58,13 @@ class Tangle(Struct, eq=False):
     parts: list[Series]
     edges: list[tuple[int, int]]
 
+    @property
+    def is_chain(self) -> bool:
+        """Whether every part reads the one before it: a dense block. Or values go round, and there are no rows."""
+        direct = {tail for tail, head in self.edges if head == tail + 1}
+        goes_round = any(head <= tail for tail, head in self.edges)
+        return goes_round or all(tail in direct for tail in range(len(self.parts) - 1))
+
 
 Item = str | Parallel | Framed | Tangle
 

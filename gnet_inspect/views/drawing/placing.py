@@ -13,6 +13,7 @@ from msgspec import Struct
 from gnet_inspect.views.drawing.captions import Caption, Captions
 from gnet_inspect.views.drawing.columns import place_in_columns
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
+from gnet_inspect.views.drawing.layers import LayersPart
 from gnet_inspect.views.drawing.lettering import text_width
 from gnet_inspect.views.drawing.nesting import (
     Framed,
@@ -445,13 +446,17 @@ class _Placer:
         made.room = made.right
         return made
 
-    def _measure_tangle(self, item: Tangle) -> LanesPart:
+    def _measure_tangle(self, item: Tangle) -> Part:
+        """Where each part reads the one before it, a column with lanes for the rest; else rows."""
         parts = [self._measure_series(part) for part in item.parts]
-        made = LanesPart(parts=parts, edges=item.edges)
         lasts = {index: _last_box(part.items[-1]) for index, part in enumerate(item.parts)}
-        made.words = {index: word for index, key in lasts.items() if key and (word := self.word_behind(key))}
-        made.measure(self)
-        return made
+        words = {index: word for index, key in lasts.items() if key and (word := self.word_behind(key))}
+        layers = LayersPart(parts=parts, edges=item.edges, words=words)
+        if not item.is_chain and layers.measure(self):
+            return layers
+        lanes = LanesPart(parts=parts, edges=item.edges, words=words)
+        lanes.measure(self)
+        return lanes
 
     # --- a U ---
 
@@ -659,12 +664,15 @@ def _boxes_of(frame: Frame) -> list[str]:
 
 def _frames_to_draw(drawing: Drawing) -> dict[str, list[str]]:
     """By frame the boxes in it. Stages are framed where nothing in them is and none is long, because columns end
-    between frames; and no frame is drawn around a box alone."""
+    between frames; and no frame is drawn around a box alone, or around all that there is."""
     frames = drawing.frames()
     opened = any(frame.role == "block" or len(frame.members) > LONGEST_STAGE for frame in frames)
-    wanted = [frame for frame in frames if frame.role != "stage" or not opened or len(drawing.members) == 1]
+    wanted = [frame for frame in frames if frame.role != "stage" or not opened or drawing.is_part]
     found = {frame.key: _boxes_of(frame) for frame in wanted}
-    return {key: boxes for key, boxes in found.items() if len(boxes) > 1 or len(drawing.members) == 1}
+    if drawing.is_part:
+        return found
+    every = len(drawing.boxes())
+    return {key: boxes for key, boxes in found.items() if 1 < len(boxes) < every}
 
 
 def _frames_up(
