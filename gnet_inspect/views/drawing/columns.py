@@ -25,6 +25,8 @@ ASPECTS = {False: 0.71, True: 1.41}
 # What stands between columns, with the wire that leads from one to the next, and how far that runs above and below.
 BETWEEN, RETURN = 44.0, 18.0
 MOST_COLUMNS = 12
+# A last column of less than this share of the longest is a remnant; it counts as much as being e times off the ratio.
+_LEAST_LAST, _UNLIKE = 0.25, 1.0
 # Frames of one column are equally wide, where none has to grow by more.
 GROWTH = 1.4
 
@@ -43,6 +45,8 @@ def place_in_columns(sheet: Sheet, part: Part, arrangement: "Arrangement", *, li
         across = sum(column.left + column.room for column in columns) + BETWEEN * (len(columns) - 1)
         along = max(column.length for column in columns) + (2 * RETURN if len(columns) > 1 else 0)
         off = abs(log(across / along / wanted))
+        if len(columns) > 1 and columns[-1].length < _LEAST_LAST * along:
+            off += _UNLIKE
         if off < best[0]:
             best = off, columns
     _put_columns(sheet, best[1], lies=lies)

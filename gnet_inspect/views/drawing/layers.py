@@ -19,6 +19,7 @@ from gnet_inspect.views.drawing.parts import LANE, TURN, Part, Path, Ports, Shee
 MOST_PARTS = 150
 # Axes stand on a grid, so that two of them are one, or far enough apart for two corners.
 _GRID, _PITCH = 16.0, 8.0
+_HELD = 20
 
 # A place in a row: a part, or the way of a tail's wires past the row, (tail, row).
 _Place = int | tuple[int, int]
@@ -183,13 +184,16 @@ def _ask_graphviz(part: LayersPart, links: Sequence[tuple[_Place, _Place]]) -> d
     places = list(dict.fromkeys(place for link in links for place in link))
     names = {place: f"n{number}" for number, place in enumerate(places)}
     end = len(part.parts)
-    lines = ['digraph { nodesep=0.5; ranksep=0.5; node [shape=box fixedsize=true height=0.3 label=""]; edge [weight=2]']
+    lines = ['digraph { nodesep=0.5; ranksep=0.5; node [shape=box fixedsize=true height=0.3 label=""]']
     for place, name in names.items():
         width = _GRID
         if isinstance(place, int) and 0 <= place < end:
             width = 2 * max(part.parts[place].left, part.parts[place].room)
         lines.append(f"{name} [width={width / 72:.4f}]")
-    lines += [f"{names[tail]} -> {names[head]}" for tail, head in links]
+    # What passes rows is held straight.
+    for tail, head in links:
+        passes = isinstance(tail, tuple) and isinstance(head, tuple)
+        lines.append(f"{names[tail]} -> {names[head]} [weight={_HELD if passes else 1}]")
     rows: dict[int, list[str]] = {}
     for place, name in names.items():
         row = place[1] if isinstance(place, tuple) else part.row_of[place]

@@ -163,10 +163,10 @@ class _Placer:
 
     def _title(self, member: Box | Frame) -> str:
         """What a box or frame is called inside the frames that are drawn around it."""
-        scope, own, around = self.scope[member.key]
+        scope, own, around, times = self.scope[member.key]
         # What frames that are not drawn would have said, and what the one that is drawn says already.
         title = member.title if scope == own else f"{own.removeprefix(scope).removeprefix('.')}.{member.title}"
-        return title.removeprefix(f"{around}.")
+        return title.removeprefix(f"{around}.") + (f" ×{times}" if times > 1 else "")
 
     def word_behind(self, key: str) -> str:
         """What stands beside the wire that leaves a box: what folds into a sign, and the shape where that changes."""
@@ -700,21 +700,22 @@ def _frames_up(
     return found
 
 
-def _scopes(drawing: Drawing, drawn: set[str]) -> dict[str, tuple[str, str, str]]:
-    """By box and frame: the path of the block that is drawn around it, that of the block that it is in, and the name of
-    the stage that is drawn around it."""
-    found: dict[str, tuple[str, str, str]] = {}
+def _scopes(drawing: Drawing, drawn: set[str]) -> dict[str, tuple[str, str, str, int]]:
+    """By box and frame: the path of the block that is drawn around it, that of the block that it is in, the name of the
+    stage that is drawn around it, and how many it stands for where no frame that is drawn says so."""
+    found: dict[str, tuple[str, str, str, int]] = {}
 
-    def walk(members: Sequence[Box | Frame], scope: str, own: str, stage: str) -> None:
+    def walk(members: Sequence[Box | Frame], scope: str, own: str, stage: str, times: int) -> None:
         for member in members:
-            found[member.key] = (scope, own, stage)
+            found[member.key] = (scope, own, stage, times)
             if isinstance(member, Frame):
                 is_drawn, is_block = member.key in drawn, member.role == "block"
                 inner = member.name if is_block else ""
                 around = member.name if is_drawn and not is_block else ""
-                walk(member.members, inner if is_drawn else scope, inner, around)
+                beyond = times if is_drawn else times * member.times
+                walk(member.members, inner if is_drawn else scope, inner, around, beyond)
 
-    walk(drawing.members, "", "", "")
+    walk(drawing.members, "", "", "", 1)
     return found
 
 
