@@ -42,9 +42,9 @@ goldens: $(VENV)/.developing
 	$(BIN)/python -m pytest tests/test_goldens.py tests/test_catalogue.py tests/test_spec_errors.py tests/test_flops.py --overwrite
 	$(BIN)/python -m tests.readme
 
-## pictures: draw the diagram that the README shows anew
+## pictures: draw the pictures of the README and of docs/gallery.md anew
 pictures: $(VENV)/.installed
-	$(BIN)/gnet-inspect diagram googlenet -o docs/googlenet.svg
+	$(BIN)/python -m tests.gallery
 
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)

@@ -17,6 +17,7 @@ from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
 from gnet_inspect.analysis.summary import summarize
+from gnet_inspect.cli.diagram import ENGINES
 from gnet_inspect.errors import SpecError, UsageError
 from gnet_inspect.graph import Graph, node_of
 from gnet_inspect.graph.outline import DEPTHS
@@ -36,7 +37,6 @@ from gnet_inspect.views.drawing.dot import (
     wires_by_headers,
 )
 from gnet_inspect.views.drawing.picture import FONTS, PICTURES, draw_picture
-from gnet_inspect.cli.diagram import ENGINES
 from tests.conftest import Run
 from tests.drawing import HOSTILE, contrast
 from tests.specs import HEADER

@@ -4,7 +4,6 @@ import re
 import shlex
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +11,12 @@ import pytest
 
 from gnet_inspect.analysis.audit import audit
 from gnet_inspect.analysis.devices import ELEMENT_BYTES, KINDS, RATE, Device, parse_device
-from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.errors import SpecError
 from gnet_inspect.language import catalogue, load_spec, parse_spec, spec_text
 from gnet_inspect.ops import KINDS as CLASSES
 from gnet_inspect.ops import VOCABULARY
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.drawing.diagram import Options, drawing_of
+from tests import gallery
 from tests.conftest import TWINS, Run
 from tests.readme import PAGES, quoted, refreshed
 from tests.specs import HEADER
@@ -81,32 +79,29 @@ def test_the_format_of_a_device_file_is_documented() -> None:
         parse_device(f"{example}cores: 8\n", "board.yaml")
 
 
-def test_the_readme_says_how_far_a_diagram_opens() -> None:
-    """By default no branch is drawn, and with --depth layer each is."""
-    graph = build_graph(load_spec("googlenet"))
-    closed, opened = (
-        {line for box in drawing_of(graph, summarize(graph), Options(depth)).boxes() for line in box.lines}
-        for depth in (Options().depth, "layer")
-    )
-    assert not any(line.startswith("branch") for line in closed)
-    assert any(line.startswith("branch2.1: Conv2d 3x3") for line in opened)
-    assert "draws stages and their blocks" in README
-    assert "`--depth layer` opens every block into its branches and layers" in README
+@pytest.mark.parametrize("name", gallery.commands())
+def test_the_gallerys_pictures_are_what_its_commands_write(name: str, run: Run, tmp_path: Path) -> None:
+    """To the byte; `make pictures` draws them anew."""
+    drawn = tmp_path / name
+    assert run(*gallery.commands()[name], "-o", str(drawn)).code == 0
+    assert drawn.read_bytes() == (gallery.PICTURES / name).read_bytes()
 
 
-def test_the_readmes_diagram_is_of_the_spec_as_it_is() -> None:
-    """Every text of it, in order; `make pictures` draws it anew."""
-    svg = (ROOT / "docs" / "googlenet.svg").read_text(encoding="utf-8")
-    assert "docs/googlenet.svg" in README
-    texts = [
-        unescape(text).replace("\N{NO-BREAK SPACE}", " ") for text in re.findall(r"<text[^>]*>([^<]*)</text>", svg)
-    ]
-    graph = build_graph(load_spec("googlenet"))
-    drawing = drawing_of(graph, summarize(graph), Options())
-    drawn = {" ".join(text.split()) for text in texts}
-    for box in drawing.boxes():
-        assert all(any(" ".join(line.split()) in text for text in drawn) for line in box.lines[1:]), box.lines
-    assert {wire.label for wire in drawing.wires if wire.label} <= drawn
+def test_every_picture_of_the_docs_is_one_of_the_gallery() -> None:
+    """Those that pages show, and those that lie there."""
+    shown = set(re.findall(r'pictures/([\w.-]+\.svg)"', README + gallery.GALLERY.read_text(encoding="utf-8")))
+    assert shown == set(gallery.commands()) == {path.name for path in gallery.PICTURES.iterdir()}
+    assert "inception3a.svg" in README
+
+
+def test_the_gallery_says_how_small_letters_are(run: Run, tmp_path: Path) -> None:
+    """Each row of its table, from the command itself."""
+    text = gallery.GALLERY.read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(.+)` \| ([\d.]+) pt \|$", text, re.MULTILINE)
+    assert len(rows) == 2
+    for arguments, size in rows:
+        result = run("diagram", *arguments.split(), "--width", "504", "-o", str(tmp_path / "a.svg"))
+        assert f"smallest letters: {size} pt at a width of 504 pt" in result.err
 
 
 def test_the_benchmarks_kept_their_budgets() -> None:
@@ -180,7 +175,6 @@ def test_the_models_whose_checkpoints_load_are_those_with_a_twin() -> None:
 def test_the_example_of_loading_weights_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a file of torchvision's names, which the module of a train graph has."""
     torch = pytest.importorskip("torch")
-    from gnet_inspect.language import load_spec
     from gnet_inspect.runtime.module import build_module
     from gnet_inspect.sources.spec import build_graph
 
@@ -259,7 +253,6 @@ def test_the_layer_kind_of_the_docs_is_one(capsys: pytest.CaptureFixture[str]) -
 def test_readme_numbers_are_those_of_the_code() -> None:
     """The two totals that explain why tools disagree."""
     from gnet_inspect.analysis.conventions import count_flops
-    from gnet_inspect.language import load_spec
     from gnet_inspect.sources.spec import build_graph
 
     assert f"any of the {len(catalogue())} models" in README

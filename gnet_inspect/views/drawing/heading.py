@@ -8,7 +8,7 @@ from gnet_inspect.views.drawing.captions import SHARES, Captions
 from gnet_inspect.views.drawing.diagram import Drawing
 from gnet_inspect.views.drawing.lettering import text_width
 from gnet_inspect.views.drawing.placed import TYPES, Placed, Swatch, Word
-from gnet_inspect.views.drawing.themes import CLASSES, JOINT, NAMES, class_of
+from gnet_inspect.views.drawing.themes import legend_of
 
 # In points: how wide a picture's heading is where the picture is narrower, and what stands between its lines.
 LEAST_WIDTH = 360.0
@@ -65,14 +65,11 @@ def _put_legend(
     """The legend below a height; gives where it ends."""
     if captions.color != "kind":
         return _put_heat(captions, y, words, swatches)
-    present = {class_of(box) for box in drawing.boxes()} - {JOINT}
-    if not present:
+    found = legend_of(drawing.boxes())
+    if not found:
         return y
     x, y = 0.0, y + LEGEND_LINE
-    for name in CLASSES:
-        if name not in present:
-            continue
-        said = _class_name(drawing, name)
+    for name, said in found:
         taken = SWATCH_WIDTH + 6 + text_width(said, TYPES["legend"].size)
         if x and x + taken > width:
             x, y = 0.0, y + LEGEND_LINE - 4
@@ -80,12 +77,6 @@ def _put_legend(
         words.append(Word(x + SWATCH_WIDTH + 6, y - 6, said, "legend"))
         x += taken + 18
     return y
-
-
-def _class_name(drawing: Drawing, name: str) -> str:
-    if name == "block" and all(box.role != "block" for box in drawing.boxes()):
-        return "stage"
-    return NAMES.get(name, name)
 
 
 def _put_heat(captions: Captions, y: float, words: list[Word], swatches: list[Swatch]) -> float:

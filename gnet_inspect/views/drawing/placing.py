@@ -166,7 +166,10 @@ class _Placer:
         scope, own, around, times = self.scope[member.key]
         # What frames that are not drawn would have said, and what the one that is drawn says already.
         title = member.title if scope == own else f"{own.removeprefix(scope).removeprefix('.')}.{member.title}"
-        return title.removeprefix(f"{around}.") + (f" ×{times}" if times > 1 else "")
+        shorter = title.removeprefix(f"{around}.")
+        # A number alone is no name.
+        shown = title if shorter[:1].isdigit() else shorter
+        return f"{shown} ×{times}" if times > 1 else shown
 
     def word_behind(self, key: str) -> str:
         """What stands beside the wire that leaves a box: what folds into a sign, and the shape where that changes."""

@@ -4,6 +4,8 @@ What a box is, is never said by colour alone: its kind is written in it, and joi
 accents are Okabe and Ito's, or as far apart; tests compute the contrasts.
 """
 
+from collections.abc import Iterable
+
 from msgspec import Struct
 
 from gnet_inspect.views.drawing.diagram import Box
@@ -19,8 +21,6 @@ CLASSES = {
     "other": (),
     "block": (),
 }
-# What the legend calls them.
-NAMES = {"attention": "attention, matmul, recurrent", "linear": "linear, embedding", "other": "other layer"}
 JOINT = "joint"
 _OF_FAMILY = {family: name for name, families in CLASSES.items() for family in families} | {"merge": JOINT}
 
@@ -30,6 +30,16 @@ def class_of(box: Box) -> str:
     if box.role != "layer":
         return "block"
     return JOINT if box.sign else _OF_FAMILY.get(box.kind, "other")
+
+
+def legend_of(boxes: Iterable[Box]) -> list[tuple[str, str]]:
+    """The classes that are there, with what they are called: by the families that are there, too. Joints have none."""
+    found: dict[str, dict[str, None]] = {}
+    for box in boxes:
+        name = class_of(box)
+        said = box.kind if CLASSES.get(name) else "other layer" if name == "other" else box.role
+        found.setdefault(name, {})[said] = None
+    return [(name, ", ".join(found[name])) for name in CLASSES if name in found]
 
 
 class Paint(Struct, frozen=True):

@@ -10,7 +10,7 @@ from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
 from gnet_inspect.views.drawing.figures import Look, place_figure
 from gnet_inspect.views.drawing.placed import Word
 from gnet_inspect.views.drawing.svg import ThemePainter, draw_parts, number
-from gnet_inspect.views.drawing.themes import CLASSES, JOINT, NAMES, THEMES, class_of
+from gnet_inspect.views.drawing.themes import CLASSES, THEMES, legend_of
 
 # What a page draws around a figure itself.
 LOOK = Look(title="", legend=False)
@@ -42,8 +42,7 @@ def theme_colors() -> dict[str, tuple[str, str]]:
 
 def legend(drawing: Drawing) -> list[tuple[str, str]]:
     """(CSS class, name) of each class of boxes that is drawn."""
-    present = {class_of(box) for box in drawing.boxes()} - {JOINT}
-    return [(_slug(name), NAMES.get(name, name)) for name in CLASSES if name in present]
+    return [(_slug(name), said) for name, said in legend_of(drawing.boxes())]
 
 
 class _ClassPainter(ThemePainter):
