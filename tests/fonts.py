@@ -36,15 +36,15 @@ def build_fonts() -> dict[str, bytes]:
             options = subset.Options(
                 flavor="woff2", layout_features=["kern"], hinting=False, name_IDs=[], notdef_outline=True
             )
-            font = subset.load_font(str(path), options)
-            cutter = subset.Subsetter(options)
-            cutter.populate(unicodes=[code for first, last in ranges for code in range(first, last + 1)])
-            cutter.subset(font)
-            # A subset is the same file whenever it is made.
-            font["head"].modified = font["head"].created
-            written = io.BytesIO()
-            subset.save_font(font, written, options)
-            found[f"{called}-{weight}.woff2"] = written.getvalue()
+            with subset.load_font(str(path), options) as font:
+                cutter = subset.Subsetter(options)
+                cutter.populate(unicodes=[code for first, last in ranges for code in range(first, last + 1)])
+                cutter.subset(font)
+                # A subset is the same file whenever it is made.
+                font["head"].modified = font["head"].created
+                written = io.BytesIO()
+                subset.save_font(font, written, options)
+                found[f"{called}-{weight}.woff2"] = written.getvalue()
     found["advances.json"] = msgspec.json.encode(advances)
     return found
 
