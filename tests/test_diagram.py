@@ -205,6 +205,18 @@ def _order(members: "tuple[Frame | Box, ...]") -> list[str]:
     return found
 
 
+def test_one_block_is_opened_among_closed_ones() -> None:
+    """With its layers in a frame; all others stay boxes, and copies of it stay behind it."""
+    _, drawing = drawn("googlenet", opened="inception4b")
+    assert {frame.title for frame in drawing.frames() if frame.role == "block"} == {"inception4b"}
+    assert "Conv2d 1x1, 160 + ReLU" in {box.words for box in drawing.boxes()}
+    closed = drawn("googlenet")[1]
+    assert len(drawing.boxes()) == len(closed.boxes()) - 1 + 8
+    _, drawing = drawn("resnet50", opened="layer3.1", collapse=True)
+    (frame,) = [frame for frame in drawing.frames() if frame.role == "block"]
+    assert (frame.title, frame.times) == ("layer3.1 to layer3.5", 5)
+
+
 def test_heads_are_drawn_in_training_mode() -> None:
     """Each a frame of its own, with an output of its own."""
     graph = build_graph(load_spec("googlenet"), mode="train")

@@ -144,12 +144,13 @@ def _list_drawn(members: tuple[Frame | Box, ...]) -> Iterator[Frame | Box]:
 
 
 class Options(NamedTuple):
-    """What is to be drawn: how far it opens ("" where the drawing may say), of which block or stage alone, and whether
-    equal blocks that follow each other are drawn once."""
+    """What is to be drawn: how far it opens ("" where the drawing may say), of which block or stage alone, whether equal
+    blocks that follow each other are drawn once, and which block alone is opened among closed ones."""
 
     depth: str = "block"
     only: str | None = None
     collapse: bool = False
+    opened: str = ""
 
 
 def drawing_of(graph: Graph, summary: Summary, options: Options) -> Drawing:
@@ -281,10 +282,14 @@ class _Maker:
                 (index,) = run[0].indices
                 if self.hosts[index] == index:
                     found.append(self._layer_box(index, scope))
-            elif self.depth == "block":
-                found.append(self._whole_box(run, scope))
-            else:
+            elif self.depth == "layer":
                 found.append(self._opened(run, scope))
+            elif run[0].name == self.options.opened:
+                self.depth = "layer"
+                found.append(self._opened(run, scope))
+                self.depth = self.options.depth
+            else:
+                found.append(self._whole_box(run, scope))
         return tuple(found)
 
     def _opened(self, run: Sequence[Entry], scope: str) -> Frame | Box:
