@@ -16,14 +16,16 @@ from gnet_inspect.views.fonts import roboto_folder
 
 def build_fonts() -> dict[str, bytes]:
     """The files by name: the subsets of each weight, as woff2, and the advances of all letters, as JSON."""
-    from fontTools import subset
+    from fontTools import subset as untyped
     from fontTools.ttLib import TTFont
 
+    subset: Any = untyped  # which has no types
     found: dict[str, bytes] = {}
     advances: dict[str, Any] = {}
     for weight in WEIGHTS:
         path = roboto_folder("the font of pictures") / f"Roboto-{weight}.ttf"
-        with TTFont(path) as font:
+        opened: Any = TTFont(path)
+        with opened as font:
             names, metrics = font.getBestCmap(), font["hmtx"]
             advances["units"] = font["head"].unitsPerEm
             advances[weight] = {

@@ -180,7 +180,7 @@ def test_equal_blocks_behind_each_other_are_drawn_once_on_demand() -> None:
     """With their number and their sums, whether opened or not; the first, which differs, stays apart."""
     for depth in ("block", "layer"):
         _, drawing = drawn("resnet50", depth=depth, collapse=True)
-        members = [*drawing.frames(), *drawing.boxes()]
+        members: list[Frame | Box] = [*drawing.frames(), *drawing.boxes()]
         (run,) = [member for member in members if member.title == "layer3.1 to layer3.5"]
         assert (run.words, run.times) == ("bottleneck 256, 1024", 5)
         assert run.figures == ("5.59 M params", "1.09 G MACs")
@@ -188,7 +188,7 @@ def test_equal_blocks_behind_each_other_are_drawn_once_on_demand() -> None:
         graph = build_graph(load_spec("resnet50"))
         names = [name for box in drawing.boxes() for name in box.layers]
         assert sorted(names) == sorted(node.name for node in graph.nodes)
-        assert sum(box.macs for box in drawing.boxes()) == sum(node.macs for node in graph.nodes)
+        assert sum(box.macs for box in drawing.boxes()) == sum(node.macs or 0 for node in graph.nodes)
         heads = {frame.key for frame in drawing.frames()} | {box.key for box in drawing.boxes()} | {"output"}
         assert {wire.head for wire in drawing.wires} <= heads
         order = {key: index for index, key in enumerate(["input", *_order(drawing.members), "output"])}

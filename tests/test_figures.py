@@ -210,7 +210,8 @@ def _glyphs(woff2: bytes) -> dict[int, int]:
 
     from fontTools.ttLib import TTFont
 
-    with TTFont(io.BytesIO(woff2)) as font:
+    opened: Any = TTFont(io.BytesIO(woff2))  # which has no types
+    with opened as font:
         return {code: font["hmtx"][name][0] for code, name in font.getBestCmap().items()}
 
 

@@ -144,8 +144,8 @@ def _list_drawn(members: tuple[Frame | Box, ...]) -> Iterator[Frame | Box]:
 
 
 class Options(NamedTuple):
-    """What is to be drawn: how far it opens ("" where the drawing may say), of which block or stage alone, whether equal
-    blocks that follow each other are drawn once, and which block alone is opened among closed ones."""
+    """What is to be drawn: how far it opens ("" where the drawing may say), of which block or stage alone, whether
+    equal blocks that follow each other are drawn once, and which block alone is opened among closed ones."""
 
     depth: str = "block"
     only: str | None = None

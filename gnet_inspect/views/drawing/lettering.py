@@ -61,7 +61,7 @@ def fit_text(text: str, width: float, size: float, weight: str = "Regular") -> s
     """A text that is at most so many points wide; what is cut off is marked with an ellipsis.
 
     >>> fit_text("inception3a", 30, 10), fit_text("inception3a", 300, 10)
-    ('incep…', 'inception3a')
+    ('ince…', 'inception3a')
     """
     if text_width(text, size, weight) <= width:
         return text

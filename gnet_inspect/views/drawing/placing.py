@@ -5,7 +5,7 @@ it. All is computed across and along the flow, so that a picture from left to ri
 axes exchanged; letters alone keep their direction.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import ceil
 
 from msgspec import Struct
@@ -76,8 +76,8 @@ class Arrangement(Struct, frozen=True):
     aspect: float = 0.0
 
 
-# A stage of more boxes is not framed.
-LONGEST_STAGE = 9
+# A stage of more boxes is not framed, nor a block of more that holds blocks: no column could end within.
+LONGEST_STAGE, LARGEST_OUTER = 9, 40
 # At most so many boxes are drawn as full cards, where nobody says how.
 MOST_FULL = 40
 
@@ -674,8 +674,16 @@ def _frames_to_draw(drawing: Drawing) -> dict[str, list[str]]:
     found = {frame.key: _boxes_of(frame) for frame in wanted}
     if drawing.is_part:
         return found
-    every = len(drawing.boxes())
-    return {key: boxes for key, boxes in found.items() if 1 < len(boxes) < every}
+    every, outer = len(drawing.boxes()), {frame.key for frame in frames if any(_frames_in(frame))}
+    return {
+        key: boxes
+        for key, boxes in found.items()
+        if 1 < len(boxes) < every and not (key in outer and len(boxes) > LARGEST_OUTER)
+    }
+
+
+def _frames_in(frame: Frame) -> Iterator[Frame]:
+    return (member for member in frame.members if isinstance(member, Frame))
 
 
 def _frames_up(

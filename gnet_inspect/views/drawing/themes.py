@@ -151,7 +151,7 @@ def mixed(color: str, ground: str, strength: float) -> str:
     """A colour laid over another one: 1 is the colour, 0 what lies under it.
 
     >>> mixed("#0072b2", "#ffffff", 0.55)
-    '#73b1d4'
+    '#73b1d5'
     """
     parts = (
         round(strength * int(color[place : place + 2], 16) + (1 - strength) * int(ground[place : place + 2], 16))
