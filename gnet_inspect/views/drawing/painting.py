@@ -4,22 +4,11 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from gnet_inspect.views.drawing.diagram import Drawing
+from gnet_inspect.views.drawing.parts import shifts_of
 from gnet_inspect.views.drawing.placed import Border, Card, Placed, Point, Swatch, Word
-from gnet_inspect.views.drawing.svg import ARMS, BAR, shifts_of
-from gnet_inspect.views.drawing.themes import JOINT, Theme, class_of, mixed
+from gnet_inspect.views.drawing.themes import ARMS, BAR, INKS, JOINT, Theme, class_of, mixed
 from gnet_inspect.views.drawing.wiring import Wiring, wiring_of
 
-# The colours of letters, by type.
-INKS = {
-    "title": "ink",
-    "subtitle": "mute",
-    "legend": "ink2",
-    "name": "ink",
-    "pill": "ink",
-    "kind": "ink2",
-    "number": "mute",
-    "shape": "mute",
-}
 # How round the card in a legend is.
 SWATCH_RADIUS = 2.5
 

@@ -24,6 +24,11 @@ STACKED = 3.0
 Path = list[tuple[float, float]]
 
 
+def shifts_of(times: int) -> list[float]:
+    """How far copies lie behind what stands for them, the hindmost first."""
+    return [2 * STACKED, STACKED, 0.0] if times > 1 else [0.0]
+
+
 class Sheet(Protocol):
     """What parts are put on."""
 

@@ -8,8 +8,7 @@ from gnet_inspect.errors import INSTALL_PICTURES, MissingError, printable
 from gnet_inspect.views.drawing.diagram import Drawing
 from gnet_inspect.views.drawing.painting import Area, Bar, Letters, Sign, colors_of, line_widths, paint
 from gnet_inspect.views.drawing.placed import TYPES, Placed, Point
-from gnet_inspect.views.drawing.svg import HALO, SIGN
-from gnet_inspect.views.drawing.themes import Theme
+from gnet_inspect.views.drawing.themes import HALO, SIGN, Theme
 from gnet_inspect.views.drawing.wiring import Wiring
 from gnet_inspect.views.fonts import roboto_folder
 

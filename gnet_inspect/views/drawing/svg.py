@@ -4,9 +4,9 @@ from html import escape
 
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
 from gnet_inspect.views.drawing.lettering import font_face
-from gnet_inspect.views.drawing.parts import STACKED
+from gnet_inspect.views.drawing.parts import shifts_of
 from gnet_inspect.views.drawing.placed import TYPES, Border, Card, Placed, Point, Route, Swatch, Word
-from gnet_inspect.views.drawing.themes import JOINT, Theme, class_of, mixed
+from gnet_inspect.views.drawing.themes import ARMS, BAR, HALO, INKS, JOINT, SIGN, Theme, class_of, mixed
 from gnet_inspect.views.drawing.wiring import Arc, wiring_of
 
 # What stands in where a viewer shows no font of an svg: as wide, or narrower.
@@ -15,10 +15,6 @@ FALLBACK = "Roboto,Arial,Helvetica,sans-serif"
 FAMILY = "GnetRoboto"
 # As wide as there is room, in a page or a notebook's cell; what is no browser does not know of that.
 _STYLE = ' style="max-width:100%;height:auto"'
-# In points: the bar of a card, the line of a word's halo, and that of a sign.
-BAR, HALO, SIGN = 4.0, 3.0, 1.4
-# How far a sign's arms reach from its middle.
-ARMS = {"+": 4.6, "×": 3.6}
 
 
 def draw_svg(
@@ -65,16 +61,7 @@ class ThemePainter:
 
     def __init__(self, theme: Theme, placed: Placed, *, transparent: bool) -> None:
         self.theme, self.placed, self.transparent = theme, placed, transparent
-        self.inks = {
-            "title": theme.ink,
-            "subtitle": theme.mute,
-            "legend": theme.ink2,
-            "name": theme.ink,
-            "pill": theme.ink,
-            "kind": theme.ink2,
-            "number": theme.mute,
-            "shape": theme.mute,
-        }
+        self.inks: dict[str, str] = {kind: getattr(theme, ink) for kind, ink in INKS.items()}
 
     def box(self, box: Box, name: str, step: int | None) -> str:
         """Of the group of a box that is of a class."""
@@ -251,11 +238,6 @@ def _sign(card: Card) -> str:
 def _rectangle(thing: Card | Border | Swatch, shift: float = 0.0) -> str:
     place = f'x="{number(thing.x + shift)}" y="{number(thing.y + shift)}"'
     return f'{place} width="{number(thing.width)}" height="{number(thing.height)}"'
-
-
-def shifts_of(times: int) -> list[float]:
-    """How far copies lie behind what stands for them, the hindmost first."""
-    return [2 * STACKED, STACKED, 0.0] if times > 1 else [0.0]
 
 
 def _arc(arc: Arc) -> str:

@@ -25,6 +25,23 @@ JOINT = "joint"
 _OF_FAMILY = {family: name for name, families in CLASSES.items() for family in families} | {"merge": JOINT}
 
 
+# The colours of letters, by type.
+INKS = {
+    "title": "ink",
+    "subtitle": "mute",
+    "legend": "ink2",
+    "name": "ink",
+    "pill": "ink",
+    "kind": "ink2",
+    "number": "mute",
+    "shape": "mute",
+}
+# In points: the bar of a card, the line of a word's halo, and that of a sign.
+BAR, HALO, SIGN = 4.0, 3.0, 1.4
+# How far a sign's arms reach from its middle.
+ARMS = {"+": 4.6, "×": 3.6}
+
+
 def class_of(box: Box) -> str:
     """What a box is: one of CLASSES, or a joint."""
     if box.role != "layer":

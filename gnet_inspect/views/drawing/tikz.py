@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from gnet_inspect.errors import UsageError, printable
 from gnet_inspect.views.drawing.diagram import Drawing
 from gnet_inspect.views.drawing.lettering import fit_text
-from gnet_inspect.views.drawing.painting import INKS, Area, Bar, Letters, Shape, Sign, colors_of, line_widths, paint
+from gnet_inspect.views.drawing.painting import Area, Bar, Letters, Shape, Sign, colors_of, line_widths, paint
 from gnet_inspect.views.drawing.placed import TYPES, Placed, Point
-from gnet_inspect.views.drawing.svg import HALO, SIGN, number
-from gnet_inspect.views.drawing.themes import Theme
+from gnet_inspect.views.drawing.svg import number
+from gnet_inspect.views.drawing.themes import HALO, INKS, SIGN, Theme
 from gnet_inspect.views.drawing.wiring import Arc, Wiring
 
 # In points: TeX knows no longer length.
