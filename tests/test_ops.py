@@ -3,7 +3,7 @@
 import pytest
 
 from gnet_inspect.errors import ShapeError
-from gnet_inspect.ops import VOCABULARY, Add, Concat, Op, Opaque, Shape, Shapes
+from gnet_inspect.ops import VOCABULARY, Add, Concat, Op, Opaque, Shape, Shapes, Window
 from gnet_inspect.ops.spatial import pooled
 
 
@@ -290,3 +290,25 @@ def test_an_opaque_layer_is_known_not_to_be_counted() -> None:
     """A layer outside the vocabulary says so of itself."""
     layer, shapes = Opaque("Strange", (1, 4, 8, 8)), ((1, 4, 8, 8),)
     assert (layer.kind, layer.outputs(shapes), layer.macs(shapes, shapes)) == ("Strange", shapes, None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "shape", "window", "channels"),
+    [
+        ("Conv2d", {"out_channels": 8, "kernel_size": 3, "stride": 2}, (1, 4, 9, 9), Window((3, 3), (2, 2)), (4, 8)),
+        ("ConvTranspose2d", {"out_channels": 2, "kernel_size": 2}, (1, 4, 9, 9), Window((2, 2), (1, 1)), (4, 2)),
+        ("Conv1d", {"out_channels": 8, "kernel_size": 5}, (1, 4, 9), Window((5,), (1,)), (4, 8)),
+        # A pool without a stride moves by its size.
+        ("MaxPool2d", {"kernel_size": 2}, (1, 4, 8, 8), Window((2, 2), (2, 2)), (4, 4)),
+        ("AdaptiveAvgPool2d", {"output_size": 1}, (1, 4, 8, 8), None, (4, 4)),
+        ("Linear", {"out_features": 5}, (1, 7, 3), None, (3, 5)),
+        ("ReLU", {}, (1, 4, 8, 8), None, None),
+    ],
+)
+def test_windows_and_channels_are_told(
+    kind: str, arguments: dict[str, object], shape: Shape, window: Window | None, channels: tuple[int, int] | None
+) -> None:
+    """Of what has any; of the others nothing is."""
+    op = make(kind, **arguments)
+    assert op.sliding_window == window
+    assert op.channel_counts((shape,), op.outputs((shape,))) == channels

@@ -46,6 +46,7 @@ from gnet_inspect.ops.base import Term as Term
 from gnet_inspect.ops.base import Terms as Terms
 from gnet_inspect.ops.base import Traffic as Traffic
 from gnet_inspect.ops.base import Weight as Weight
+from gnet_inspect.ops.base import Window as Window
 from gnet_inspect.ops.base import dtype_of as dtype_of
 from gnet_inspect.ops.base import makes as makes
 from gnet_inspect.ops.channels import ChannelAffine, LayerNorm2d, LocalResponseNorm

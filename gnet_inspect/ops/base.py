@@ -99,6 +99,13 @@ class Temporaries(Struct, frozen=True):
 NO_TEMPORARIES = Temporaries()
 
 
+class Window(NamedTuple):
+    """The window that a layer moves over its spatial axes: how large it is, and how far it moves, along each."""
+
+    size: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
 class AxisWindow(NamedTuple):
     """What the outputs of a layer see of its inputs along one axis.
 
@@ -212,6 +219,15 @@ class Op(Struct, frozen=True):
     def gives(self) -> str:
         """What its outputs hold: "float", "int64" or "bool"; "" where that follows from what it reads."""
         return ""
+
+    @property
+    def sliding_window(self) -> Window | None:
+        """The window that it moves over spatial axes, as it was asked for; None where it moves none."""
+        return None
+
+    def channel_counts(self, inputs: Shapes, outputs: Shapes) -> tuple[int, int] | None:
+        """How many channels (or features) it reads and makes, where it tells them from positions; None else."""
+        return None
 
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:

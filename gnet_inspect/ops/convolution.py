@@ -20,6 +20,7 @@ from gnet_inspect.ops.base import (
     Temporaries,
     Terms,
     Weight,
+    Window,
     counted_as_macs,
     terms,
 )
@@ -67,6 +68,13 @@ class _Convolution(Op, frozen=True):
     def _pads_itself(self) -> bool:
         """Whether torch.nn's class knows this padding."""
         return self.padding in ("same", "valid") or is_symmetric(self.padding, self.ndim)
+
+    @property
+    def sliding_window(self) -> Window:
+        return Window(self.kernel_size, self.stride)
+
+    def channel_counts(self, inputs: Shapes, outputs: Shapes) -> tuple[int, int]:
+        return inputs[0][1], self.out_channels
 
     def output_shape(self, inputs: Shapes) -> Shape:
         batch, channels, *sizes = spatial(self.kind, inputs, self.ndim)
@@ -215,6 +223,13 @@ class _TransposedConvolution(OneOperator, frozen=True):
     def module(self) -> str:  # type: ignore[override]  # named after the class
         return f"torch.nn.{self.kind}"
 
+    @property
+    def sliding_window(self) -> Window:
+        return Window(self.kernel_size, self.stride)
+
+    def channel_counts(self, inputs: Shapes, outputs: Shapes) -> tuple[int, int]:
+        return inputs[0][1], self.out_channels
+
     def output_shape(self, inputs: Shapes) -> Shape:
         batch, channels, *sizes = spatial(self.kind, inputs, self.ndim)
         _check_groups(self.kind, self.groups, channels, self.out_channels)
@@ -329,6 +344,9 @@ class Linear(OneOperator, frozen=True):
 
     out_features: Annotated[int, Integer(1)]
     bias: Annotated[bool, Flag()] = True
+
+    def channel_counts(self, inputs: Shapes, outputs: Shapes) -> tuple[int, int]:
+        return inputs[0][-1], self.out_features
 
     def output_shape(self, inputs: Shapes) -> Shape:
         shape = inputs[0]

@@ -19,6 +19,7 @@ from gnet_inspect.ops.base import (
     Temporaries,
     Terms,
     Weight,
+    Window,
     terms,
 )
 from gnet_inspect.ops.spatial import (
@@ -43,6 +44,9 @@ class _Pooling(OneOperator, frozen=True):
     family: ClassVar[Family] = POOLING
     keeps_output: ClassVar[bool] = False
     ndim: ClassVar[int]
+
+    def channel_counts(self, inputs: Shapes, outputs: Shapes) -> tuple[int, int]:
+        return inputs[0][1], outputs[0][1]
 
     def weights(self, inputs: Shapes) -> tuple[Weight, ...]:
         return ()
@@ -81,6 +85,10 @@ class _Pool(_Pooling, frozen=True):
     def step(self) -> Size:
         """The stride; torch's default is the kernel's size."""
         return self.stride or self.kernel_size
+
+    @property
+    def sliding_window(self) -> Window:
+        return Window(self.kernel_size, self.step)
 
     def _pads_itself(self) -> bool:
         return is_symmetric(self.padding, self.ndim)

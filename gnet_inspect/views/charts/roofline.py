@@ -129,9 +129,9 @@ def _dots(found: Roofline, graph: Graph, measured: Mapping[str, float]) -> list[
 
 def _kind(node: Node) -> str:
     """What a dot's colour stands for: the layer's class, and of a convolution its kernel."""
-    size = getattr(node.op, "kernel_size", None)
+    window = node.op.sliding_window
     grouped = " grouped" if getattr(node.op, "groups", 1) > 1 else ""
-    return f"{node.op.kind} {sized(size)}{grouped}" if size else node.op.kind
+    return f"{node.op.kind} {sized(window.size)}{grouped}" if window else node.op.kind
 
 
 def _scales(found: Roofline, dots: list[Dot]) -> tuple[Scale, Scale]:
