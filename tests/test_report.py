@@ -10,14 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from gnet_inspect.analysis.reporting import Report, ReportedModel, make_report
 from gnet_inspect.language import catalogue, load_spec
+from gnet_inspect.ops import Opaque
 from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.charts.report import MEASURES, icicle_chart, layer_times_chart, memory_chart, size_chart
+from gnet_inspect.views.charts.report import MEASURES, icicle_chart, memory_chart, size_chart, sizes
 from gnet_inspect.views.drawing.dot import CLASSES, INK
 from gnet_inspect.views.pages.figure import dark
+from gnet_inspect.views.pages.glance import lede, measured, model_names, noted, panels
+from gnet_inspect.views.pages.layers import COLUMNS
+from gnet_inspect.views.pages.measured import slow_layers
+from gnet_inspect.views.pages.report import SCRIPTS
+from gnet_inspect.views.pages.terms import TERMS
 from tests.conftest import Run
 from tests.drawing import contrast
 from tests.specs import HEADER
@@ -38,7 +45,21 @@ def timed(model: ReportedModel) -> TimingRecord:
         LayerTiming(layer.name, place * 1e-6, layer.kind, place * 5e-7)
         for place, layer in enumerate(model.summary.layers, 1)
     )
-    measured = Measurement(model.summary.model, 1, "fp32", "eager", 0.002, 0.0019, 0.0022, 1e-4, 500.0, 10**6, layers)
+    measured = Measurement(
+        model.summary.model,
+        1,
+        "fp32",
+        "eager",
+        0.002,
+        0.0019,
+        0.0022,
+        1e-4,
+        500.0,
+        10**6,
+        layers,
+        input=model.summary.input,
+        roofline_s=0.0005,
+    )
     return TimingRecord((measured,), device={"name": "a <device>"}, protocol={"warmup": 3})
 
 
@@ -73,6 +94,18 @@ class Page(HTMLParser):
     def handle_data(self, data: str) -> None:
         if {"td", "th"} & set(self.open[-3:]) and self.rows:
             self.rows[-1][-1] += data
+
+
+def layer_rows(page: Page) -> list[dict[str, str]]:
+    """The rows of the tables of layers, each by the heads of its columns."""
+    found: list[dict[str, str]] = []
+    head: list[str] = []
+    for row in page.rows:
+        if row[:2] == ["#", "layer"]:
+            head = row
+        elif head and len(row) == len(head) and row[0].isdigit():
+            found.append(dict(zip(head, row, strict=True)))
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +146,7 @@ def test_the_policy_names_the_scripts(three: str) -> None:
     (policy,) = (attributes["content"] for tag, attributes in Page(three).elements if "http-equiv" in attributes)
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
     scripts = re.findall(r"<script>(.*?)</script>", three, re.DOTALL)
-    assert len(scripts) == 2
+    assert len(scripts) == 1 + len(SCRIPTS)
     for script in scripts:
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         assert f"'sha256-{digest}'" in policy
@@ -172,12 +205,16 @@ def test_every_layer_has_its_row_and_its_boxes(model: str) -> None:
     report = report_of(model, mode="train")
     page = Page(draw_report(report))
     layers = report.models[0].summary.layers
-    rows = [row for row in page.rows if len(row) == 11 and row[0].isdigit()]
-    assert [row[1] for row in rows] == [layer.name for layer in layers]
-    for row, layer in zip(rows, layers, strict=True):
-        figures = [int(text.replace(",", "")) for text in row[4:7]]
+    rows = layer_rows(page)
+    assert [row["layer"] for row in rows] == [layer.name for layer in layers]
+    for row, layer, node in zip(rows, layers, report.models[0].graph.nodes, strict=True):
+        figures = [int(row[name].replace(",", "")) for name in ("params", "MACs", "bytes")]
         assert figures == [layer.params, layer.macs, layer.activation_bytes]
-    assert [int(row[7].replace(",", "")) for row in rows] == list(report.models[0].live_bytes)
+        window, channels = node.op.sliding_window, node.op.channel_counts(node.input_shapes, node.output_shapes)
+        assert row["kernel"] == ("x".join(map(str, window.size)) if window else "")
+        assert bool(row["stride"]) == bool(window)
+        assert row["channels"] == (f"{channels[0]} \N{RIGHTWARDS ARROW} {channels[1]}" if channels else "")
+    assert [int(row["held"].replace(",", "")) for row in rows] == list(report.models[0].live_bytes)
     boxes = [attributes for _, attributes in page.elements if attributes.get("class", "").startswith("box ")]
     held = [int(place) for box in boxes for place in box["data-layers"].split()]
     assert sorted(held) == sorted(3 * list(range(len(layers))))
@@ -204,25 +241,20 @@ def test_charts_add_up(model: str) -> None:
 
 
 def test_the_size_chart_shows_the_models_and_the_others() -> None:
-    """Reported models in colour with their error, the rest of the catalogue around them, no layer of it empty."""
-    layers = size_chart(report_of("googlenet", "vgg16"))["layer"]
-    others, shown, *_ = (layer["data"]["values"] for layer in layers)
-    assert {point["name"] for point in shown} == {"googlenet", "vgg16"}
-    assert len(others) == len(catalogue()) - 2
-    assert all(layer["data"]["values"] for layer in layers)
-    assert [point["top5_error"] for point in shown] == [11.1, 9.618]
-
-
-def test_labels_stand_apart() -> None:
-    """Of any models: no label on another, where there are few."""
-    from gnet_inspect.views.charts.labels import LETTER, LINE, Bubble, label_places
-
-    near = [Bubble(1.0 + index / 50, 1.0, 5, "a label of some length") for index in range(4)]
-    places = label_places(near, [Bubble(0, 0, 1, ""), Bubble(3, 3, 10, "")])
-    assert len(set(places)) == 4
-    assert label_places([], []) == []
-    assert label_places([Bubble(0, 0, 0, "x")], [])[0][0] == "left"
-    assert LETTER < LINE
+    """Reported models with their errors, the catalogue around them but for its ends, all of it within the axes."""
+    report = report_of("googlenet", "vgg16")
+    found, chart = sizes(report), size_chart(report)
+    assert {point["name"] for point in found.shown} == {"googlenet", "vgg16"}
+    assert len(found.others) + found.outside == len(catalogue()) - 2
+    assert 0 < found.outside < 10
+    assert [point["top5_error"] for point in found.shown] == [11.1, 9.618]
+    (x, y), *_ = [[scale["domain"] for scale in chart["scales"][:2]]]
+    for point in (*found.shown, *found.others):
+        assert x[0] < point["macs"] < x[1]
+        assert y[0] < point["params"] < y[1]
+    small = sizes(report_of("lenet5"))
+    assert small.shown[0]["name"] == "lenet5"
+    assert small.errors[0] < small.errors[1]
 
 
 @pytest.mark.parametrize("fill", [fill for fill, _ in CLASSES.values()])
@@ -245,15 +277,99 @@ def test_measured_times_stand_beside_the_layers(run: Run, tmp_path: Path) -> Non
     result = run("report", "lenet5", "nin", "--latency", str(path))
     assert result.code == 0
     page = Page(result.out)
-    row = next(row for row in page.rows if len(row) == 12 and row[1] == "c3")
-    assert row[6] == f"{1e6 * next(layer.median_s for layer in record.results[0].layers if layer.name == 'c3'):,.1f}"
+    row = next(row for row in layer_rows(page) if row["layer"] == "c3")
+    expected = next(layer.median_s for layer in record.results[0].layers if layer.name == "c3")
+    assert row["time, us"] == f"{1e6 * expected:,.1f}"
     assert "name: a &lt;device&gt;" in result.out
     assert "2.000 ms" in result.out
     assert result.out.count('value="time">time (batch 1, fp32, eager)') == 1
-    chart = layer_times_chart(report_of("lenet5", records=(record,)).models[0].measurements[0])
-    values = chart["data"]["values"]
-    assert [value["us"] for value in values] == sorted((value["us"] for value in values), reverse=True)
-    assert all(value["least"] == pytest.approx(value["us"] / 2) for value in values)
+    slow = slow_layers(record.results[0])
+    assert [layer.part for layer in slow] == sorted((layer.part for layer in slow), reverse=True)
+    assert all(layer.least_part == pytest.approx(layer.part / 2) for layer in slow)
+    assert slow[0].part == 1
+
+
+def test_measured_figures_stand_in_the_overview() -> None:
+    """Median, images per second and the share of the roofline, of the models that were measured; else nothing."""
+    assert measured(report_of("lenet5", "nin")).panels == ()
+    record = timed(report_of("lenet5").models[0])
+    shown = measured(report_of("lenet5", "nin", records=(record,)))
+    found = {panel.term: panel.figures for panel in shown.panels}
+    assert {term: [(figure.name, figure.text) for figure in figures] for term, figures in found.items()} == {
+        "median": [("LeNet-5", "2.00 ms")],
+        "rate": [("LeNet-5", "500.0")],
+        "reached": [("LeNet-5", "25 %")],
+    }
+    assert shown.about == "batch 1, fp32, eager, a <device>"
+    # Without a roofline there is no share of it; a share above it says so.
+    bare = replace(record, results=(replace(record.results[0], roofline_s=None),))
+    assert [panel.term for panel in measured(report_of("lenet5", records=(bare,))).panels] == ["median", "rate"]
+    above = replace(record, results=(replace(record.results[0], roofline_s=0.004),))
+    (figure,) = measured(report_of("lenet5", records=(above,))).panels[-1].figures
+    assert (figure.text, figure.detail.startswith("above it")) == ("200 %", True)
+    # Measured at another batch: it is told.
+    other = replace(record, results=(replace(record.results[0], batch=8),))
+    assert measured(report_of("lenet5", records=(other,))).about.endswith("another batch")
+    # What is not the same of all is said of each.
+    two = replace(record, results=(*record.results, replace(record.results[0], model="nin", dtype="bf16")))
+    apart = measured(report_of("lenet5", "nin", records=(two,)))
+    assert apart.about == ""
+    assert ["bf16" in figure.detail for figure in apart.panels[0].figures] == [False, True]
+
+
+# --- the first screen ---
+
+
+def test_the_first_screen_has_the_figures() -> None:
+    """Each model's, and its part of the largest; one model alone has no bars."""
+    found = {panel.term: panel.figures for panel in panels(report_of("googlenet", "vgg16", "alexnet"))}
+    assert list(found) == ["params", "macs", "peak", "top5", "depth", "field"]
+    assert [figure.text for figure in found["params"]] == ["7.00 M", "138.36 M", "61.10 M"]
+    assert [figure.name for figure in found["macs"]] == ["GoogLeNet", "VGG-16", "AlexNet"]
+    assert found["macs"][0].part == pytest.approx(1_582_671_872 / 15_470_264_320)
+    assert all(max(figure.part or 0 for figure in figures) == 1 for figures in found.values())
+    alone = panels(report_of("unet"))
+    assert [panel.term for panel in alone] == ["params", "macs", "peak", "depth", "field"]
+    assert all(figure.part is None for panel in alone for figure in panel.figures)
+
+
+def test_what_is_a_least_is_told_as_one() -> None:
+    """Of a network that is counted in part: its figures, and the sentences about it."""
+    spec = load_spec("alexnet")
+    known = build_graph(spec)
+    odd = replace(known.nodes[1], op=Opaque("Odd", known.nodes[1].output_shape), macs=None)
+    graph = replace(known, model="odd", title="odd", nodes=(known.nodes[0], odd, *known.nodes[2:]))
+    lenet = load_spec("lenet5")
+    report = make_report([(lenet, build_graph(lenet)), (None, graph)], "fp32", ["lenet5", "odd"])
+    found = {panel.term: panel.figures for panel in panels(report)}
+    for term in ("params", "macs", "peak"):
+        assert found[term][1].text.startswith("\N{GREATER-THAN OR EQUAL TO} ")
+        assert not found[term][0].text.startswith("\N{GREATER-THAN OR EQUAL TO} ")
+    assert lede(report)[0].startswith("odd has at least ")
+    assert [each.name for each in noted(report)] == ["LeNet-5"]
+
+
+def test_models_are_called_by_what_tells_them_apart() -> None:
+    """By their titles; by their labels where these are one, or where something was edited."""
+    assert model_names(report_of("googlenet", "vgg16")) == ["GoogLeNet", "VGG-16"]
+    assert model_names(report_of("googlenet", "googlenet_torchvision")) == ["googlenet", "googlenet_torchvision"]
+
+
+def test_every_word_of_the_page_is_in_its_glossary(three: str) -> None:
+    """Links, descriptions and columns lead there, and each says in sentences what it is."""
+    page = Page(three)
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    assert {f"term-{key}" for key in TERMS} | {f"about-{key}" for key in TERMS} <= ids
+    assert {column.key for column in COLUMNS} <= set(TERMS)
+    links = [attributes["href"][1:] for _, attributes in page.elements if attributes.get("href", "").startswith("#")]
+    described = [name for _, attributes in page.elements for name in attributes.get("aria-describedby", "").split()]
+    assert set(links) | set(described) <= ids
+    for term in TERMS.values():
+        assert term.text[-1] in ".)"
+        assert term.title.startswith(term.text)
+
+
+# --- records that do not fit ---
 
 
 @pytest.mark.parametrize(

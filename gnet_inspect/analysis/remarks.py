@@ -35,7 +35,7 @@ class Multiple(Struct, frozen=True):
 
 
 class ErrorDifference(Struct, frozen=True):
-    """The published error ("top-1" or "top-5") of a model less the baseline's, in percentage points, on one data set."""
+    """The published error ("top-1" or "top-5") of a model less the baseline's, in points, on one data set."""
 
     model: str
     baseline: str

@@ -1,4 +1,4 @@
-"""`gnet-inspect report`: one HTML page for people who would rather look than read."""
+"""`gnet-inspect report`: one HTML page, or a PDF of it, for people who would rather look than read."""
 
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +9,7 @@ from gnet_inspect.cli import options
 from gnet_inspect.errors import UsageError
 
 ENDINGS = (".html", ".htm")
+PDF = ".pdf"
 
 
 def report(
@@ -43,7 +44,7 @@ def report(
     """One HTML page: comparison, charts, diagrams, layers and audit.
 
     It needs no network and no other file. Diagrams can be zoomed and opened; a click on a box finds its layers in the
-    table, and one on a layer its box.
+    table, and one on a layer its box. With -o FILE.pdf the system's Chromium, Chrome or Edge prints it.
 
     Example: gnet-inspect report googlenet vgg16 alexnet -o report.html
     """
@@ -51,9 +52,10 @@ def report(
     from gnet_inspect.cli.output import emit
     from gnet_inspect.records.timing import read_measured
     from gnet_inspect.units import DTYPE_BYTES
+    from gnet_inspect.views.pages.printing import print_page
     from gnet_inspect.views.pages.report import draw_report
 
-    _check_output(output)
+    browser = _check_output(output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
     options.one_edited(models, edits)
     flags = options.Flags(inputs, batch, mode, edits, resize, arguments=arguments, function=function)
@@ -61,15 +63,21 @@ def report(
     records = [read_measured(path, [variant.graph for variant in variants]) for path in latency or []]
     page = draw_report(make_report([(variant.spec, variant.graph) for variant in variants], dtype, models, records))
     # As bytes: not even `-o -` puts a page on a terminal.
-    emit(page.encode(), output)
+    emit(print_page(page, browser) if browser else page.encode(), output)
 
 
-def _check_output(output: Path | None) -> None:
-    """A page has one format, whatever a file is called: a name that promises another one is refused."""
+def _check_output(output: Path | None) -> str:
+    """The browser that prints, for a file that is to be a PDF; "" for a page. A name that promises another format is
+    refused."""
     options.refuse_terminal(output, "report googlenet vgg16 -o report.html")
-    if output is not None and options.names_a_file(output) and output.suffix.lower() not in ENDINGS:
-        page = output.with_suffix(ENDINGS[0]) if output.name else Path(f"report{ENDINGS[0]}")
-        raise UsageError(
-            f"-o: expected a file that ends in {' or '.join(ENDINGS)}, got {str(output)!r}. "
-            f"(a report is a page: write -o {page}; a browser prints it as a pdf)"
-        )
+    if output is None or not options.names_a_file(output) or output.suffix.lower() in ENDINGS:
+        return ""
+    if output.suffix.lower() == PDF:
+        from gnet_inspect.views.pages.printing import find_browser
+
+        return find_browser()
+    page = output.with_suffix(ENDINGS[0]) if output.name else Path(f"report{ENDINGS[0]}")
+    raise UsageError(
+        f"-o: expected a file that ends in {', '.join(ENDINGS)} or {PDF}, got {str(output)!r}. "
+        f"(a report is a page: write -o {page})"
+    )

@@ -4,17 +4,18 @@ The page's script puts the colours in and has Vega draw: every chart follows the
 """
 
 from collections.abc import Iterator, Sequence
-from math import log10
+from math import ceil, floor, log10, pi, sqrt
 from typing import Any
+
+from msgspec import Struct
 
 from gnet_inspect.analysis.comparison import ComparedModel
 from gnet_inspect.analysis.listing import ListedModel, PublishedAccuracy, best_accuracy
-from gnet_inspect.analysis.reporting import Report, ReportedMeasurement, ReportedModel
+from gnet_inspect.analysis.reporting import Report, ReportedModel
 from gnet_inspect.analysis.summary import LayerSummary
 from gnet_inspect.errors import printable
 from gnet_inspect.graph.outline import Outline
 from gnet_inspect.units import byte_count, count, dimensions
-from gnet_inspect.views.charts.labels import AREAS, Bubble, label_places
 from gnet_inspect.views.text import clip
 
 Chart = dict[str, Any]
@@ -24,10 +25,15 @@ VEGA = "https://vega.github.io/schema/vega/v6.json"
 # What an icicle's widths may stand for, and how a page calls it.
 MEASURES = {"params": "parameters", "macs": "MACs", "activation_bytes": "activation memory"}
 MOST_TEXT = 80
-SLOWEST = 20
 ROW = 24
-# Between these colours a chart mixes others, which it cannot with those of the page.
-LOW, HIGH = "#6baed6", "#d9480f"
+# The areas of the smallest and the largest bubble, in square pixels.
+AREAS = (60, 900)
+# Of a size chart: one in so many models of the catalogue is left out at either end of an axis, and the room around what
+# is shown, as a factor.
+CUT, ROOM = 30, 1.6
+# Between these colours a chart mixes others, which it cannot with those of the page: from good to bad, and none of them
+# grey, which is the catalogue's.
+RAMP = ("#2c7fb8", "#fecc5c", "#d9480f")
 # How an axis or a legend writes a number of bytes.
 BYTES = "datum.value ? format(datum.value, '~s') + 'B' : '0'"
 
@@ -35,104 +41,188 @@ BYTES = "datum.value ? format(datum.value, '~s') + 'B' : '0'"
 def size_chart(report: Report) -> Chart:
     """Parameters against MACs on two logarithmic axes, the catalogue around the reported models.
 
-    The area of a bubble is the peak of activation memory, its colour the published top-5 error.
+    The area of a bubble is the peak of activation memory, its colour the published top-5 error. Labels stand where Vega
+    finds room for them, at the width that the chart has.
     """
+    found = sizes(report)
+    domains = {axis: _domain(found.shown, found.others, axis) for axis in ("macs", "params")}
+    axes = ((scale, name, title) for scale, name, title in (("x", "macs", "MACs"), ("y", "params", "parameters")))
+    return {
+        "$schema": VEGA,
+        "description": "Parameters against MACs of each model.",
+        "padding": 4,
+        "autosize": {"type": "fit", "contains": "padding", "resize": True},
+        "signals": [
+            {
+                "name": "width",
+                "init": "max(200, containerSize()[0])",
+                "on": [{"events": "window:resize", "update": "max(200, containerSize()[0])"}],
+            },
+            {"name": "height", "update": "max(280, min(440, width * 0.7))"},
+        ],
+        "data": [{"name": "shown", "values": found.shown}, {"name": "others", "values": found.others}],
+        "scales": [
+            {"name": "x", "type": "log", "domain": domains["macs"], "range": "width", "nice": False},
+            {"name": "y", "type": "log", "domain": domains["params"], "range": "height", "nice": False},
+            {"name": "area", "domain": [0, found.most], "range": list(AREAS)},
+            {"name": "error", "domain": found.error_domain, "range": list(RAMP), "interpolate": "rgb", "clamp": True},
+        ],
+        "axes": [
+            {
+                "scale": scale,
+                "orient": "bottom" if scale == "x" else "left",
+                "title": title,
+                "values": _marks(domains[name]),
+                "format": "~s",
+                "grid": True,
+                "domain": False,
+                "ticks": False,
+                "labelPadding": 6,
+                "labelOverlap": "greedy",
+                "labelFlush": True,
+            }
+            for scale, name, title in axes
+        ],
+        "marks": [
+            _bubbles("others", {"fill": {"value": "@faint"}, "fillOpacity": {"value": 0.35}}),
+            _bubbles(
+                "shown",
+                {
+                    "fill": [
+                        {"test": "datum.top5_error === null", "value": "@paper"},
+                        {"scale": "error", "field": "top5_error"},
+                    ],
+                    "stroke": {"value": "@ink"},
+                    "strokeWidth": {"value": 1.5},
+                },
+            ),
+            {
+                "type": "text",
+                "from": {"data": "bubbles-shown"},
+                "interactive": False,
+                "encode": {
+                    "enter": {
+                        "text": {"field": "datum.label"},
+                        "fontSize": {"value": 12},
+                        "fontWeight": {"value": 600},
+                        "fill": {"value": "@ink"},
+                    }
+                },
+                "transform": [
+                    {
+                        "type": "label",
+                        "size": {"signal": "[width, height]"},
+                        "avoidMarks": ["bubbles-others"],
+                        "anchor": [
+                            "right",
+                            "left",
+                            "top",
+                            "bottom",
+                            "top-right",
+                            "top-left",
+                            "bottom-right",
+                            "bottom-left",
+                        ],
+                        "offset": [4, 4, 4, 4, 2, 2, 2, 2],
+                    }
+                ],
+            },
+        ],
+    }
+
+
+class Sizes(Struct, frozen=True):
+    """The models of a size chart: the reported ones, those of the catalogue around them, and how many of these lie
+    outside; the largest peak of memory; the least and the largest published error."""
+
+    shown: list[Chart]
+    others: list[Chart]
+    outside: int
+    most: int
+    errors: tuple[float, float]
+
+    @property
+    def error_domain(self) -> list[float]:
+        """The least error, the middle between both, and the largest: one for each colour."""
+        least, largest = self.errors
+        return [least, (least + largest) / 2, largest]
+
+
+def sizes(report: Report) -> Sizes:
+    """What a size chart shows: of the catalogue what lies no further from the reported models than most of it, since
+    one small network far away would leave half of the chart empty."""
     reported = [_size(model, model.label, model.published) for model in report.comparison.models]
     # A model of the catalogue that is reported as it is stands there once.
     same = {(model.model, model.totals) for model in report.comparison.models}
-    others = [
+    every = [
         _size(model, model.title, model.published)
         for model in report.catalogue.models
         if (model.model, model.totals) not in same
     ]
-    shown = [point for point in reported if point["params"] and point["macs"]]
-    others = [point for point in others if point["params"] and point["macs"]]
-    for point, place in zip(shown, label_places(list(map(_bubble, shown)), list(map(_bubble, others))), strict=True):
-        point["place"] = place
-    axes = {
-        axis: {
-            "field": field,
-            "type": "quantitative",
-            "title": title,
-            "scale": {"type": "log", "padding": 24},
-            # Grid lines at powers of ten alone.
-            "axis": {"format": "~s", "values": [10**power for power in range(19)]},
-        }
-        for axis, field, title in (("x", "macs", "MACs"), ("y", "params", "parameters"))
-    }
-    tooltip = [
-        {"field": field, "type": "nominal", "title": title}
-        for field, title in (
-            ("name", "model"),
-            ("params_text", "parameters"),
-            ("macs_text", "MACs"),
-            ("peak_text", "peak of activations"),
-            ("error_text", "published error"),
-        )
+    shown, every = ([point for point in points if point["params"] and point["macs"]] for points in (reported, every))
+    edges = {name: _edges(shown, every, name) for name in ("macs", "params")}
+    others = [
+        point for point in every if all(edges[name][0] <= point[name] <= edges[name][1] for name in ("macs", "params"))
     ]
-    size = {
-        "field": "peak",
-        "type": "quantitative",
-        "title": "peak of activations",
-        "scale": {"range": list(AREAS), "zero": True},
-        "legend": {"labelExpr": BYTES, "values": _legend_values(max(point["peak"] for point in (*shown, *others)))},
-    }
-    error = {
-        "field": "top5_error",
-        "type": "quantitative",
-        "title": "top-5 error, %",
-        "scale": {"range": [LOW, HIGH], "interpolate": "rgb"},
-    }
-    label = {"type": "text", "fontSize": 12, "fontWeight": 600, "color": "@ink"}
-    bubble = {"type": "circle", "opacity": 0.9, "stroke": "@ink", "strokeWidth": 1.5}
-    layers: list[Chart] = [
-        {
-            "data": {"values": others},
-            "mark": {"type": "circle", "color": "@faint", "opacity": 0.35},
-            "encoding": {"size": size, "tooltip": tooltip},
-        },
-        {
-            "data": {"values": [point for point in shown if point["top5_error"] is not None]},
-            "mark": bubble,
-            "encoding": {"size": size, "color": error, "tooltip": tooltip},
-        },
-        {
-            "data": {"values": [point for point in shown if point["top5_error"] is None]},
-            "mark": {**bubble, "fill": "@paper"},
-            "encoding": {"size": size, "tooltip": tooltip},
-        },
-        *(
-            {
-                "data": {"values": [point for point in shown if point["place"] == place]},
-                "mark": {**label, "align": place[0], "dx": place[1], "dy": place[2]},
-                "encoding": {"text": {"field": "label", "type": "nominal"}},
-            }
-            for place in sorted({point["place"] for point in shown})
-        ),
-    ]
+    errors = [point["top5_error"] for point in (*shown, *others) if point["top5_error"] is not None] or [0.0, 1.0]
+    peaks = [point["peak"] for point in (*shown, *others)]
+    return Sizes(shown, others, len(every) - len(others), max(peaks, default=1), (min(errors), max(errors)))
+
+
+def _edges(shown: Sequence[Chart], others: Sequence[Chart], name: str) -> tuple[float, float]:
+    """The least and the largest amount of the reported models, and of the catalogue without its ends."""
+    amounts = sorted(point[name] for point in others)
+    cut = len(amounts) // CUT
+    kept = [*amounts[cut : len(amounts) - cut], *(point[name] for point in shown)]
+    return min(kept, default=1), max(kept, default=10)
+
+
+def _domain(shown: Sequence[Chart], others: Sequence[Chart], name: str) -> list[float]:
+    """An axis around all points, with some room."""
+    amounts = [point[name] for point in (*shown, *others)] or [1, 10]
+    return [min(amounts) / ROOM, max(amounts) * ROOM]
+
+
+def _marks(domain: Sequence[float]) -> list[float]:
+    """1, 2 and 5 of each power of ten within a domain."""
+    low, high = domain
+    marks = (step * 10.0**power for power in range(floor(log10(low)), ceil(log10(high)) + 1) for step in (1, 2, 5))
+    return [mark for mark in marks if low <= mark <= high]
+
+
+def _bubbles(data: str, paint: Chart) -> Chart:
+    """The points of a set of models, the smaller ones in front."""
+    tooltip = "{title: datum.name, parameters: datum.params_text, MACs: datum.macs_text, "
+    tooltip += "'peak of activations': datum.peak_text, 'published error': datum.error_text}"
     return {
-        "$schema": VEGA_LITE,
-        "description": "Parameters against MACs of each model.",
-        "width": "container",
-        "height": 380,
-        "encoding": axes,
-        # Vega warns of layers without data.
-        "layer": [layer for layer in layers if layer["data"]["values"]],
+        "type": "symbol",
+        "name": f"bubbles-{data}",
+        "from": {"data": data},
+        "sort": {"field": "datum.peak", "order": "descending"},
+        "encode": {
+            "update": {
+                "x": {"scale": "x", "field": "macs"},
+                "y": {"scale": "y", "field": "params"},
+                "size": {"scale": "area", "field": "peak"},
+                "tooltip": {"signal": tooltip},
+                **paint,
+            }
+        },
     }
+
+
+def legend_sizes(found: Sizes) -> list[tuple[float, str]]:
+    """(diameter in pixels, bytes) of a large, a middle and a small bubble."""
+    values = sorted({int(float(f"{found.most / part:.0e}")) for part in (1, 4, 16)})
+    return [
+        (round(2 * sqrt((AREAS[0] + (AREAS[1] - AREAS[0]) * value / found.most) / pi), 1), byte_count(value))
+        for value in values
+    ]
 
 
 def _line(text: str) -> str:
     """Free text as one short line."""
     return clip(printable(text), MOST_TEXT)
-
-
-def _bubble(point: Chart) -> Bubble:
-    return Bubble(log10(point["macs"]), log10(point["params"]), point["peak"], point["label"])
-
-
-def _legend_values(most: int) -> list[int]:
-    """A large, a middle and a small number of bytes, each with one digit that is not zero."""
-    return sorted({int(float(f"{most / part:.0e}")) for part in (1, 4, 16)})
 
 
 def _size(model: ComparedModel | ListedModel, name: str, published: tuple[PublishedAccuracy, ...]) -> dict[str, Any]:
@@ -344,44 +434,6 @@ def memory_chart(model: ReportedModel) -> Chart:
                 "transform": [{"filter": "datum.peak"}],
                 "mark": {"type": "rect", "color": "@warm", "stroke": "@warm", "strokeWidth": 2},
             },
-        ],
-    }
-
-
-def layer_times_chart(measurement: ReportedMeasurement) -> Chart:
-    """The slowest layers of a measurement, and by a tick the least time that the device could take for each."""
-    slowest = sorted(measurement.measured.layers, key=lambda layer: -layer.median_s)[:SLOWEST]
-    values = [
-        {
-            "layer": _line(layer.name),
-            "kind": printable(layer.kind),
-            "us": layer.median_s * 1e6,
-            "least": None if layer.roofline_s is None else layer.roofline_s * 1e6,
-            "measured": f"{layer.median_s * 1e6:,.1f} us",
-            "roofline": "unknown" if layer.roofline_s is None else f"{layer.roofline_s * 1e6:,.1f} us",
-        }
-        for layer in slowest
-    ]
-    tooltip = [{"field": field, "type": "nominal"} for field in ("layer", "kind", "measured", "roofline")]
-    tick = {
-        "transform": [{"filter": "isValid(datum.least)"}],
-        "mark": {"type": "tick", "color": "@warm", "thickness": 3, "opacity": 1},
-        "encoding": {"x": {"field": "least", "type": "quantitative"}},
-    }
-    rows = {"field": "layer", "type": "nominal", "sort": None, "title": None, "axis": {"labelLimit": 220}}
-    return {
-        "$schema": VEGA_LITE,
-        "description": f"The slowest layers of {_line(measurement.measured.model)}, and the least time for each.",
-        "width": "container",
-        "height": 18 * len(values),
-        "data": {"values": values},
-        "encoding": {"y": rows, "tooltip": tooltip},
-        "layer": [
-            {
-                "mark": {"type": "bar", "color": "@accent"},
-                "encoding": {"x": {"field": "us", "type": "quantitative", "title": "microseconds"}},
-            },
-            *([tick] if any(value["least"] is not None for value in values) else []),
         ],
     }
 

@@ -1,63 +1,7 @@
 "use strict";
-// The page's behaviour: charts, theme, and for each model a diagram and a table that point at each other.
+// For each model a diagram and a table that point at each other.
 
-const data = JSON.parse(document.getElementById("data").textContent);
 const HEAT_STEPS = 5;
-const UNITS = { params: "parameters", macs: "MACs", memory: "activation memory", time: "time" };
-
-// --- charts ---
-
-// A chart's specification with the page's own colours for "@ink" and the like: as CSS variables, which follow the theme,
-// on paper too, without being drawn anew. Data are left as they are, but for the fills in them.
-function themed(value, key) {
-  if (typeof value === "string") return key !== "values" && /^@[a-z0-9]+$/.test(value) ? `var(--${value.slice(1)})` : value;
-  if (Array.isArray(value)) return value.map((item) => themed(item, key));
-  if (value === null || typeof value !== "object") return value;
-  if (key === "values") return "fill" in value ? { ...value, fill: themed(value.fill) } : value;
-  return Object.fromEntries(Object.entries(value).map(([name, item]) => [name, themed(item, name)]));
-}
-
-const FONT = "Roboto, system-ui, Arial, Helvetica, sans-serif";
-const CONFIG = themed({
-  background: "transparent", font: FONT,
-  view: { stroke: "transparent" },
-  axis: { labelColor: "@ink", titleColor: "@ink", gridColor: "@line", domainColor: "@line", tickColor: "@line", titleFontWeight: "normal" },
-  legend: {
-    orient: "bottom", layout: { bottom: { direction: "vertical", anchor: "start" } }, gradientLength: 220,
-    labelColor: "@ink", titleColor: "@ink", titleFontWeight: "normal",
-  },
-  text: { font: FONT },
-});
-
-const views = new Map();
-
-async function drawChart(place) {
-  const name = place.dataset.chart;
-  const drawn = await vegaEmbed(place, themed(data.charts[name]), { actions: false, ast: true, renderer: "svg", config: CONFIG });
-  // What a chart shows is in the tables, too: for screen readers it is one picture with a name.
-  place.querySelector("svg")?.setAttribute("aria-hidden", "true");
-  views.set(name, drawn.view);
-  if (name.startsWith("icicle-")) showMeasure(drawn.view);
-}
-
-function showMeasure(view) {
-  const chosen = document.querySelector("input[name=measure]:checked");
-  for (const place of document.querySelectorAll(".measured")) place.textContent = chosen.parentElement.textContent.trim();
-  view.signal("measure", chosen.value).runAsync();
-}
-
-for (const input of document.querySelectorAll("input[name=measure]")) {
-  input.addEventListener("change", () => {
-    for (const [name, view] of views) if (name.startsWith("icicle-")) showMeasure(view);
-  });
-}
-
-// --- theme ---
-
-document.getElementById("theme").addEventListener("change", (event) => {
-  if (event.target.value) document.documentElement.dataset.theme = event.target.value;
-  else delete document.documentElement.dataset.theme;
-});
 
 // --- one diagram: zoom and pan ---
 
@@ -185,10 +129,10 @@ class Model {
       const svg = level.querySelector("svg");
       if (svg) this.canvases.set(level.dataset.level, this.listen(new Canvas(svg)));
     }
-    this.rows = Array.from(section.querySelectorAll(".layers tbody tr"));
+    this.table = new LayerTable(section, this.figures, (layer) => this.choose([layer], "table"));
+    this.rows = this.table.rows;
     this.chosen = [];
     this.depth = null;
-    this.setUpTable();
     for (const input of this.all(`input[type=radio]`)) input.addEventListener("change", () => this.open(input.value));
     for (const button of this.all("[data-do]")) this.setUpControl(button);
     this.open(this.section.querySelector("input[type=radio]:checked")?.value);
@@ -289,73 +233,18 @@ class Model {
     const actions = {
       open: () => this.step(1), close: () => this.step(-1), fit: () => this.canvas()?.fit(),
       in: () => this.canvas()?.zoom(1.3), out: () => this.canvas()?.zoom(1 / 1.3),
-      color: () => this.paint(), filter: () => this.filter(),
+      color: () => this.paint(), filter: () => this.table.filter(),
     };
     const event = { SELECT: "change", INPUT: "input" }[control.tagName] ?? "click";
     control.addEventListener(event, actions[control.dataset.do]);
   }
 
-  // --- the table ---
-
-  setUpTable() {
-    const table = this.section.querySelector(".layers tbody");
-    this.buttons = this.rows.map((row) => row.querySelector("button"));
-    table.addEventListener("click", (event) => {
-      const row = event.target.closest("tr");
-      if (row) this.choose([Number(row.dataset.layer)], "table");
-    });
-    table.addEventListener("keydown", (event) => {
-      const by = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-      if (!by) return;
-      const shown = Array.from(table.querySelectorAll("tr:not([hidden]) button"));
-      const next = shown[shown.indexOf(document.activeElement) + by];
-      if (next) {
-        focusOne(this.buttons, next);
-        next.closest("tr").scrollIntoView({ block: "nearest", inline: "nearest" });
-      }
-      event.preventDefault();
-    });
-    this.all(".layers thead button").forEach((button, column) => button.addEventListener("click", () => this.sort(button, column)));
-  }
-
-  sort(button, column) {
-    const heads = this.all(".layers thead th"), head = heads[column];
-    // Numbers are looked for from the largest down; the place of a layer from the first up.
-    const first = button.dataset.sort === "number" && column > 0 ? "descending" : "ascending";
-    const other = first === "ascending" ? "descending" : "ascending";
-    const order = head.getAttribute("aria-sort") === first ? other : first;
-    for (const each of heads) each.removeAttribute("aria-sort");
-    head.setAttribute("aria-sort", order);
-    const text = (row) => row.cells[column].textContent;
-    const number = (row) => { const found = parseFloat(text(row).replaceAll(",", "")); return isNaN(found) ? -Infinity : found; };
-    const numbers = button.dataset.sort === "number";
-    const compare = numbers ? (a, b) => a - b : new Intl.Collator("en", { numeric: true }).compare;
-    const sign = order === "ascending" ? 1 : -1;
-    const keyed = this.rows.map((row) => [numbers ? number(row) : text(row), row]);
-    keyed.sort((a, b) => sign * compare(a[0], b[0]));
-    this.section.querySelector(".layers tbody").append(...keyed.map(([, row]) => row));
-  }
-
-  filter() {
-    const words = this.section.querySelector("[data-do=filter]").value.toLowerCase().split(/\s+/).filter(Boolean);
-    let shown = 0;
-    for (const row of this.rows) {
-      const text = [1, 2, row.cells.length - 1].map((column) => row.cells[column].textContent).join(" ").toLowerCase();
-      row.hidden = !words.every((word) => text.includes(word));
-      shown += !row.hidden;
-    }
-    const first = this.section.querySelector(".layers tbody tr:not([hidden]) button");
-    if (first) for (const button of this.buttons) button.tabIndex = button === first ? 0 : -1;
-    this.say(words.length ? `${shown} of ${layers(this.rows.length)}` : layers(this.rows.length));
-  }
-
   printed(whole) {
     this.canvas()?.printed(whole);
-    if (whole) for (const row of this.rows) row.hidden = false;
-    else this.filter();
+    this.table.printed(whole);
   }
 
-  say(text) { for (const place of this.all("output")) place.textContent = text; }
+  say(text) { for (const place of this.all(".picked")) place.textContent = text; }
 
   // --- what is selected, on both sides ---
 
@@ -363,33 +252,24 @@ class Model {
     this.chosen = chosen;
     const rows = chosen.map((layer) => this.rows[layer]);
     if (from === "diagram") {
-      if (rows.some((row) => row.hidden)) {
-        this.section.querySelector("[data-do=filter]").value = "";
-        this.filter();
-      }
+      this.table.uncover(rows);
       focusOne(this.parts(), part);
-      this.scrollTo(rows);
+      this.table.scrollTo(rows);
     } else {
-      focusOne(this.buttons, this.buttons[chosen[0]]);
+      focusOne(this.table.buttons, this.table.buttons[chosen[0]]);
       this.reveal(this.holding());
     }
     this.mark(part);
-    const name = rows[0].cells[1].textContent;
+    const name = this.table.text(chosen[0], "layer");
     this.say(chosen.length === 1 ? `selected: ${name}` : `selected: ${chosen.length} layers from ${name}`);
     for (const link of this.all(".go")) link.hidden = false;
-  }
-
-  // The first of some rows to the top of the table; the page itself stays where it is.
-  scrollTo(rows) {
-    const table = this.section.querySelector(".scroll");
-    const head = table.querySelector("thead th").getBoundingClientRect().bottom;
-    table.scrollTop += Math.min(...rows.map((row) => row.getBoundingClientRect().top)) - head - 4;
   }
 
   clear() {
     this.chosen = [];
     this.mark();
-    this.filter();
+    this.say("");
+    for (const link of this.all(".go")) link.hidden = true;
   }
 
   // The boxes of this depth that hold what is selected.
@@ -425,8 +305,6 @@ function focusOne(all, one) {
   one.focus({ preventScroll: true });
 }
 
-function layers(number) { return `${number.toLocaleString("en")} layer${number === 1 ? "" : "s"}`; }
-
 // The largest amount of each step but the first, which is nothing; the last edge is the most itself.
 function heatEdges(most) {
   return Array.from({ length: HEAT_STEPS }, (_, step) => step === HEAT_STEPS - 1 ? most : most * (step + 1) / HEAT_STEPS);
@@ -439,22 +317,7 @@ function heatStep(amount, edges) {
   return 1 + (place < 0 ? HEAT_STEPS - 1 : place);
 }
 
-function said(value, what) {
-  if (what === "time") return value ? scaled(value * 1e12, ["ps", "ns", "us", "ms", "s"]) : "0 s";
-  if (what !== "memory") return `${scaled(value, ["", "K", "M", "G", "T"])} ${UNITS[what]}`;
-  return scaled(value, ["B", "kB", "MB", "GB", "TB"]);
-}
-
-function scaled(value, units) {
-  let unit = 0;
-  // 999,999 would be "1000.00 K": what rounds up to the next unit belongs to it.
-  while (Number(value.toFixed(unit ? 2 : 0)) >= 1000 && unit < units.length - 1) { value /= 1000; unit += 1; }
-  return `${unit ? value.toFixed(2) : Math.round(value)} ${units[unit]}`.trim();
-}
-
 const models = Array.from(document.querySelectorAll("section.model"), (section) => new Model(section));
 // On paper nobody can drag or look for more: the whole diagram is shown, and every row.
 addEventListener("beforeprint", () => models.forEach((model) => model.printed(true)));
 addEventListener("afterprint", () => models.forEach((model) => model.printed(false)));
-Promise.all(Array.from(document.querySelectorAll("[data-chart]"), drawChart))
-  .then(() => document.documentElement.setAttribute("data-drawn", ""));
