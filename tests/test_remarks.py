@@ -96,6 +96,9 @@ def test_where_it_sits() -> None:
         ("macs", "kind", ("Conv2d 3x3",), 5),
     ]
     assert google[0].share == pytest.approx((549_880_000 + 477_680_000) / 1_582_671_872, abs=1e-4)
+    # One of two halves has a little more than the other: that is nothing.
+    unet = of(build_graph(load_spec("unet")))
+    assert [fact.role for fact in unet if isinstance(fact, Share) and fact.measure == "macs"] == ["kind"]
     vgg = of(build_graph(load_spec("vgg16")))
     assert Share("params", 102_764_544 / 138_357_544, "layer", ("classifier.0",), 16) in vgg
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from html import unescape
@@ -394,6 +395,110 @@ def test_a_record_that_does_not_fit_is_refused(run: Run, tmp_path: Path, record:
     assert (result.code, result.out) == (2, "")
     assert message in result.err
     assert not page.exists()
+
+
+# --- a PDF ---
+
+
+def browser(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """The only browser on PATH: a script that is called as Chromium is."""
+    path = folder / "bin" / "chromium"
+    path.parent.mkdir()
+    path.write_text(f"#!{sys.executable}\n{script}", encoding="utf-8")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(path.parent))
+
+
+WRITES = """
+import sys, pathlib, urllib.request
+(printed,) = [word.partition("=")[2] for word in sys.argv if word.startswith("--print-to-pdf=")]
+page = urllib.request.urlopen(sys.argv[-1]).read()
+assert page.startswith(b"<!DOCTYPE html>"), page[:20]
+pathlib.Path(printed).write_bytes(b"%PDF-1.7 " + " ".join(sys.argv[1:]).encode())
+"""
+
+
+def test_a_browser_prints_it(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a window, with a profile of its own that goes with it, and with no way to any host."""
+    browser(tmp_path, monkeypatch, WRITES)
+    path = tmp_path / "r.PDF"
+    result = run("report", "lenet5", "-o", str(path))
+    assert (result.code, result.out, result.err) == (0, "", "")
+    words = path.read_text()
+    for flag in ("--headless", "--host-resolver-rules=MAP * ~NOTFOUND", "--disable-background-networking"):
+        assert flag in words
+    (profile,) = re.findall(r"--user-data-dir=(\S+)", words)
+    assert not Path(profile).parent.exists()
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["bin", "r.PDF"]
+
+
+@pytest.mark.parametrize(
+    ("script", "message"),
+    [
+        ("import sys; sys.exit('no display, no fun')", "printed no PDF: no display, no fun"),
+        ("pass", "printed no PDF: it ended with 0"),
+        (WRITES.replace("%PDF", "%PNG"), "printed no PDF"),
+        (None, "could not be started"),
+    ],
+)
+def test_a_browser_that_prints_nothing_is_told(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None, message: str
+) -> None:
+    """With its own complaint and with what to do instead; no file is written, and one that was there stays."""
+    browser(tmp_path, monkeypatch, script or "")
+    if script is None:
+        (tmp_path / "bin" / "chromium").write_text("#!/no/such/interpreter\n")
+    path = tmp_path / "r.pdf"
+    path.write_text("mine")
+    result = run("report", "lenet5", "-o", str(path))
+    assert (result.code, result.out) == (3, "")
+    assert message in result.err
+    assert "print it from a browser" in result.err
+    assert path.read_text() == "mine"
+
+
+def test_a_browser_that_never_ends_is_ended(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all that it started, however long that would go on."""
+    marks = tmp_path / "marks"
+    sleep = "import time; time.sleep(10 ** 6)"
+    browser(
+        tmp_path,
+        monkeypatch,
+        f"import os, subprocess, sys\nchild = subprocess.Popen([sys.executable, '-c', {sleep!r}])\n"
+        f"open({str(marks)!r}, 'w').write(f'{{os.getpid()}} {{child.pid}}.')\n{sleep}",
+    )
+    monkeypatch.setattr(subprocess.Popen, "wait", waiting_for(marks, subprocess.Popen.wait))
+    result = run("report", "lenet5", "-o", str(tmp_path / "r.pdf"))
+    assert (result.code, result.out) == (3, "")
+    assert "it had not ended after 300 s" in result.err
+    for number in marks.read_text().rstrip(".").split():
+        state = Path(f"/proc/{number}/stat")
+        assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+def waiting_for(marks: Path, wait: Callable[..., int]) -> Callable[..., int]:
+    """A wait in which a browser's time runs out as soon as it has written down what it started, on a machine of any
+    speed."""
+
+    def bounded(process: "subprocess.Popen[bytes]", timeout: float | None = None) -> int:
+        if timeout is None or Path(str(process.args[0])).name != "chromium":  # type: ignore[index]  # a list
+            return wait(process, timeout)
+        while not (marks.exists() and marks.read_text().endswith(".")):
+            assert process.poll() is None
+        raise subprocess.TimeoutExpired("chromium", timeout)
+
+    return bounded
+
+
+def test_without_a_browser_there_is_no_pdf(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is computed: what was looked for, and what to do."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("gnet_inspect.cli.options.read_variants", None)
+    result = run("report", "lenet5", "-o", str(tmp_path / "r.pdf"))
+    assert (result.code, result.out) == (3, "")
+    assert "needs Chromium, Chrome or Edge, and none of chromium" in result.err
+    assert "(-o report.html) and print it from a browser" in result.err
+    assert list(tmp_path.iterdir()) == []
 
 
 # --- what it refuses, and what it draws less of ---

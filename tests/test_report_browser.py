@@ -1,12 +1,15 @@
 """The page in a real browser: Chromium without a window, driven by Playwright."""
 
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from gnet_inspect.graph import Node
 from tests.conftest import Run
 from tests.drawing import HOSTILE
 from tests.test_notebook import HARMFUL
@@ -22,8 +25,24 @@ pytestmark = pytest.mark.browser
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 # No sandbox: containers run as root. The others keep the browser itself from calling home.
 FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
-WIDE, NARROW = 1280, 390
+WIDE, NARROW = 1400, 390
 Open = Callable[..., "Page"]
+# Of each chart: its name, where it is, and its texts that can be seen, with where they are.
+CHART_TEXTS = """[...document.querySelectorAll(".chart")].map((chart) => {
+  const place = ({ left, top, right, bottom }) => ({ left, top, right, bottom });
+  const seen = (text) => {
+    for (let each = text; each !== chart; each = each.parentElement) {
+      if (getComputedStyle(each).opacity === "0") return false;
+    }
+    return text.textContent.trim() !== "";
+  };
+  return {
+    name: chart.dataset.chart,
+    around: place(chart.querySelector("svg").getBoundingClientRect()),
+    texts: [...chart.querySelectorAll("text")].filter(seen)
+      .map((text) => ({ text: text.textContent, ...place(text.getBoundingClientRect()) })),
+  };
+})"""
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +175,7 @@ def test_it_opens(open_page: Open, three: Path, width: int, scheme: Any) -> None
     page = open_page(three, width, color_scheme=scheme)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     charts = page.locator(".chart")
-    assert charts.count() == 8
+    assert charts.count() == 7
     for index in range(charts.count()):
         around, drawn = place_of(charts.nth(index)), place_of(charts.nth(index).locator("svg"))
         assert drawn["width"] <= around["width"] + 1
@@ -166,11 +185,15 @@ def test_it_opens(open_page: Open, three: Path, width: int, scheme: Any) -> None
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_it_is_accessible(open_page: Open, three: Path, scheme: Any) -> None:
-    """axe finds nothing: contrast, names, landmarks, roles, order of headings."""
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_it_is_accessible(open_page: Open, three: Path, width: int, scheme: Any) -> None:
+    """axe finds nothing: contrast, names, landmarks, roles, order of headings; with a card open, too."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     # The policy of the page lets no foreign script in, axe's neither.
-    page = open_page(three, color_scheme=scheme, bypass_csp=True)
+    page = open_page(three, width, color_scheme=scheme, bypass_csp=True)
+    box(page, "conv1").focus()
+    page.keyboard.press("Enter")
+    assert page.locator(".card").is_visible()
     found = axe.Axe().run(page).response["violations"]
     assert [(item["id"], [node["html"][:100] for node in item["nodes"][:3]]) for item in found] == []
 
@@ -195,7 +218,9 @@ def test_the_table_sorts(open_page: Open, three: Path) -> None:
     """Numbers from the largest, texts from A; once more turns it round, and the header says so."""
     page = open_page(three)
     table = page.locator("#model-0 .layers")
-    for name, number in (("params", 4), ("MACs", 5), ("bytes", 7), ("held", 8), ("FLOP/B", 9)):
+    heads = [text.strip(" \u2191\u2195") for text in table.locator("thead th").all_inner_texts()]
+    for name in ("params", "MACs", "bytes", "held", "FLOP/B"):
+        number = heads.index(name)
         table.get_by_role("button", name=name, exact=True).click()
         figures = [float(text.replace(",", "")) for text in column(page, number)]
         assert figures == sorted(figures, reverse=True)
@@ -205,6 +230,9 @@ def test_the_table_sorts(open_page: Open, three: Path) -> None:
         assert table.locator("th[aria-sort]").get_attribute("aria-sort") == "ascending"
     table.get_by_role("button", name="layer", exact=True).click()
     assert column(page, 1)[0] == "avgpool"
+    # Channels by their numbers, those that have none first.
+    table.get_by_role("button", name="channels", exact=True).click()
+    assert next(text for text in column(page, heads.index("channels")) if text) == "3 \u2192 64"
     table.get_by_role("button", name="#").click()
     assert column(page, 0) == [str(place) for place in range(1, 143)]
 
@@ -213,15 +241,211 @@ def test_the_table_filters(open_page: Open, three: Path) -> None:
     """By name, type and stage, all words at once; the number of rows is told; nothing found is no row."""
     page = open_page(three)
     search = page.locator("#model-0 input[type=search]")
+    count = page.locator("#model-0 .layers .count")
+    assert count.inner_text() == "142 layers, 7.00 M parameters, 1.58 G MACs"
     search.fill("inception4 conv2d")
     assert len(column(page, 1)) == 30
     assert all(name.startswith("inception4") for name in column(page, 1))
-    assert page.locator("#model-0 .layers output").inner_text() == "30 of 142 layers"
+    assert count.inner_text() == "30 of 142 layers, 2.81 M parameters (40.1 %), 549.88 M MACs (34.7 %)"
     search.fill("nothing of the kind")
     assert column(page, 1) == []
+    assert count.inner_text() == "0 of 142 layers, 0 parameters (0.0 %), 0 MACs (0.0 %)"
     search.fill("")
     assert len(column(page, 1)) == 142
     assert len(column(page, 1, model=1)) == 40
+
+
+@pytest.mark.parametrize(
+    ("asked", "number"),
+    [
+        ("inception4*.branch2*", 20),
+        ("*.branch2.?.conv", 18),
+        # Of a whole name, not of a part of one.
+        ("branch2*", 0),
+        ("*conv*", 60),
+        ("Conv2d", 57),
+        ("3x3", 23),
+        ("3X3 maxpool2d", 13),
+        ("3x3/2", 4),
+        ("*/2 conv2d", 1),
+        ("64->192", 1),
+        ("192->* *.conv", 5),
+        ("stem linear", 0),
+        ("********************************b", 0),
+        ("*a*b*c*h*1*", 24),
+    ],
+)
+def test_a_filter_takes_patterns(open_page: Open, three: Path, asked: str, number: int) -> None:
+    """* is anything and ? one letter, of a whole name, kernel or stage; words are met anywhere; all of them are."""
+    from tests.test_report import report_of
+
+    page = open_page(three)
+    page.locator("#model-0 input[type=search]").fill(asked)
+    graph = report_of("googlenet").models[0].graph
+    expected = [node.name for node in graph.nodes if all(met(word, node) for word in asked.lower().split())]
+    assert column(page, 1) == expected
+    assert len(expected) == number
+
+
+def met(word: str, node: Node) -> bool:
+    """Whether a layer has a word, or is what a pattern says."""
+    texts = [node.name, node.op.kind, node.stage]
+    if window := node.op.sliding_window:
+        kernel = "x".join(map(str, window.size))
+        texts += [kernel, f"{kernel}/{window.stride[0]}"]
+    if counts := node.op.channel_counts(node.input_shapes, node.output_shapes):
+        texts.append("->".join(map(str, counts)))
+    if {"*", "?"} & set(word):
+        return any(fnmatchcase(text.lower(), word) for text in texts)
+    return any(word in text.lower() for text in texts)
+
+
+def test_words_say_what_they_mean(open_page: Open, three: Path) -> None:
+    """By a title for a pointer, a description for a screen reader, and beside them where the keyboard has led there."""
+    page = open_page(three)
+    head = page.locator("#model-0 .layers thead button").nth(8)
+    assert "Multiply-accumulates" in str(head.get_attribute("title"))
+    described = page.locator(f"#{head.get_attribute('aria-describedby')}")
+    assert "Multiply-accumulates" in described.inner_text()
+    tip = page.locator(".tip")
+    assert tip.is_hidden()
+    page.locator(".panel a.word").first.focus()
+    page.keyboard.press("Tab")
+    assert "Multiply-accumulates" in tip.inner_text()
+    inner = place_of(tip)
+    assert inner["x"] >= 0
+    assert inner["x"] + inner["width"] <= WIDE
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.querySelector(':target').id") == "term-macs"
+
+
+# --- the first screen ---
+
+
+@pytest.mark.parametrize(("width", "height"), [(WIDE, 900), (NARROW, 844)])
+@pytest.mark.parametrize("models", [("googlenet", "vgg16", "alexnet"), ("resnet50",), ("unet",)])
+def test_the_first_screen_says_the_result(
+    open_page: Open, tmp_path: Path, models: tuple[str, ...], width: int, height: int
+) -> None:
+    """Without scrolling: every figure of every model, and what is remarkable of them."""
+    from gnet_inspect.views.pages.report import draw_report
+    from tests.test_report import report_of
+
+    path = tmp_path / "page.html"
+    path.write_text(draw_report(report_of(*models)), encoding="utf-8")
+    page = open_page(path, width)
+    page.set_viewport_size({"width": width, "height": height})
+    panels = page.locator(".panel")
+    assert panels.count() == (5 if models == ("unet",) else 6)
+    for panel in panels.all():
+        place = place_of(panel)
+        # Of the last of six a phone may show no more than its first lines.
+        assert place["y"] + 40 <= height
+        assert panel.locator("dd").count() == len(models)
+    sentences = page.locator(".lede p, .noted li" if len(models) == 1 else ".lede p")
+    assert sentences.count() >= 2
+    assert all(place_of(sentence)["y"] + place_of(sentence)["height"] <= height for sentence in sentences.all()[:2])
+
+
+def test_bars_are_as_long_as_what_they_stand_for(open_page: Open, three: Path) -> None:
+    """Relative to the largest of their panel."""
+    page = open_page(three)
+    bars = page.locator(".panel").nth(1).locator(".meter")
+    widths = [place_of(bar.locator("span"))["width"] / place_of(bar)["width"] for bar in bars.all()]
+    assert widths == pytest.approx([1_582_671_872 / 15_470_264_320, 1, 714_188_480 / 15_470_264_320], abs=0.01)
+
+
+def test_measured_figures_are_there_where_they_were_measured(open_page: Open, three: Path) -> None:
+    """In the overview and in the model's section; nowhere else."""
+    page = open_page(three)
+    said = page.locator(".measured-panels").inner_text()
+    for expected in ("Median latency", "2.00 ms", "Images per second", "500.0", "Share of the roofline", "25 %"):
+        assert expected in said
+    assert page.locator(".slow li").count() == 20
+    assert page.locator("#model-0 .slow").count() == 1
+    assert page.locator("#model-1 .slow").count() == 0
+
+
+# --- fingers ---
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_what_a_finger_meets_is_large_enough(open_page: Open, three: Path, width: int) -> None:
+    """At least 44 pixels of it, either way."""
+    page = open_page(three, width, has_touch=True, is_mobile=True)
+    small = page.evaluate(
+        """() => [...document.querySelectorAll("button, select, input[type=search], summary, .choice label, nav a")]
+        .map((each) => [each.outerHTML.slice(0, 80), each.getBoundingClientRect()])
+        .filter(([, { width, height }]) => width && height && (width < 44 || height < 44))
+        .map(([name, { width, height }]) => [name, width, height])"""
+    )
+    assert small == []
+
+
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_a_tap_shows_a_card(open_page: Open, three: Path, width: int) -> None:
+    """Beside the finger and inside the window, with what the table says of the layer; a tap elsewhere and Escape close
+    it."""
+    page = open_page(three, width, has_touch=True, is_mobile=True)
+    card = page.locator(".card")
+    page.locator("#model-0").get_by_role("radio", name="layers").check()
+    page.locator("#model-0").get_by_role("button", name="fit").click()
+    part = box(page, "conv3.conv")
+    part.scroll_into_view_if_needed()
+    part.tap()
+    said = card.inner_text()
+    for expected in (
+        "Conv2d",
+        "3x3",
+        "64 \u2192 192",
+        "1x192x56x56",
+        "110.78 K",
+        "346.82 M",
+        "21.9 % of all",
+        "4.82 MB",
+    ):
+        assert expected in said
+    inner, at = place_of(card), place_of(part)
+    assert 0 <= inner["x"] <= inner["x"] + inner["width"] <= width
+    assert 0 <= inner["y"] <= inner["y"] + inner["height"] <= 900
+    # Not below the finger.
+    middle = at["y"] + at["height"] / 2
+    assert inner["y"] > middle or inner["y"] + inner["height"] < middle
+    page.locator("#model-0 h2").tap()
+    assert card.is_hidden()
+    # Other boxes: two taps on one are a double tap.
+    box(page, "conv1.conv").tap()
+    assert "7x7" in card.inner_text()
+    page.keyboard.press("Escape")
+    assert card.is_hidden()
+    assert chosen(page) != []
+    box(page, "maxpool2").tap()
+    card.get_by_role("button", name="close").tap()
+    assert card.is_hidden()
+
+
+def test_enter_shows_the_card_as_well(open_page: Open, three: Path) -> None:
+    """Of a box of several layers it sums; the first Escape closes it, the second takes the selection away; a mouse is
+    not followed by cards."""
+    page = open_page(three)
+    card = page.locator(".card")
+    box(page, "inception4a").click()
+    assert card.is_hidden()
+    box(page, "inception4a").focus()
+    page.keyboard.press("Enter")
+    said = card.inner_text()
+    for expected in ("14", "376.18 K", "73.61 M", "1x512x14x14"):
+        assert expected in said
+    page.keyboard.press("Escape")
+    assert card.is_hidden()
+    assert chosen(page) != []
+    page.keyboard.press("Escape")
+    assert chosen(page) == []
+    page.keyboard.press("Enter")
+    page.keyboard.press("ArrowDown")
+    assert card.is_hidden()
 
 
 # --- the diagram ---
@@ -434,7 +658,7 @@ def test_the_icicle_opens_and_changes(open_page: Open, three: Path) -> None:
     # What is drawn is as wide as its share, give or take the line around it.
     wide = pytest.approx(whole * 1_025_000 / 6_998_552, abs=12)
     settle(page, lambda: cell("classifier").count() == 1 and place_of(cell("classifier"))["width"] == wide)
-    page.get_by_label("MACs", exact=True).check()
+    page.get_by_role("radio", name="MACs").check()
     wide = pytest.approx(whole * 477_675_520 / 1_582_671_872, abs=12)
     settle(page, lambda: cell("stem").count() == 1 and place_of(cell("stem"))["width"] == wide)
     assert chart.locator('path[aria-label="classifier"]').count() == 1
@@ -448,6 +672,33 @@ def test_charts_have_tooltips(open_page: Open, three: Path) -> None:
     tip.wait_for(state="visible")
     assert "1,444,080" in tip.inner_text()
     assert "(20.6%)" in tip.inner_text()
+
+
+@pytest.mark.parametrize("models", [("googlenet", "vgg16", "alexnet"), ("resnet50",), ("lenet5", "mobilenet_v2")])
+@pytest.mark.parametrize("width", [WIDE, NARROW])
+def test_labels_of_charts_are_apart(open_page: Open, tmp_path: Path, models: tuple[str, ...], width: int) -> None:
+    """No text of a chart lies on another one of it, or outside; every reported model is named."""
+    from gnet_inspect.views.pages.report import draw_report
+    from tests.test_report import report_of
+
+    path = tmp_path / "page.html"
+    path.write_text(draw_report(report_of(*models)), encoding="utf-8")
+    page = open_page(path, width)
+    settle(page, lambda: bool(page.evaluate(f"{CHART_TEXTS}[0].texts.length > 0")))
+    for chart in page.evaluate(CHART_TEXTS):
+        around, texts = chart["around"], chart["texts"]
+        for text in texts:
+            assert around["left"] - 1 <= text["left"], (chart["name"], text)
+            assert text["right"] <= around["right"] + 1, (chart["name"], text)
+            assert around["top"] - 1 <= text["top"], (chart["name"], text)
+            assert text["bottom"] <= around["bottom"] + 1, (chart["name"], text)
+        for index, one in enumerate(texts):
+            for other in texts[index + 1 :]:
+                apart = min(one["right"], other["right"]) - max(one["left"], other["left"]) <= 1
+                apart |= min(one["bottom"], other["bottom"]) - max(one["top"], other["top"]) <= 3
+                assert apart, (chart["name"], one["text"], other["text"])
+    named = {text["text"].partition(",")[0] for text in page.evaluate(CHART_TEXTS)[0]["texts"]}
+    assert set(models) <= named
 
 
 # --- what means harm, and paper ---
@@ -471,7 +722,7 @@ def test_no_script_of_a_spec_runs(open_page: Open, run: Run, write_spec: Callabl
         )
         == 0
     )
-    assert page.evaluate("document.querySelectorAll('body > script').length") == 3
+    assert page.evaluate("document.querySelectorAll('body > script').length") == 8
     assert "<script>alert(1)</script>{|}<b>" in page.locator("#overview").inner_text()
     assert page.evaluate("document.documentElement.scrollWidth") <= WIDE
     page.locator("[data-chart=memory-0] path[aria-label]").first.hover()
@@ -493,9 +744,43 @@ def test_on_paper_the_whole_diagram_is_shown(open_page: Open, three: Path) -> No
     assert view_box(page)[3] > before[3]
     assert page.locator("#model-0 .bar").first.is_hidden()
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(27, 31, 36)"
+    assert page.locator("details:not([open])").count() == 0
+    assert page.locator(":is(.bar, .choice, .theme) :is(button, select, input):visible").count() == 0
+    assert page.evaluate("document.documentElement.scrollWidth") <= WIDE
     assert page.pdf(format="A4").startswith(b"%PDF")
     page.evaluate("dispatchEvent(new Event('afterprint'))")
     assert view_box(page) == before
+    assert page.locator("details:not([open])").count() > 0
+
+
+@pytest.mark.parametrize("models", [("googlenet", "vgg16"), ("unet",)])
+def test_it_prints(run: Run, tmp_path: Path, models: tuple[str, ...]) -> None:
+    """As a PDF whose every sheet has something on it, what is folded in the page, too."""
+    if CHROMIUM is None:
+        pytest.skip("no Chromium is installed")
+    path = tmp_path / "r.pdf"
+    result = run("report", *models, "-o", str(path))
+    assert (result.code, result.out, result.err) == (0, "", "")
+    assert path.read_bytes().startswith(b"%PDF")
+    reader = shutil.which("pdftotext")
+    if reader is None:
+        pytest.skip("no pdftotext is installed")
+    text = subprocess.run([reader, str(path), "-"], capture_output=True, check=True, text=True).stdout
+    *sheets, rest = text.split("\f")
+    assert rest == ""
+    assert len(sheets) >= 4
+    assert all(len(sheet.split()) >= 20 for sheet in sheets)
+    text = " ".join(text.split())
+    for expected in (
+        "Size against work",
+        "multiply-accumulates of convolutions",
+        "What the sources say",
+        "Glossary",
+        "Roofline, least",
+    ):
+        assert expected in text
+    assert "Theme" not in text
+    assert "Filter" not in text
 
 
 def test_a_rooflines_page_shows_what_a_dot_is(open_page: Open, run: Run, tmp_path: Path) -> None:

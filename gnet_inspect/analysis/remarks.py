@@ -17,9 +17,9 @@ from gnet_inspect.analysis.summary import Summary
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.units import dimensions
 
-# A layer with this share of a network stands out; of stages, as few as hold this much, where those are no more than
-# half of all of them; of kinds of layers, one that does this much.
-LAYER_SHARE, STAGES_SHARE, KIND_SHARE = 0.25, 0.5, 0.5
+# A layer with this share of a network stands out; of stages, as few as hold this much, where that is so many times what
+# as many would hold if all were alike; of kinds of layers, one that does this much.
+LAYER_SHARE, STAGES_SHARE, UNLIKE, KIND_SHARE = 0.25, 0.5, 1.4, 0.5
 # What models are compared by.
 COMPARED = ("params", "macs", "peak_activation_bytes")
 
@@ -139,7 +139,7 @@ def _shares(summary: Summary, measure: str) -> Iterable[Share]:
         return
     stages = [(getattr(stage, measure), stage.name) for stage in summary.stages if getattr(stage, measure)]
     found, amount = _fewest(stages, STAGES_SHARE * whole)
-    if 2 * len(found) <= len(stages):
+    if amount / whole >= UNLIKE * len(found) / len(stages):
         yield Share(measure, amount / whole, "stage", found, len(stages))
 
 

@@ -112,7 +112,6 @@ def size_chart(report: Report) -> Chart:
                     {
                         "type": "label",
                         "size": {"signal": "[width, height]"},
-                        "avoidMarks": ["bubbles-others"],
                         "anchor": [
                             "right",
                             "left",
