@@ -328,26 +328,42 @@ def test_the_first_screen_has_the_figures() -> None:
     assert [figure.text for figure in found["params"]] == ["7.00 M", "138.36 M", "61.10 M"]
     assert [figure.name for figure in found["macs"]] == ["GoogLeNet", "VGG-16", "AlexNet"]
     assert found["macs"][0].part == pytest.approx(1_582_671_872 / 15_470_264_320)
-    assert all(max(figure.part or 0 for figure in figures) == 1 for figures in found.values())
+    assert all(max(figure.part or 0 for figure in figures) == 1 for term, figures in found.items() if term != "field")
+    # The whole image, seen by a linear layer, and an extent in pixels are no two of a kind.
+    assert [(figure.text, figure.part) for figure in found["field"]] == [
+        ("907x907 px", None),
+        ("whole image", None),
+        ("whole image", None),
+    ]
+    assert found["field"][1].detail.startswith("212x212 px before")
     alone = panels(report_of("unet"))
     assert [panel.term for panel in alone] == ["params", "macs", "peak", "depth", "field"]
     assert all(figure.part is None for panel in alone for figure in panel.figures)
 
 
-def test_what_is_a_least_is_told_as_one() -> None:
-    """Of a network that is counted in part: its figures, and the sentences about it."""
-    spec = load_spec("alexnet")
-    known = build_graph(spec)
+def counted_in_part() -> Report:
+    """LeNet-5 beside a network of which one layer cannot be counted."""
+    known = build_graph(load_spec("alexnet"))
     odd = replace(known.nodes[1], op=Opaque("Odd", known.nodes[1].output_shape), macs=None)
     graph = replace(known, model="odd", title="odd", nodes=(known.nodes[0], odd, *known.nodes[2:]))
     lenet = load_spec("lenet5")
-    report = make_report([(lenet, build_graph(lenet)), (None, graph)], "fp32", ["lenet5", "odd"])
+    return make_report([(lenet, build_graph(lenet)), (None, graph)], "fp32", ["lenet5", "odd"])
+
+
+def test_what_is_a_least_is_told_as_one() -> None:
+    """Of a network that is counted in part: its figures, the sentences about it, and its section of the page."""
+    from gnet_inspect.views.pages.report import draw_report
+
+    report = counted_in_part()
     found = {panel.term: panel.figures for panel in panels(report)}
     for term in ("params", "macs", "peak"):
         assert found[term][1].text.startswith("\N{GREATER-THAN OR EQUAL TO} ")
         assert not found[term][0].text.startswith("\N{GREATER-THAN OR EQUAL TO} ")
     assert lede(report)[0].startswith("odd has at least ")
     assert [each.name for each in noted(report)] == ["LeNet-5"]
+    page = draw_report(report)
+    assert "<dd>at least 714.19 M<small>" in page
+    assert "21 of 22 nodes counted; nobody can count features.1" in page
 
 
 def test_models_are_called_by_what_tells_them_apart() -> None:

@@ -300,6 +300,26 @@ def met(word: str, node: Node) -> bool:
     return any(word in text.lower() for text in texts)
 
 
+def test_what_nobody_can_count_is_no_nothing(open_page: Open, tmp_path: Path) -> None:
+    """A sum with it is a least, and of a total that is not known there are no shares."""
+    from gnet_inspect.views.pages.report import draw_report
+    from tests.test_report import counted_in_part
+
+    path = tmp_path / "page.html"
+    path.write_text(draw_report(counted_in_part()), encoding="utf-8")
+    page = open_page(path)
+    count = page.locator("#model-1 .layers .count")
+    assert count.inner_text() == "22 layers, at least 61.10 M parameters, at least 714.19 M MACs"
+    page.locator("#model-1 input[type=search]").fill("block1")
+    assert count.inner_text() == "3 of 22 layers, at least 23.30 K parameters, at least 70.28 M MACs"
+    page.locator("#model-1 input[type=search]").fill("classifier.1")
+    assert count.inner_text() == "1 of 22 layers, 37.75 M parameters, 37.75 M MACs"
+    page.locator("#model-1").get_by_role("radio", name="layers").check()
+    box(page, "features.1", model=1).focus()
+    page.keyboard.press("Enter")
+    assert "at least 0" in page.locator(".card").inner_text()
+
+
 def test_words_say_what_they_mean(open_page: Open, three: Path) -> None:
     """By a title for a pointer, a description for a screen reader, and beside them where the keyboard has led there."""
     page = open_page(three)

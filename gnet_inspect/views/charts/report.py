@@ -106,6 +106,9 @@ def size_chart(report: Report) -> Chart:
                         "fontSize": {"value": 12},
                         "fontWeight": {"value": 600},
                         "fill": {"value": "@ink"},
+                        # A rim, which the page draws behind the letters: they can be read on bubbles, too.
+                        "stroke": {"value": "@paper"},
+                        "strokeWidth": {"value": 3},
                     }
                 },
                 "transform": [
@@ -359,7 +362,7 @@ def _tree(model: ReportedModel) -> Iterator[Chart]:
     """The network, its stages, blocks, branches and layers, each with the sums over its layers."""
 
     def row(place: Chart, name: str, path: str, said: str, fill: str, layers: Sequence[LayerSummary]) -> Chart:
-        sums = {measure: sum(getattr(layer, measure) for layer in layers) for measure in MEASURES}
+        sums = {measure: sum(getattr(layer, measure) or 0 for layer in layers) for measure in MEASURES}
         return place | {"name": name, "path": path, "said": said, "fill": fill} | sums
 
     label = _line(model.label)

@@ -136,9 +136,9 @@ def noted(report: Report) -> list[Noted]:
 
 
 def _panel(term: str, title: str, names: Sequence[str], amounts: Sequence[Amount]) -> Panel:
-    most = max((amount.amount for amount in amounts if amount.amount), default=None)
-    # One model alone is the largest of all: a bar would say nothing.
-    compared = most if len(amounts) > 1 else None
+    known = [amount.amount for amount in amounts if amount.amount is not None]
+    # One figure alone is the largest of all: a bar would say nothing.
+    compared = max(known) if len(known) > 1 else None
     figures = (
         Figure(
             name,
@@ -171,12 +171,13 @@ def _peak(totals: Totals) -> Amount:
 
 
 def _field(totals: Totals) -> Amount:
-    """The last map's where the output sees all: of that the size is known."""
+    """What one output sees. That before a layer over all positions is no extent of the output's: it is told beside."""
     status, size = totals.receptive_field_status, totals.receptive_field
     if status == "unknown" or not size:
         return Amount(None, "unknown" if status == "unknown" else "none")
-    text = field_text(size, None if status == "all" else status)
-    return Amount(max(size), f"{text} px", "then the whole image" if status == "all" else "")
+    if status == "all":
+        return Amount(None, "whole image", f"{field_text(size, None)} px before a layer over all positions")
+    return Amount(max(size), f"{field_text(size, status)} px")
 
 
 def _errors(models: Sequence[ComparedModel]) -> tuple[str, list[Amount]]:

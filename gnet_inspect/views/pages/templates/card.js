@@ -76,10 +76,8 @@ function cardFigures(model, chosen) {
   const windowed = chosen.filter((layer) => text("kernel", layer)), one = windowed.length === 1 ? windowed[0] : chosen[0];
   const alone = chosen.length === 1 || windowed.length === 1;
   const shared = (what) => {
-    const values = model.figures[what], known = values.every((value) => value !== null);
-    const part = chosen.reduce((sum, layer) => sum + (values[layer] ?? 0), 0), all = values.reduce((sum, value) => sum + (value ?? 0), 0);
-    const least = chosen.some((layer) => values[layer] === null) ? "at least " : "";
-    return least + said(part, what).replace(` ${UNITS[what]}`, "") + (known && all ? `, ${percent(part, all)} of all` : "");
+    const { least, part, share } = amountOf(model.figures, what, chosen);
+    return least + said(part, what).replace(` ${UNITS[what]}`, "") + (share && `, ${share} of all`);
   };
   return [
     ["layers", chosen.length > 1 ? chosen.length.toLocaleString("en") : ""],

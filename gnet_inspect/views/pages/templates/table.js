@@ -76,14 +76,10 @@ class LayerTable {
   counted() {
     const shown = this.rows.map((row) => !row.hidden), number = shown.filter(Boolean).length;
     const whole = number === this.rows.length;
+    const chosen = Array.from(shown.keys()).filter((layer) => shown[layer]);
     const amounts = ["params", "macs"].map((what) => {
-      const values = this.figures[what];
-      const sum = (wanted) => values.reduce((all, value, layer) => all + (wanted(layer) ? value ?? 0 : 0), 0);
-      const part = sum((layer) => shown[layer]), all = sum(() => true);
-      // A share of what is not known is none.
-      const known = values.every((value) => value !== null);
-      const least = values.some((value, layer) => shown[layer] && value === null) ? "at least " : "";
-      return least + said(part, what) + (whole || !known || !all ? "" : ` (${percent(part, all)})`);
+      const { least, part, share } = amountOf(this.figures, what, chosen);
+      return least + said(part, what) + (whole || !share ? "" : ` (${share})`);
     });
     return [whole ? layers(number) : `${number.toLocaleString("en")} of ${layers(this.rows.length)}`, ...amounts].join(", ");
   }

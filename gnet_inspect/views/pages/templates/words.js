@@ -19,6 +19,16 @@ function scaled(value, units) {
   return `${unit ? value.toFixed(2) : Math.round(value)} ${units[unit]}`.trim();
 }
 
+// What some layers have of something: the amount, "at least " before one that lacks what nobody can count, and the share
+// of all. A share of what is not known is none.
+function amountOf(figures, what, chosen) {
+  const values = figures[what], counted = ["params", "macs"].includes(what) ? figures.macs : values;
+  const part = chosen.reduce((sum, layer) => sum + (values[layer] ?? 0), 0);
+  const all = values.reduce((sum, value) => sum + (value ?? 0), 0);
+  const least = chosen.some((layer) => counted[layer] === null) ? "at least " : "";
+  return { least, part, share: all && !counted.includes(null) ? percent(part, all) : "" };
+}
+
 // With one decimal; what is not nothing does not read as nothing.
 function percent(part, whole) {
   const text = (100 * part / whole).toFixed(1);
