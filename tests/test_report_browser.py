@@ -339,6 +339,12 @@ def test_words_say_what_they_mean(open_page: Open, three: Path) -> None:
     assert tip.is_hidden()
     page.keyboard.press("Enter")
     assert page.evaluate("document.querySelector(':target').id") == "term-macs"
+    # Far down the page, where the focus has to bring it into view.
+    page.locator("#model-1 .facts a.word").first.focus()
+    page.keyboard.press("Tab")
+    frames(page, 5)
+    word, beside = place_of(page.locator("#model-1 .facts a.word").nth(1)), place_of(tip)
+    assert min(abs(beside["y"] - word["y"] - word["height"]), abs(beside["y"] + beside["height"] - word["y"])) < 12
 
 
 # --- the first screen ---

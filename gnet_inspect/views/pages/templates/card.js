@@ -19,7 +19,9 @@ class Card {
       event.stopPropagation();
     }, true);
     document.addEventListener("keydown", (event) => this.onKey(event));
-    for (const change of ["scroll", "resize"]) addEventListener(change, () => this.hide());
+    addEventListener("resize", () => this.hide());
+    // What was scrolled before it came, to bring the box into view, is told only now.
+    addEventListener("scroll", () => { if (Math.abs(scrollY - this.scrolled) > 1) this.hide(); });
   }
 
   onKey(event) {
@@ -41,6 +43,7 @@ class Card {
     const model = models.find((each) => each.section === section);
     const chosen = part.dataset.layers.split(" ").map(Number);
     this.part = part;
+    this.scrolled = scrollY;
     this.place.replaceChildren(...this.lines(model, chosen, part.getAttribute("aria-label") ?? ""));
     this.place.hidden = false;
     const { width, height } = this.place.getBoundingClientRect(), away = 16, edge = 8;

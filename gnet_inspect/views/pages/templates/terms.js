@@ -5,16 +5,22 @@
 const tip = document.querySelector(".tip");
 
 document.addEventListener("focusin", (event) => {
-  const said = event.target.closest("a.word, .layers thead button");
-  tip.hidden = !said?.title || !said.matches(":focus-visible");
+  const word = event.target.closest("a.word, .layers thead button");
+  tip.hidden = !word?.title || !word.matches(":focus-visible");
   if (tip.hidden) return;
-  tip.textContent = said.title;
-  const around = said.getBoundingClientRect(), { width, height } = tip.getBoundingClientRect(), edge = 8;
+  tip.textContent = word.title;
+  placeTip(word);
+});
+document.addEventListener("focusout", () => { tip.hidden = true; });
+document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
+// What gets the focus is brought into view: its explanation goes along.
+addEventListener("scroll", () => { if (!tip.hidden) placeTip(document.activeElement); }, true);
+
+function placeTip(word) {
+  const around = word.getBoundingClientRect(), { width, height } = tip.getBoundingClientRect(), edge = 8;
   tip.style.left = `${Math.max(edge, Math.min(around.left, innerWidth - width - edge))}px`;
   tip.style.top = `${around.bottom + edge + height <= innerHeight ? around.bottom + edge : around.top - edge - height}px`;
-});
-document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
-for (const gone of ["focusout", "scroll"]) addEventListener(gone, () => { tip.hidden = true; }, true);
+}
 
 // On paper what is folded is open; afterwards it is as it was.
 const opened = [];
