@@ -6,7 +6,7 @@ drawn as that box: a diagram shows what one would sketch, and its tooltips hold 
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -201,6 +201,18 @@ def _figures(layers: Sequence[LayerSummary]) -> tuple[str, ...]:
     return (*said, f"{macs} MACs") if macs != "0" else tuple(said)
 
 
+def _amounts(layers: Sequence[LayerSummary]) -> dict[str, Any]:
+    """What a box has of the layers that it stands for."""
+    return {
+        "figures": _figures(layers),
+        "params": sum(layer.params for layer in layers),
+        "macs": sum(layer.macs or 0 for layer in layers),
+        "activation_bytes": sum(layer.activation_bytes for layer in layers),
+        "output": layers[-1].output_shape,
+        "layers": tuple(layer.name for layer in layers),
+    }
+
+
 def _said(figures: tuple[str, ...]) -> str:
     return ", ".join(figures)
 
@@ -366,58 +378,44 @@ class _Maker:
         layers = [self.summary.layers[drawn] for drawn in (index, *folded)]
         words = node.op.describe_box(node.output_shapes)
         kept = tuple(self.graph.nodes[other].op.family.folds_as for other in folded)
-        return self._box(
-            layers,
-            node.name,
-            title if title is not None else printable(_short(node.name, scope)),
-            " + ".join([words, *kept]),
-            node.op.sketch(node.output_shapes),
-            kept,
-            node.op.sign,
-            "layer",
-            node.op.family.name,
+        return Box(
+            key=self._key_of(layers),
+            name=node.name,
+            title=title if title is not None else printable(_short(node.name, scope)),
+            words=" + ".join([words, *kept]),
+            sketch=node.op.sketch(node.output_shapes),
+            folded=kept,
+            sign=node.op.sign,
+            tooltip=_tooltip(node.name, layers),
+            role="layer",
+            kind=node.op.family.name,
+            **_amounts(layers),
         )
 
     def _whole_box(self, run: Sequence[Entry], scope: str) -> Box:
         entry, layers = run[0], self._layers(run)
         words = entry.describe() if entry.role == "block" else f"{len(layers)} layers"
-        title = _run_name(run, scope)
-        drawn = self._box(layers, _name_of(entry), title, words, words, (), "", entry.role, entry.kind)
-        return replace(drawn, times=len(run))
+        return Box(
+            key=self._key_of(layers),
+            name=entry.name,
+            title=_run_name(run, scope),
+            words=words,
+            sketch=words,
+            folded=(),
+            sign="",
+            tooltip=_tooltip(_name_of(entry), layers),
+            role=entry.role,
+            kind=entry.kind,
+            times=len(run),
+            **_amounts(layers),
+        )
 
-    def _box(
-        self,
-        layers: Sequence[LayerSummary],
-        name: str,
-        title: str,
-        words: str,
-        sketch: str,
-        folded: tuple[str, ...],
-        sign: str,
-        role: str,
-        kind: str,
-    ) -> Box:
+    def _key_of(self, layers: Sequence[LayerSummary]) -> str:
+        """The key of the box that is made of layers."""
         key = self._key("b")
         for layer in layers:
             self.box_of[layer.name] = key
-        return Box(
-            key,
-            name,
-            title,
-            words,
-            sketch,
-            folded,
-            sign,
-            _figures(layers),
-            _tooltip(name, layers),
-            role,
-            kind,
-            sum(layer.params for layer in layers),
-            sum(layer.macs or 0 for layer in layers),
-            sum(layer.activation_bytes for layer in layers),
-            layers[-1].output_shape,
-            tuple(layer.name for layer in layers),
-        )
+        return key
 
     def _key(self, prefix: str) -> str:
         self._made += 1

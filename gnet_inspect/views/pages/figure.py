@@ -76,7 +76,7 @@ class _ClassPainter(ThemePainter):
         return 'rx="7"'
 
     def card(self, name: str, step: int | None) -> str:
-        return 'class="card"'
+        return 'class="face"'
 
     def bar(self, name: str) -> str:
         return 'class="bar"'

@@ -26,7 +26,7 @@ from gnet_inspect.views.charts.report import (
 from gnet_inspect.views.charts.vega import vega_library
 from gnet_inspect.views.drawing.diagram import Drawing, Options, drawing_of, too_large
 from gnet_inspect.views.fonts import roboto_folder
-from gnet_inspect.views.pages.figure import class_colors, legend, page_figure
+from gnet_inspect.views.pages.figure import class_colors, legend, page_figure, theme_colors
 from gnet_inspect.views.pages.glance import lede, measured, model_names, noted, panels
 from gnet_inspect.views.pages.html import draw_html
 from gnet_inspect.views.pages.layers import columns, rows
@@ -40,6 +40,8 @@ from gnet_inspect.views.text import at_least, clip, coverage_line, field_text, h
 # A browser takes seconds to lay out more rows.
 MOST_LAYERS = 10_000
 MOST_TEXT = 160
+# Characters of the diagrams in which one block is opened, of one model: a page is to be sent.
+MOST_OPENED = 2_000_000
 # The font's file for each range of weights: browsers smear the letters of a weight that they lack.
 FONTS = {"400": "Regular", "500 700": "Medium"}
 # The page's own scripts, in the order in which they run.
@@ -47,12 +49,14 @@ SCRIPTS = ("words.js", "charts.js", "table.js", "report.js", "card.js", "terms.j
 
 
 class Level(Struct, frozen=True):
-    """A model's diagram opened to one depth, or why it is not drawn."""
+    """A model's diagram opened to one depth, or why it is not drawn; with one block opened, the numbers of that one's
+    layers (`opens`)."""
 
     depth: str
     svg: str
     legend: tuple[tuple[str, str], ...]
     note: str = ""
+    opens: str = ""
 
 
 def draw_report(report: Report) -> str:
@@ -97,6 +101,7 @@ def draw_report(report: Report) -> str:
         ramp=RAMP,
         models=[_model(model) for model in report.models],
         colors=class_colors(),
+        theme=theme_colors(),
         measures=MEASURES,
         terms=TERMS,
     )
@@ -162,7 +167,8 @@ def _model(model: ReportedModel) -> dict[str, Any]:
         ],
         "coverage": coverage_line(summary.coverage).removeprefix("coverage").strip(),
         "peak": f"{byte_count(totals.peak_activation_bytes)} {_peak_words(totals)}",
-        "levels": levels,
+        "levels": [level for level in levels if not level.opens],
+        "openings": [level for level in levels if level.opens],
         # Blocks, or how far it can be drawn.
         "opened": next((depth for depth in ("block", "stage", "layer") if depth in drawn), None),
         "columns": columns(bool(seconds)),
@@ -192,19 +198,42 @@ def _peak_words(totals: Totals) -> str:
 
 
 def _levels(model: ReportedModel) -> list[Level]:
+    """The diagrams of a model: at each depth, and behind that of blocks the same with one of them opened, for each."""
     places = {layer.name: index for index, layer in enumerate(model.summary.layers)}
     label = f"diagram of {_line(model.label)}"
     levels: list[Level] = []
     drawn: dict[Drawing, str] = {}
     for depth in DEPTHS:
-        drawing = drawing_of(model.graph, model.summary, Options(depth))
+        drawing = drawing_of(model.graph, model.summary, Options(depth, collapse=True))
         if bound := too_large(drawing):
             levels.append(Level(depth, "", (), f"a diagram can show {bound}"))
             continue
-        # A network without blocks looks the same at two depths, and a large one takes Graphviz seconds.
+        # A network without blocks looks the same at two depths.
         if drawing not in drawn:
             drawn[drawing] = page_figure(drawing, places, label)
         levels.append(Level(depth, drawn[drawing], tuple(legend(drawing))))
+        if depth == "block":
+            levels += _opened_levels(model, drawing, places, label)
+    return levels
+
+
+def _opened_levels(model: ReportedModel, closed: Drawing, places: dict[str, int], label: str) -> list[Level]:
+    """The diagram of blocks with one of them opened, for each that holds more than its box says, as far as a page can
+    hold them."""
+    levels: list[Level] = []
+    size = 0
+    for box in closed.boxes():
+        if box.role != "block" or len(box.layers) < 2:
+            continue
+        drawing = drawing_of(model.graph, model.summary, Options("block", collapse=True, opened=box.name))
+        if len(drawing.boxes()) == len(closed.boxes()) or too_large(drawing):
+            continue
+        svg = page_figure(drawing, places, label)
+        size += len(svg)
+        if size > MOST_OPENED:
+            break
+        opens = " ".join(str(places[name]) for name in box.layers)
+        levels.append(Level("block", svg, tuple(legend(drawing)), opens=opens))
     return levels
 
 

@@ -124,14 +124,15 @@ class Model {
     this.section = section;
     this.figures = data.models[Number(section.dataset.model)];
     this.depths = Array.from(section.querySelectorAll(".level"), (level) => level.dataset.level);
+    // By depth, and by the layers of the one block that is opened, what is drawn; blocks are opened when that is asked for.
+    this.levels = new Map();
     this.canvases = new Map();
-    for (const level of section.querySelectorAll(".level")) {
-      const svg = level.querySelector("svg");
-      if (svg) this.canvases.set(level.dataset.level, this.listen(new Canvas(svg)));
-    }
+    for (const level of section.querySelectorAll(".level")) this.keep(level.dataset.level, level);
+    this.openings = new Map(Array.from(section.querySelectorAll("template.opening"), (each) => [each.dataset.opens, each]));
     this.table = new LayerTable(section, this.figures, (layer) => this.choose([layer], "table"));
     this.rows = this.table.rows;
     this.chosen = [];
+    // What is shown: a depth, or the layers of an opened block.
     this.depth = null;
     for (const input of this.all(`input[type=radio]`)) input.addEventListener("change", () => this.open(input.value));
     for (const button of this.all("[data-do]")) this.setUpControl(button);
@@ -140,6 +141,12 @@ class Model {
 
   all(selector) { return Array.from(this.section.querySelectorAll(selector)); }
   canvas() { return this.canvases.get(this.depth); }
+
+  keep(name, level) {
+    this.levels.set(name, level);
+    this.canvases.set(name, this.listen(new Canvas(level.querySelector("svg"))));
+  }
+
   parts() { return Array.from(this.canvas()?.svg.querySelectorAll("[data-layers]") ?? []); }
 
   listen(canvas) {
@@ -183,21 +190,38 @@ class Model {
   open(depth) {
     if (!this.canvases.has(depth)) return;
     this.depth = depth;
-    for (const level of this.all(".level")) level.hidden = level.dataset.level !== depth;
-    for (const input of this.all("input[type=radio]")) input.checked = input.value === depth;
+    for (const [name, level] of this.levels) level.hidden = name !== depth;
+    const shown = this.levels.get(depth).dataset.level;
+    for (const input of this.all("input[type=radio]")) input.checked = input.value === shown;
     if (!this.canvas().view) this.canvas().start();
     this.paint();
     this.mark();
-    const place = this.depths.indexOf(depth);
-    this.section.querySelector("[data-do=open]").disabled = !this.canvases.has(this.depths[place + 1]);
-    this.section.querySelector("[data-do=close]").disabled = !this.canvases.has(this.depths[place - 1]);
+    this.section.querySelector("[data-do=open]").disabled = !this.after(1);
+    this.section.querySelector("[data-do=close]").disabled = !this.after(-1);
     if (this.chosen.length) this.reveal(this.holding());
   }
 
-  // One depth further (1) or back (-1), to the same layers.
+  // What is shown next: with the chosen block opened where it stands, else one depth further (1) or back (-1).
+  after(by) {
+    const opened = this.levels.get(this.depth)?.dataset.opens, key = this.chosen.join(" ");
+    if (by > 0 && this.levels.get(this.depth)?.dataset.level === "block" && key !== opened && this.openings.has(key)) return key;
+    if (by < 0 && opened) return "block";
+    const depth = this.depths[this.depths.indexOf(opened ? "block" : this.depth) + by];
+    return this.canvases.has(depth) ? depth : null;
+  }
+
+  // The diagram in which one block is opened, as it stands in the page.
+  unfold(key) {
+    const template = this.openings.get(key);
+    const level = template.content.firstElementChild.cloneNode(true);
+    this.levels.get("block").after(level);
+    this.keep(key, level);
+  }
+
   step(by) {
-    const depth = this.depths[this.depths.indexOf(this.depth) + by];
-    if (!this.canvases.has(depth)) return;
+    const depth = this.after(by);
+    if (!depth) return;
+    if (!this.levels.has(depth)) this.unfold(depth);
     const layers = this.chosen, inside = this.canvas()?.svg.contains(document.activeElement);
     this.open(depth);
     if (layers.length) this.reveal(this.holding(), by > 0);
@@ -209,7 +233,7 @@ class Model {
     if (!this.canvas()) return;
     const what = this.section.querySelector("select[data-do=color]").value;
     const values = this.figures[what];
-    const level = this.section.querySelector(`.level[data-level=${this.depth}]`);
+    const level = this.levels.get(this.depth);
     const [kinds, heat] = level.querySelectorAll(".legend");
     const boxes = Array.from(level.querySelectorAll(".box"));
     kinds.hidden = values !== undefined;
@@ -217,6 +241,7 @@ class Model {
     const amount = (box) => box.layers.reduce((sum, layer) => sum + (values[layer] ?? 0), 0);
     const edges = heatEdges(values ? Math.max(0, ...boxes.map(amount)) : 0);
     for (const box of boxes) {
+      box.classList.toggle("warmed", values !== undefined);
       if (!values) { box.style.removeProperty("--fill"); continue; }
       box.style.setProperty("--fill", `var(--heat${heatStep(amount(box), edges)})`);
     }
@@ -260,6 +285,7 @@ class Model {
       this.reveal(this.holding());
     }
     this.mark(part);
+    this.section.querySelector("[data-do=open]").disabled = !this.after(1);
     const name = this.table.text(chosen[0], "layer");
     this.say(chosen.length === 1 ? `selected: ${name}` : `selected: ${chosen.length} layers from ${name}`);
     for (const link of this.all(".go")) link.hidden = false;
@@ -307,7 +333,8 @@ function focusOne(all, one) {
 
 // The largest amount of each step but the first, which is nothing; the last edge is the most itself.
 function heatEdges(most) {
-  return Array.from({ length: HEAT_STEPS }, (_, step) => step === HEAT_STEPS - 1 ? most : most * (step + 1) / HEAT_STEPS);
+  const square = (step) => most * step * step / HEAT_STEPS ** 2;
+  return Array.from({ length: HEAT_STEPS }, (_, step) => step === HEAT_STEPS - 1 ? most : square(step + 1));
 }
 
 // Found among the edges themselves, because HEAT_STEPS * amount / most can round to more than HEAT_STEPS.
