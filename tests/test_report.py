@@ -19,15 +19,14 @@ from gnet_inspect.ops import Opaque
 from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.charts.report import MEASURES, icicle_chart, memory_chart, size_chart, sizes
-from gnet_inspect.views.drawing.dot import CLASSES, INK
-from gnet_inspect.views.pages.figure import dark
+from gnet_inspect.views.drawing.themes import THEMES
+from gnet_inspect.views.pages.figure import class_colors, theme_colors
 from gnet_inspect.views.pages.glance import lede, measured, model_names, noted, panels
 from gnet_inspect.views.pages.layers import COLUMNS
 from gnet_inspect.views.pages.measured import slow_layers
 from gnet_inspect.views.pages.report import SCRIPTS
 from gnet_inspect.views.pages.terms import TERMS
 from tests.conftest import Run
-from tests.drawing import contrast
 from tests.specs import HEADER
 
 for package in ("jinja2", "vl_convert", "pygraphviz"):
@@ -258,11 +257,15 @@ def test_the_size_chart_shows_the_models_and_the_others() -> None:
     assert small.errors[0] < small.errors[1]
 
 
-@pytest.mark.parametrize("fill", [fill for fill, _ in CLASSES.values()])
-def test_letters_can_be_read_on_every_fill(fill: str) -> None:
-    """A contrast of at least 4.5 to 1, on light and dark pages."""
-    assert contrast(fill, INK) >= 4.5
-    assert contrast(dark(fill), "#e8ecf1") >= 4.5
+def test_diagrams_have_the_colours_of_pictures() -> None:
+    """Those of a screen on a light page, of a dark screen on a dark one; tests of pictures compute their contrasts."""
+    light, dark = THEMES["screen"], THEMES["dark"]
+    for name, (tint, dark_tint, accent, dark_accent) in class_colors().items():
+        kind = name.removeprefix("class-")
+        assert (tint, accent) == (light.paints[kind].tint, light.paints[kind].accent)
+        assert (dark_tint, dark_accent) == (dark.paints[kind].tint, dark.paints[kind].accent)
+    assert theme_colors()["ink"] == (light.ink, dark.ink)
+    assert [theme_colors()[f"heat{step}"] for step in range(6)] == list(zip(light.heat, dark.heat, strict=True))
 
 
 # --- measured times ---

@@ -202,12 +202,12 @@ def test_the_theme_can_be_chosen(open_page: Open, three: Path) -> None:
     """Light and dark, whatever the system has; charts and diagrams follow."""
     page = open_page(three, color_scheme="light")
     ink = "getComputedStyle(document.querySelector('[data-chart=size] svg text')).fill"
-    fill = "getComputedStyle(document.querySelector('#model-0 .box path')).fill"
+    fill = "getComputedStyle(document.querySelector('#model-0 .box .face')).fill"
     before = page.evaluate(ink), page.evaluate(fill)
     page.get_by_label("Theme").select_option("dark")
     after = page.evaluate(ink), page.evaluate(fill)
-    assert before[0] == "rgb(27, 31, 36)"
-    assert after[0] == "rgb(232, 236, 241)"
+    assert before[0] == "rgb(31, 35, 40)"
+    assert after[0] == "rgb(240, 246, 252)"
     assert before[1] != after[1]
 
 

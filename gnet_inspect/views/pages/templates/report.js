@@ -2,6 +2,9 @@
 // For each model a diagram and a table that point at each other.
 
 const HEAT_STEPS = 5;
+// How much larger than it is drawn a diagram is shown, so that its letters are as large as the page's; and how many of its
+// units a pixel has where they are too small to read.
+const LETTERS = 1.1, SMALL = 1.4;
 
 // --- one diagram: zoom and pan ---
 
@@ -37,7 +40,7 @@ class Canvas {
   start() {
     const { width, height } = this.svg.getBoundingClientRect();
     if (!width) return;
-    const shown = width / 0.7;
+    const shown = width / LETTERS;
     const left = this.whole.left + (this.whole.width - shown) / 2;
     this.show({ left, top: this.whole.top, width: shown, height: shown * height / width });
   }
@@ -76,8 +79,8 @@ class Canvas {
     const first = this.at(rectangle.left, rectangle.top), last = this.at(rectangle.right, rectangle.bottom);
     const width = last.x - first.x, height = last.y - first.y;
     let scale = this.scale();
-    if (zoomed || width > bounds.width * scale || height > bounds.height * scale || scale > 2) {
-      scale = Math.max(width * 1.15 / bounds.width, height * 1.15 / bounds.height, 1);
+    if (zoomed || width > bounds.width * scale || height > bounds.height * scale || scale > SMALL) {
+      scale = Math.max(width * 1.15 / bounds.width, height * 1.15 / bounds.height, 1 / LETTERS);
     }
     const size = { width: bounds.width * scale, height: bounds.height * scale };
     this.show({ left: (first.x + last.x - size.width) / 2, top: (first.y + last.y - size.height) / 2, ...size });
@@ -321,7 +324,7 @@ class Model {
       right: Math.max(...all.map((one) => one.right)), bottom: Math.max(...all.map((one) => one.bottom)),
     };
     const inside = around.left >= bounds.left && around.right <= bounds.right && around.top >= bounds.top && around.bottom <= bounds.bottom;
-    if (zoomed || !inside || this.canvas().scale() > 2) this.canvas().centre(around, zoomed);
+    if (zoomed || !inside || this.canvas().scale() > SMALL) this.canvas().centre(around, zoomed);
   }
 }
 
