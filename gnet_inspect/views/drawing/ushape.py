@@ -75,7 +75,8 @@ def find_u(series: Series, grids: Grid, whole: Collection[str]) -> UShape | None
     if not levels:
         return None
     sizes = [_size(item, grids) for item in items]
-    least = min(size for size in sizes if size)
+    # Where nothing has a grid all is the bottom.
+    least = min((size for size in sizes if size), default=0)
     first = next(index for index, size in enumerate(sizes) if size == least)
     rise = next((index for index in range(first, len(sizes)) if sizes[index] > least), len(sizes))
     down, bottom = items[: first + 1], items[first + 1 : rise]
