@@ -111,35 +111,31 @@ class SeriesPart(Part, eq=False):
             if self.words[index]:
                 sheet.put_word(u, start, at, self.words[index])
             entered = part.place(sheet, u, at)
-            if isinstance(part, CardPart) and index and isinstance(self.parts[index - 1], ParallelPart):
-                _lead_to_sides(found, part, u, at)
-                _enter(sheet, found, entered, part)
-            else:
-                found = join_ports(sheet, found, entered)
+            before = self.parts[index - 1] if index else None
+            found = follow(sheet, found, (before, part), entered, (u, at, at + part.length / 2))
             at += part.length
         return found
 
 
-def _lead_to_sides(found: Ports, card: CardPart, u: float, v: float) -> None:
-    """Lead to a card's sides what came down beside its axis, and to its top what came down on it."""
+def follow(
+    sheet: Sheet, found: Ports, pair: "tuple[Part | None, Part]", entered: Ports, at: tuple[float, float, float]
+) -> Ports:
+    """What lies so far joined with a part that follows another one. A card is entered `at` its axis, its start along
+    the flow and its middle: what comes out of branches comes to its sides, but for what comes down on its axis."""
+    before, part = pair
+    if not isinstance(part, CardPart) or not isinstance(before, ParallelPart):
+        return join_ports(sheet, found, entered)
+    u, start, middle = at
 
     def led(path: Path) -> Path:
         across = path[-1][0]
         if abs(across - u) < 0.01:
-            return [*path, (u, v)]
-        middle = v + card.length / 2
-        return [*path[:-1], (across, middle), (u + card.right if across > u else u - card.left, middle)]
+            return [*path, (u, start)]
+        return [*path[:-1], (across, middle), (u + part.right if across > u else u - part.left, middle)]
 
-    found.exits = [(tail, led(path)) for tail, path in found.exits]
-    found.throughs = [led(path) for path in found.throughs]
-
-
-def _enter(sheet: Sheet, found: Ports, entered: Ports, card: CardPart) -> None:
-    """Go on behind a card that the ways so far lead to."""
     for tail, path in found.exits:
-        sheet.put_route(tail, card.key, path)
-    found.entries += [(card.key, path) for path in found.throughs]
-    found.exits, found.throughs = entered.exits, []
+        sheet.put_route(tail, part.key, led(path))
+    return Ports(found.entries + [(part.key, led(path)) for path in found.throughs], entered.exits, [])
 
 
 class Way(Struct, eq=False):

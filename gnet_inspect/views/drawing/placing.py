@@ -112,6 +112,8 @@ class _Placer:
         self.borders: list[Border] = []
         self.routes: list[Route] = []
         self.labels: list[Word] = []
+        # By box that stands in a series how far its card reaches to its right.
+        self.halves: dict[str, float] = {}
 
     def place(self) -> Placed:
         keys = [*self.drawing.inputs, *self.boxes]
@@ -262,17 +264,9 @@ class _Placer:
         return self.captions.text(key, "pill")
 
     def _measure_series(self, series: Series) -> SeriesPart:
-        parts: list[Part] = []
-        gaps: list[float] = []
-        words: list[str] = []
-        for index, item in enumerate(series.items):
-            behind = series.items[index + 1] if index + 1 < len(series.items) else None
-            part = self.measure(item, behind if isinstance(behind, str) else "")
-            word = self._word_before(series.items, index)
-            parts.append(part)
-            words.append(word)
-            gaps.append(self._gap_before(series.items, index, word))
-        self._level(parts)
+        parts = self._parts(series.items)
+        words = [self._word_before(series.items, index) for index in range(len(parts))]
+        gaps = [self._gap_before(series.items, index, word) for index, word in enumerate(words)]
         return SeriesPart(
             max((part.left for part in parts), default=0.0),
             max((part.right for part in parts), default=0.0),
@@ -283,9 +277,19 @@ class _Placer:
             words,
         )
 
-    def _level(self, parts: Sequence[Part]) -> None:
+    def _parts(self, items: Sequence[Item]) -> list[Part]:
+        """The parts of items that follow each other; their cards first, because skips lead around these."""
+        cards = {item: self._measure_card(item) for item in items if isinstance(item, str)}
+        self._level([card for key, card in cards.items() if self.form(key) == "card"])
+        self.halves |= {key: card.right for key, card in cards.items()}
+        found: list[Part] = []
+        for item, behind in zip(items, [*items[1:], None], strict=True):
+            joint = behind if isinstance(behind, str) else ""
+            found.append(cards[item] if isinstance(item, str) else self.measure(item, joint))
+        return found
+
+    def _level(self, cards: Sequence[CardPart]) -> None:
         """Make the cards of a chain equally wide (or high, where it lies)."""
-        cards = [part for part in parts if isinstance(part, CardPart) and self.form(part.key) == "card"]
         if not self.lies:
             most = max((card.left for card in cards), default=0.0)
             for card in cards:
@@ -420,7 +424,7 @@ class _Placer:
 
     def _half(self, joint: str) -> float:
         """How far the box that follows reaches to its right; what is no box does not reach anywhere."""
-        return self._measure_card(joint).right if joint else 0.0
+        return self.halves[joint] if joint else 0.0
 
     def _measure_framed(self, item: Framed) -> FramedPart:
         frame = self.frames[item.frame]
@@ -500,14 +504,9 @@ class _Placer:
 
     def _steps(self, items: Sequence[Item]) -> list[Step]:
         """The items of a column with what stands before each."""
-        found = []
-        for index, item in enumerate(items):
-            behind = items[index + 1] if index + 1 < len(items) else None
-            word = self._word_before(items, index)
-            part = self.measure(item, behind if isinstance(behind, str) else "")
-            found.append(Step(part, max(self._gap_before(items, index, word), 0.0), word))
-        self._level([step.part for step in found])
-        return found
+        words = [self._word_before(items, index) for index in range(len(items))]
+        gaps = [self._gap_before(items, index, word) for index, word in enumerate(words)]
+        return [Step(*step) for step in zip(self._parts(items), gaps, words, strict=True)]
 
     def _word_across(self, fork: Item, level: Level) -> str:
         head = level.across[0] if level.across else str(level.up[0])

@@ -21,6 +21,7 @@ from gnet_inspect.views.drawing.parts import (
     Ports,
     SeriesPart,
     Sheet,
+    follow,
     join_ports,
 )
 
@@ -174,14 +175,17 @@ def place_u(sheet: Sheet, plan: Placement, put_across: Callable[[float, float, f
     right_edge = max(step.part.left for step in plan.up)
     for framed, _, _ in plan.frames:
         right_edge = max(right_edge, framed.left)
-    wide = (plan.bottom.left + plan.bottom.right + 2 * AROUND) if plan.bottom is not None else 0.0
+    wide, shift = 0.0, 0.0
+    if (low := plan.bottom) is not None:
+        wide = low.left + low.right + 2 * max(AROUND, low.room - low.right + CORNER)
+        shift = (low.left - low.right) / 2
     for cards, word in zip(plan.across, plan.words_across, strict=True):
         taken = sum(card.left + card.right + GAP for card in cards)
         wide = max(wide, taken + sheet.word_room(word) + 2 * AROUND)
     between = max(LEAST_BETWEEN, wide)
     axis, other = 0.0, left_edge + between + right_edge
     down, forked = _put_down(sheet, plan, axis)
-    bottom = _put_bottom(sheet, plan, down, axis, (left_edge + other - right_edge) / 2, other)
+    bottom = _put_bottom(sheet, plan, down, axis, (left_edge + other - right_edge) / 2 + shift, other)
     _put_up(sheet, plan, bottom, forked, other, put_across)
 
 
@@ -241,7 +245,8 @@ def _put_down(sheet: Sheet, plan: Placement, axis: float) -> tuple[Ports, list[t
         if step.word:
             sheet.put_word(axis, step.at - step.gap, step.at, step.word)
         ports = step.part.place(sheet, axis, step.at)
-        found = join_ports(sheet, found, ports)
+        before = plan.down[index - 1].part if index else None
+        found = follow(sheet, found, (before, step.part), ports, (axis, step.at, step.at + step.part.length / 2))
         if index in plan.forks:
             card = _last_part(step.part)
             assert isinstance(card, CardPart)
@@ -335,7 +340,8 @@ def _put_up(
             [(key, [(u, -v) for u, v in path]) for key, path in ports.exits],
             [[(u, -v) for u, v in path] for path in ports.throughs],
         )
-        found = join_ports(sheet, found, flat)
+        before = plan.up[index + 1].part if index < last else None
+        found = follow(sheet, found, (before, step.part), flat, (axis, bottom, step.at + step.part.length / 2))
         if index in levels:
             assert isinstance(step.part, CardPart)
             _put_skip(sheet, plan, levels[index], forked[levels[index]], step.part, axis, put_across)
