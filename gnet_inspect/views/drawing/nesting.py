@@ -278,6 +278,7 @@ class _Reducer:
     def __init__(self, flat: Tangle) -> None:
         self.end = len(flat.parts)
         self.parts: dict[int, Series] = dict(enumerate(flat.parts))
+        self.place = {key: index for index, part in self.parts.items() for key in boxes_in(part)}
         ends = [-1, *self.parts, self.end]
         self.heads: dict[int, list[int]] = {index: [] for index in ends}
         self.tails: dict[int, list[int]] = {index: [] for index in ends}
@@ -320,10 +321,12 @@ class _Reducer:
         direct = head in self.heads[tail]
         if len(among) + direct < 2:
             return []
-        ordered = [index for index in self.heads[tail] if index in among or index == head]
-        parallel = Parallel([Branch(None if index == head else self.parts[index]) for index in ordered])
+        branches = [branch for index in among for branch in _as_branches(self.parts[index])]
+        branches += [Branch(None)] if direct else []
+        # In the order in which they run, a wire alone behind them.
+        branches.sort(key=lambda branch: self.first(branch.series) if branch.series is not None else self.end)
         kept = among[0]
-        self.parts[kept] = Series([parallel])
+        self.parts[kept] = Series([Parallel(branches)])
         gone = set(among[1:]) | ({head} if direct else set())
         self.heads[tail] = [index for index in self.heads[tail] if index not in gone]
         lost = set(among[1:]) | ({tail} if direct else set())
@@ -332,11 +335,21 @@ class _Reducer:
             del self.parts[index], self.heads[index], self.tails[index]
         return [kept, *(index for index in (tail, head) if index in self.parts)]
 
+    def first(self, series: Series) -> int:
+        """The place of the first box of a part."""
+        return self.place[next(boxes_in(series))]
+
     def tangle(self) -> Tangle:
         place = {index: number for number, index in enumerate(sorted(self.parts))}
         place |= {-1: -1, self.end: len(place)}
         found = [(place[tail], place[head]) for tail in self.heads for head in self.heads[tail]]
         return Tangle([self.parts[index] for index in sorted(self.parts)], found)
+
+
+def _as_branches(series: Series) -> list[Branch]:
+    """A part as ways beside others: branches of branches stand beside these, too."""
+    (first, *others) = series.items
+    return first.branches if isinstance(first, Parallel) and not others else [Branch(series)]
 
 
 # --- what begins or ends beside the network ---

@@ -59,6 +59,8 @@ from gnet_inspect.views.drawing.ushape import (
 HEADER, HIGH_HEADER, PADDING = 24.0, 32.0, 10.0
 # How far a word stands from its wire, and how high it is.
 ASIDE, WORD = 5.0, 10.5
+# How much wider the fonts set such words that stand in for Roboto where a viewer shows no font of an svg.
+WIDER = 1.05
 CARD_HEIGHT, COMPACT_HEIGHT, PILL_HEIGHT, CIRCLE = 51.0, 22.0, 20.0, 20.0
 # Cards are as wide as their text and so much, and up to a multiple, so that neighbours are equal.
 CARD_PADDING, CARD_STEP, PILL_PADDING, LEAST_PILL = 26.0, 24.0, 24.0, 56.0
@@ -194,7 +196,7 @@ class _Placer:
     def zone(self, word: str) -> float:
         if not word:
             return WITHOUT_WORD
-        return _width(word, "shape") + 2 * ASIDE if self.lies else WITH_WORD
+        return WIDER * _width(word, "shape") + 2 * ASIDE if self.lies else WITH_WORD
 
     def gap(self, word: str) -> float:
         """What stands between two cards."""
@@ -203,7 +205,7 @@ class _Placer:
     def word_room(self, word: str) -> float:
         if not word:
             return 0.0
-        return ASIDE + (WORD if self.lies else _width(word, "shape"))
+        return ASIDE + (WORD if self.lies else WIDER * _width(word, "shape"))
 
     # --- measuring ---
 
