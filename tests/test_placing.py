@@ -15,7 +15,6 @@ from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame, Options, drawing_of
 from gnet_inspect.views.drawing.figures import Look, place_figure
 from gnet_inspect.views.drawing.nesting import Framed, Item, Parallel, Series, Tangle, boxes_in, nest_boxes
-from gnet_inspect.views.drawing.parts import LANE
 from gnet_inspect.views.drawing.placed import Card, Placed, Route, Word
 from gnet_inspect.views.drawing.svg import draw_svg
 from gnet_inspect.views.drawing.themes import THEMES
@@ -174,12 +173,12 @@ class Axes:
     def across(self, route: Route) -> list[float]:
         return [point[1 if self.lies else 0] for point in route.points]
 
-    def reach(self, keys: set[str], frames: list[tuple[Rect, set[str]]]) -> tuple[float, float]:
-        """How far cards reach, with the frames around them and the wires between them."""
+    def reach(self, keys: set[str], ends: set[str], frames: list[tuple[Rect, set[str]]]) -> tuple[float, float]:
+        """How far cards reach, with the frames around them and the wires between them, and from and to the ends."""
         spans = [self.span(self.cards[key]) for key in keys]
         spans += [self.span(rect) for rect, boxes in frames if boxes <= keys]
         for (tail, head), route in self.routes.items():
-            if tail in keys and head in keys:
+            if tail in keys | ends and head in keys | ends:
                 spans.append((min(self.across(route)), max(self.across(route))))
         return min(span[0] for span in spans), max(span[1] for span in spans)
 
@@ -230,27 +229,18 @@ def parallels_in(item: Item | Series) -> Iterator[tuple[str, Parallel, str]]:
 def check_parallel(
     axes: Axes, before: str, parallel: Parallel, behind: str, frames: list[tuple[Rect, set[str]]]
 ) -> None:
-    if before and behind and axes.start(before) < axes.start(behind):
+    ends = {key for key in (before, behind) if key}
+    if len(ends) == 2 and axes.start(before) < axes.start(behind):
         assert abs(axes.axis(before) - axes.axis(behind)) <= 0.5, f"{before} and {behind} stand on two axes"
-    ways = [branch for branch in parallel.branches if not branch.is_aside]
-    ends = before or behind
-    if not ends or sum(way.series is not None for way in ways) < 2:
+    elif len(ends) == 2:
+        # They stand in two columns; that of the frame around the branches may be the one or the other.
         return
-    spans = []
-    for way in ways:
-        if way.series is not None:
-            spans.append(axes.reach(set(boxes_in(way.series)), frames))
-        elif (before, behind) in axes.routes:
-            # A wire alone takes a lane.
-            across = axes.across(axes.routes[before, behind])
-            middle = max(across, key=lambda u: abs(u - axes.axis(ends)))
-            spans.append((middle - LANE / 2, middle + LANE / 2))
-        else:
-            return
-    left, right = min(span[0] for span in spans), max(span[1] for span in spans)
-    # The one or the other end may stand in another column.
-    off = min(abs((left + right) / 2 - axes.axis(end)) for end in (before, behind) if end)
-    assert off <= 0.5, f"the branches from {before} to {behind} stand {off} beside their axis"
+    ways = [branch for branch in parallel.branches if not branch.is_aside]
+    if len(ways) < len(parallel.branches) or sum(way.series is not None for way in ways) < 2 or not ends:
+        return
+    left, right = axes.reach({key for way in ways if way.series for key in boxes_in(way.series)}, ends, frames)
+    off = (left + right) / 2 - axes.axis(before or behind)
+    assert abs(off) <= 0.5, f"the branches from {before} to {behind} stand {off} beside their axis"
 
 
 # --- networks ---

@@ -342,12 +342,14 @@ class _Placer:
         for index, (way, (left, _, room)) in enumerate(zip(ways, sizes, strict=True)):
             at = before + BESIDE + left if index else 0.0
             way.u, before = at, at + room
-        middle = (ways[0].u - sizes[0][0] + ways[-1].u + sizes[-1][1]) / 2
+        # A wire alone takes a lane beside what it runs along, and nothing on its other side.
+        left = sizes[0][0] if ways[0].part is not None else 0.0
+        right = sizes[-1][1] if ways[-1].part is not None else 0.0
+        middle = (ways[0].u - left + ways[-1].u + right) / 2
         for way in ways:
             way.u -= middle
         _snap(ways)
-        made.left = sizes[0][0] - ways[0].u
-        made.right = ways[-1].u + sizes[-1][1]
+        made.left, made.right = left - ways[0].u, ways[-1].u + right
         made.room = max(way.u + size[2] for way, size in zip(ways, sizes, strict=True))
         made.fork = WITHOUT_WORD
         longest = max(way.part.length for way in ways if way.part is not None)
@@ -591,7 +593,9 @@ class _Placer:
         self.borders.append(Border(part.key, x, y, width, height, tuple(words), part.times))
 
     def put_route(self, tail: str, head: str, path: Path) -> None:
-        self.routes.append(Route(tail, head, tuple(self._at(*point) for point in straightened(path))))
+        # The nesting leads to its end what nobody reads, and to its beginning what reads nothing.
+        if (tail, head) in self.wires:
+            self.routes.append(Route(tail, head, tuple(self._at(*point) for point in straightened(path))))
 
     def put_word(self, u: float, start: float, stop: float, text: str) -> None:
         middle = (start + stop) / 2
@@ -633,11 +637,11 @@ def _width(text: str, kind: str) -> float:
 
 
 def _snap(ways: Sequence[Way]) -> None:
-    """Put the middle one of an odd number on the axis, where that moves it by no more than there is room."""
-    if len(ways) % 2:
-        middle = ways[len(ways) // 2]
-        if 0 < abs(middle.u) <= BESIDE / 2:
-            middle.u = 0.0
+    """Put the one of the inner ways on the axis that is next to it, where that moves it by no more than there is room:
+    a corner needs some, too."""
+    nearest = min(ways[1:-1], key=lambda way: abs(way.u), default=None)
+    if nearest is not None and abs(nearest.u) <= BESIDE / 2:
+        nearest.u = 0.0
 
 
 def _last_box(item: Item | Series) -> str:
