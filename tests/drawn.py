@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from gnet_inspect.units import dimensions
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame, Wire
@@ -106,6 +107,61 @@ def drawings(draw: st.DrawFn, most: int = 40) -> Drawing:
     if draw(st.integers(0, 4)) == 4:
         outputs.add((draw(st.integers(0, count - 1)), pills[-1]))
     return drawing_from(boxes, edges, _frames(draw, 0, count, 0), sorted(inputs), sorted(outputs))
+
+
+@st.composite
+def u_drawings(draw: st.DrawFn) -> Drawing:
+    """What goes down to small grids and up again, with what skips at each level and whatever else stands there."""
+    edges: list[Edge] = []
+    grids: list[int] = []
+    signs: dict[int, str] = {}
+
+    def box(grid: int, before: list[int]) -> list[int]:
+        edges.extend((tail, len(grids)) for tail in before)
+        grids.append(grid)
+        return [len(grids) - 1]
+
+    def run(grid: int, before: list[int], least: int) -> list[int]:
+        for _ in range(draw(st.integers(least, 2))):
+            form = draw(st.integers(0, 5))
+            if form == 5 and before:
+                one, other = box(grid, before), box(grid, before)
+                before = box(grid, [*one, *other] + (before if draw(st.booleans()) else []))
+            elif form == 4 and before:
+                before = box(grid, [*box(grid, before), *before])
+                signs[before[0]] = draw(st.sampled_from(["+", "×", ""]))
+            else:
+                before = box(grid, before)
+        return before
+
+    def level(depth: int, before: list[int]) -> list[int]:
+        grid = 2**depth
+        if not depth:
+            return run(grid, before, 1)
+        fork = box(grid, run(grid, before, 0))
+        inner = level(depth - 1, fork)
+        if draw(st.booleans()):
+            inner = box(grid, inner)
+        across = fork
+        for _ in range(draw(st.sampled_from([0, 0, 0, 1, 2]))):
+            across = box(grid, across)
+        joint = box(grid, [*across, *inner])
+        signs[joint[0]] = draw(st.sampled_from(["+", "", "card"]))
+        return run(grid, joint, 0)
+
+    run(2**9, level(draw(st.integers(1, 4)), box(2**9, [])), 0)
+    boxes = []
+    for number, grid in enumerate(grids):
+        sign = signs.get(number)
+        made = _box(draw, number, 0)
+        if sign is not None and sign != "card":
+            made = box_of(number, kind="merge", sign=sign)
+        boxes.append(replace(made, output=(1, 64, grid, grid)))
+    last = len(grids) - 1
+    outputs = [(last, "output")] if draw(st.booleans()) else []
+    if draw(st.integers(0, 4)) == 4:
+        outputs.append((draw(st.integers(0, last)), "output b"))
+    return drawing_from(boxes, sorted(set(edges)), _frames(draw, 0, last + 1, 0), [("input", 0)], outputs)
 
 
 def _box(draw: st.DrawFn, number: int, entered: int) -> Box:

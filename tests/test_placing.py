@@ -29,7 +29,9 @@ from tests.tracing import (
     line_rect,
     meeting,
     overlapping,
+    steps_of,
     traced,
+    triangle_rect,
     whole_of,
     wiring_of_svg,
 )
@@ -137,6 +139,9 @@ def check_words(placed: Placed, wiring: Wiring, font: str) -> None:
         raise AssertionError(f"{words[at].text!r} is too near to a frame's side {number} in {font}: {words[at]}")
     for at, number in meeting(clear, [line_rect(line) for line in wiring.lines]):
         raise AssertionError(f"{words[at].text!r} is too near to {wiring.lines[number]} in {font}: {words[at]}")
+    heads = [triangle_rect(arrow) for arrow in wiring.arrows]
+    for at, number in meeting(letters, [rect for rect in heads] + [rect for arc in wiring.arcs for rect in steps_of(arc)]):
+        raise AssertionError(f"{words[at].text!r} lies on a corner or arrowhead {number} in {font}: {words[at]}")
 
 
 def sides_of(rect: Rect) -> list[Rect]:
@@ -156,7 +161,7 @@ class Axes:
     """Where things stand across the flow."""
 
     def __init__(self, placed: Placed, look: Look) -> None:
-        self.lies = look.direction == "LR"
+        self.lies, self.columns = look.direction == "LR", look.columns
         self.cards = {card.key: whole_of(card) for card in placed.cards}
         self.routes = {(route.tail, route.head): route for route in placed.routes}
         self.placed = placed
@@ -166,9 +171,6 @@ class Axes:
 
     def axis(self, key: str) -> float:
         return sum(self.span(self.cards[key])) / 2
-
-    def start(self, key: str) -> float:
-        return self.cards[key].left if self.lies else self.cards[key].top
 
     def across(self, route: Route) -> list[float]:
         return [point[1 if self.lies else 0] for point in route.points]
@@ -230,10 +232,9 @@ def check_parallel(
     axes: Axes, before: str, parallel: Parallel, behind: str, frames: list[tuple[Rect, set[str]]]
 ) -> None:
     ends = {key for key in (before, behind) if key}
-    if len(ends) == 2 and axes.start(before) < axes.start(behind):
-        assert abs(axes.axis(before) - axes.axis(behind)) <= 0.5, f"{before} and {behind} stand on two axes"
-    elif len(ends) == 2:
-        # They stand in two columns; that of the frame around the branches may be the one or the other.
+    if len(ends) == 2 and abs(axes.axis(before) - axes.axis(behind)) > 0.5:
+        # They may stand in two columns; that of the branches is the one or the other.
+        assert axes.columns != 1, f"{before} and {behind} stand on two axes"
         return
     ways = [branch for branch in parallel.branches if not branch.is_aside]
     if len(ways) < len(parallel.branches) or sum(way.series is not None for way in ways) < 2 or not ends:

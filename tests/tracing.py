@@ -4,6 +4,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
+from math import cos, pi, sin
 from typing import NamedTuple, TypeVar
 
 from gnet_inspect.views.drawing.lettering import text_width
@@ -88,6 +89,25 @@ def arc_rect(arc: Arc) -> Rect:
     """The square that a corner lies in."""
     xs, ys = sorted((arc.start[0], arc.stop[0])), sorted((arc.start[1], arc.stop[1]))
     return Rect(xs[0], ys[0], xs[1], ys[1])
+
+
+def steps_of(arc: Arc) -> list[Rect]:
+    """A corner as small pieces of its quarter of a circle."""
+    (x0, y0), (cx, cy), (x1, y1) = arc
+    # From the middle of the circle, which lies across from the corner.
+    mx, my = x0 + x1 - cx, y0 + y1 - cy
+    points = []
+    for step in range(6):
+        one, other = cos(step * pi / 10), sin(step * pi / 10)
+        points.append((mx + one * (x0 - mx) + other * (x1 - mx), my + one * (y0 - my) + other * (y1 - my)))
+    return [
+        Rect(min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])) for a, b in pairwise(points)
+    ]
+
+
+def triangle_rect(arrow: tuple[Point, Point, Point]) -> Rect:
+    xs, ys = [point[0] for point in arrow], [point[1] for point in arrow]
+    return Rect(min(xs), min(ys), max(xs), max(ys))
 
 
 # --- what meets what ---

@@ -116,6 +116,8 @@ class _Placer:
         self.labels: list[Word] = []
         # By box that stands in a series how far its card reaches to its right.
         self.halves: dict[str, float] = {}
+        # The boxes that wires of a U enter or leave by their sides.
+        self.taken: set[str] = set()
 
     def place(self) -> Placed:
         keys = [*self.drawing.inputs, *self.boxes]
@@ -359,7 +361,7 @@ class _Placer:
         half = self._half(joint)
         made.by_sides = (
             self.form(joint) == "circle" and len(ways) == 2 and min(abs(way.u) for way in ways) >= half + TURN
-            if joint
+            if joint and joint not in self.taken
             else False
         )
 
@@ -380,7 +382,7 @@ class _Placer:
         length = main.part.length if main.part is not None else 0.0
         main.v = made.fork + (TURN if forks else ARROW)
         made.bottom = main.v + length
-        made.by_sides = bool(joint)
+        made.by_sides = bool(joint) and joint not in self.taken
         for way in ways:
             if way is not main:
                 way.u = max(made.room, self._half(joint)) + LANE
@@ -476,6 +478,9 @@ class _Placer:
         falling = [item for level in shape.levels for item in level.down] + shape.down
         forks = [sum(len(level.down) for level in shape.levels[: depth + 1]) - 1 for depth in range(len(shape.levels))]
         up = shape.column_up()
+        self.taken = {_last_box(falling[fork]) for fork in forks} | {str(level.up[0]) for level in shape.levels}
+        if shape.bottom:
+            self.taken.add(_last_box(shape.bottom[-1]))
         down_steps, up_flow = self._steps(falling), self._steps(up)
         # As seen from the top: the room above a step is the one before what follows it.
         steps = [

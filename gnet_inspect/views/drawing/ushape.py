@@ -170,6 +170,7 @@ class Placement(Struct, eq=False):
 
 def place_u(sheet: Sheet, plan: Placement, put_across: Callable[[float, float, float, str], None]) -> None:
     """Put a U on a sheet. `put_across` writes a word on a wire from one column to the other."""
+    _make_room_across(plan)
     _level_rows(plan)
     left_edge = max(max(step.part.room, sheet.word_room(step.word)) for step in plan.down)
     right_edge = max(step.part.left for step in plan.up)
@@ -187,6 +188,19 @@ def place_u(sheet: Sheet, plan: Placement, put_across: Callable[[float, float, f
     down, forked = _put_down(sheet, plan, axis)
     bottom = _put_bottom(sheet, plan, down, axis, (left_edge + other - right_edge) / 2 + shift, other)
     _put_up(sheet, plan, bottom, forked, other, put_across)
+
+
+def _make_room_across(plan: Placement) -> None:
+    """Give a join so much room as what stands beside it takes along the flow, where others reach as far."""
+    for join, cards in zip(plan.joins, plan.across, strict=True):
+        part = plan.up[join].part
+        more = max((card.length for card in cards), default=0.0) / 2 - part.length / 2
+        reach = [step.part.left for index, step in enumerate(plan.up) if index != join]
+        reach += [framed.left for framed, high, low in plan.frames if not high <= join <= low]
+        if more > 0 and max(reach, default=0.0) + CORNER > part.left + GAP:
+            plan.up[join].gap += more
+            if join + 1 < len(plan.up):
+                plan.up[join + 1].gap += more
 
 
 def _level_rows(plan: Placement) -> None:
@@ -254,11 +268,17 @@ def _put_down(sheet: Sheet, plan: Placement, axis: float) -> tuple[Ports, list[t
     return found, forked
 
 
+def _lowest_across(plan: Placement, level: int) -> float:
+    """How far down what stands on a wire across reaches."""
+    step = plan.up[plan.joins[level]]
+    return step.at + step.part.length / 2 + max((card.length for card in plan.across[level]), default=0.0) / 2
+
+
 def _put_bottom(sheet: Sheet, plan: Placement, down: Ports, left: float, middle: float, right: float) -> Ports:
     """What stands between the columns, below them; gives what leaves it, on the axis of the column up."""
     low_left = plan.down[-1].at + plan.down[-1].part.length
     low_right = plan.up[-1].at + plan.up[-1].part.length
-    low = max(low_left, low_right)
+    low = max(low_left, low_right, *(_lowest_across(plan, level) for level in range(len(plan.joins))))
     if plan.bottom is None:
         turn = low + TURN
         if plan.word_down:
