@@ -239,9 +239,19 @@ def check_parallel(
     ways = [branch for branch in parallel.branches if not branch.is_aside]
     if len(ways) < len(parallel.branches) or sum(way.series is not None for way in ways) < 2 or not ends:
         return
+    if len(ends) < 2 and has_wire(parallel):
+        # Where a wire alone begins or ends is not told by what stands next to these branches.
+        return
     left, right = axes.reach({key for way in ways if way.series for key in boxes_in(way.series)}, ends, frames)
     off = (left + right) / 2 - axes.axis(before or behind)
     assert abs(off) <= 0.5, f"the branches from {before} to {behind} stand {off} beside their axis"
+
+
+def has_wire(item: Item | Series) -> bool:
+    """Whether a way in it is a wire alone."""
+    if isinstance(item, Parallel):
+        return any(branch.series is None or has_wire(branch.series) for branch in item.branches)
+    return isinstance(item, Series) and any(has_wire(inner) for inner in item.items)
 
 
 # --- networks ---

@@ -191,7 +191,11 @@ class ParallelPart(Part, eq=False):
 
 
 class FramedPart(Part, eq=False):
-    """A frame around a series, whose inner end lies `before` behind the border that wires enter by."""
+    """A frame around a series, whose inner end lies `before` behind the border that wires enter by.
+
+    Where it stands for several, their borders look out behind it, as seen: where what goes down goes up these are passed
+    first, which is its `lead`.
+    """
 
     key: str = ""
     inner: SeriesPart = field(default_factory=SeriesPart)
@@ -199,10 +203,16 @@ class FramedPart(Part, eq=False):
     header: str = ""
     figures: tuple[str, ...] = ()
     times: int = 1
+    lead: float = 0.0
+
+    @property
+    def behind(self) -> float:
+        """How far its copies look out."""
+        return 2 * STACKED if self.times > 1 else 0.0
 
     def place(self, sheet: Sheet, u: float, v: float) -> Ports:
-        behind = 2 * STACKED if self.times > 1 else 0.0
-        sheet.put_border(self, u - self.left, v, self.left + self.right - behind, self.length - behind)
+        across, along = self.left + self.right - self.behind, self.length - self.behind
+        sheet.put_border(self, u - self.left, v + self.lead, across, along)
         ports = self.inner.place(sheet, u, v + self.before)
         start, end = (u, v), (u, v + self.length)
         return Ports(

@@ -118,6 +118,8 @@ class _Placer:
         self.halves: dict[str, float] = {}
         # The boxes that wires of a U enter or leave by their sides.
         self.taken: set[str] = set()
+        # Whether what is measured stands in the column up of a U.
+        self.rises = False
 
     def place(self) -> Placed:
         keys = [*self.drawing.inputs, *self.boxes]
@@ -441,21 +443,22 @@ class _Placer:
         wide_name = _width(header, "name") + 2 * PADDING
         one_line = _width(" · ".join(figures), "number") + 2 * PADDING
         lead = 2.0 if isinstance(item.series.items[0], Parallel | Tangle) else PADDING
-        behind = 2 * STACKED if frame.times > 1 else 0.0
+        behind = made.behind
+        made.lead = behind if self.rises else 0.0
         left, right = inner.left + PADDING, max(inner.right, inner.room) + PADDING
         if self.lies:
             made.left, made.right = left + HEADER, right + behind
-            made.before = lead + PADDING
-            made.length = max(inner.length + made.before + PADDING, wide_name + one_line) + behind
+            made.before = lead + PADDING + made.lead
+            made.length = max(inner.length + made.before - made.lead + PADDING, wide_name + one_line) + behind
             made.figures = (" · ".join(figures),) if figures else ()
         else:
             two_lines = len(figures) > 1 and one_line > right
             widest = max((_width(line, "number") for line in figures), default=0.0) + 2 * PADDING
             made.figures = figures if two_lines else ((" · ".join(figures),) if figures else ())
-            made.before = (HIGH_HEADER if two_lines else HEADER) + lead
+            made.before = (HIGH_HEADER if two_lines else HEADER) + lead + made.lead
             made.left = max(left, wide_name)
             made.right = max(right, widest if two_lines else one_line) + behind
-            made.length = inner.length + made.before + PADDING + behind
+            made.length = inner.length + made.before - made.lead + PADDING + behind
         made.room = made.right
         return made
 
@@ -481,7 +484,10 @@ class _Placer:
         self.taken = {_last_box(falling[fork]) for fork in forks} | {str(level.up[0]) for level in shape.levels}
         if shape.bottom:
             self.taken.add(_last_box(shape.bottom[-1]))
-        down_steps, up_flow = self._steps(falling), self._steps(up)
+        down_steps = self._steps(falling)
+        self.rises = True
+        up_flow = self._steps(up)
+        self.rises = False
         # As seen from the top: the room above a step is the one before what follows it.
         steps = [
             Step(step.part, above.gap, above.word) if above is not None else Step(step.part)
@@ -550,7 +556,7 @@ class _Placer:
         )
         plan.up[high].gap += framed.before
         if low + 1 < len(plan.up):
-            plan.up[low + 1].gap += FRAME_PADDING
+            plan.up[low + 1].gap += FRAME_PADDING + framed.behind
         plan.frames.append((framed, high, low))
 
     def _put_across(self, start: float, stop: float, middle: float, text: str) -> None:
@@ -591,7 +597,7 @@ class _Placer:
         x, y = self._at(u, v)
         width, height = self._size(across, along)
         # In a column that goes up the header is where values come in, too.
-        base = y + height - part.before if below and not self.lies else y
+        base = y + height - part.before + part.lead if below and not self.lies else y
         words = [Word(x + PADDING, base + 16.5, part.header, "name")]
         for index, line in enumerate(part.figures):
             words.append(Word(x + width - PADDING, base + 16 + 11 * index, line, "number", "end"))

@@ -192,12 +192,15 @@ def place_u(sheet: Sheet, plan: Placement, put_across: Callable[[float, float, f
 
 def _make_room_across(plan: Placement) -> None:
     """Give a join so much room as what stands beside it takes along the flow, where others reach as far."""
+    lefts = [step.part.left for step in plan.up]
+    for join, cards in zip(plan.joins, plan.across, strict=True):
+        lefts[join] += sum(card.left + card.right + GAP for card in cards)
     for join, cards in zip(plan.joins, plan.across, strict=True):
         part = plan.up[join].part
-        more = max((card.length for card in cards), default=0.0) / 2 - part.length / 2
-        reach = [step.part.left for index, step in enumerate(plan.up) if index != join]
-        reach += [framed.left for framed, high, low in plan.frames if not high <= join <= low]
-        if more > 0 and max(reach, default=0.0) + CORNER > part.left + GAP:
+        more = _longest(cards) / 2 - part.length / 2
+        reach = [left for index, left in enumerate(lefts) if index != join]
+        framed = any(join in (high, low) for _, high, low in plan.frames)
+        if more > 0 and (framed or max(reach, default=0.0) + CORNER > part.left + GAP):
             plan.up[join].gap += more
             if join + 1 < len(plan.up):
                 plan.up[join + 1].gap += more
@@ -271,7 +274,11 @@ def _put_down(sheet: Sheet, plan: Placement, axis: float) -> tuple[Ports, list[t
 def _lowest_across(plan: Placement, level: int) -> float:
     """How far down what stands on a wire across reaches."""
     step = plan.up[plan.joins[level]]
-    return step.at + step.part.length / 2 + max((card.length for card in plan.across[level]), default=0.0) / 2
+    return step.at + step.part.length / 2 + _longest(plan.across[level]) / 2
+
+
+def _longest(cards: Sequence[CardPart]) -> float:
+    return max((card.length for card in cards), default=0.0)
 
 
 def _put_bottom(sheet: Sheet, plan: Placement, down: Ports, left: float, middle: float, right: float) -> Ports:
@@ -348,7 +355,9 @@ def _put_up(
     last = len(plan.up) - 1
     if plan.word_up:
         low = plan.up[last].at + plan.up[last].part.length
-        low += FRAME_PADDING if any(place == last for _, _, place in plan.frames) else 0.0
+        for framed, high, place in plan.frames:
+            if place == last:
+                low = _span_of(plan, framed, high, place)[1] + framed.behind
         sheet.put_word(axis, low, low + sheet.zone(plan.word_up), plan.word_up)
     _put_frames(sheet, plan, axis)
     for index in range(last, -1, -1):
@@ -369,18 +378,28 @@ def _put_up(
             room = plan.up[index - 1]
             start, stop = room.at + room.part.length, step.at
             for framed, high, low in plan.frames:
+                top, bottom = _span_of(plan, framed, high, low)
                 if high == index:
-                    stop -= framed.before
+                    stop = top
                 if low == index - 1:
-                    start += FRAME_PADDING
+                    start = bottom + framed.behind
             sheet.put_word(axis, start, stop, word)
 
 
 def _put_frames(sheet: Sheet, plan: Placement, axis: float) -> None:
     for framed, high, low in plan.frames:
-        top = plan.up[high].at - framed.before
-        bottom = plan.up[low].at + plan.up[low].part.length + FRAME_PADDING
+        top, bottom = _span_of(plan, framed, high, low)
         sheet.put_border(framed, axis - framed.left, top, framed.left + framed.right, bottom - top)
+
+
+def _span_of(plan: Placement, framed: FramedPart, high: int, low: int) -> tuple[float, float]:
+    """From where to where a frame in the column up reaches, without its copies."""
+    top, bottom = plan.up[high].at, plan.up[low].at + plan.up[low].part.length
+    for join, cards in zip(plan.joins, plan.across, strict=True):
+        if high <= join <= low:
+            middle, half = plan.up[join].at + plan.up[join].part.length / 2, _longest(cards) / 2
+            top, bottom = min(top, middle - half), max(bottom, middle + half)
+    return top - framed.before, bottom + FRAME_PADDING
 
 
 def _put_skip(
