@@ -1,6 +1,8 @@
 """Drawings that no network made: boxes, frames and wires of every form, for tests of how they are placed."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Any
 
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -231,3 +233,94 @@ def nested_drawing(drawing: Drawing) -> tuple[list[str], list[tuple[str, str]]]:
     pills = drawing.pills()
     keys = [*drawing.inputs, *boxes, *(pill for pill in pills if pill not in drawing.inputs)]
     return keys, list(dict.fromkeys((wire.tail, wire.head) for wire in drawing.wires))
+
+
+# --- drawings of one form, of any size ---
+
+
+def _of(count: int, edges: Iterable[Edge], **more: Any) -> Drawing:
+    return drawing_from([box_of(number) for number in range(count)], sorted(set(edges)), **more)
+
+
+def chain(n: int) -> Drawing:
+    return _of(n, pairwise(range(n)))
+
+
+def framed_chain(n: int) -> Drawing:
+    """A chain in frames of three, which stand in frames of nine."""
+    frames = [(at, at + size) for at in range(0, n - 9, 3) for size in ((9, 3) if at % 9 == 0 else (3,))]
+    return _of(n, pairwise(range(n)), frames=frames)
+
+
+def wide_parallel(n: int) -> Drawing:
+    """Branches of one, two and three boxes."""
+    ways: list[Edge] = []
+    at = 1
+    while at < n - 3:
+        run = [0, *range(at, at + 1 + at % 3), n - 1]
+        ways += pairwise(run)
+        at += 1 + at % 3
+    return _of(n, [*ways, *((0, number) for number in range(at, n - 1)), *((number, n - 1) for number in range(at, n - 1))])
+
+
+def tangled_parallel(n: int) -> Drawing:
+    """The same with a wire from its second box to its last branch: no parallel, but for what is left of it."""
+    drawing = wide_parallel(n)
+    places = {box.key: number for number, box in enumerate(drawing.boxes())}
+    edges = [(places[wire.tail], places[wire.head]) for wire in drawing.wires]
+    return _of(n, [*edges, (2, n - 2), (2, n - 3), (1, n - 3)])
+
+
+def residual_chain(n: int) -> Drawing:
+    """Every second box adds what came before the one before it."""
+    return _of(n, [*pairwise(range(n)), *((at, at + 2) for at in range(0, n - 2, 2))])
+
+
+def dense_chain(n: int) -> Drawing:
+    """Every box reads the three before it."""
+    return _of(n, [(at - back, at) for at in range(n) for back in (1, 2, 3) if at >= back])
+
+
+def nested_skips(n: int) -> Drawing:
+    """Wires around wires: from the first box to the last, from the second to the last but one."""
+    return _of(n, [*pairwise(range(n)), *((at, n - 1 - at) for at in range(n // 2 - 1))])
+
+
+def tangled_skips(n: int) -> Drawing:
+    """The same beside two boxes that make it a tangle."""
+    inner = nested_skips(n - 4)
+    edges = [(int(wire.tail[1:]) + 2, int(wire.head[1:]) + 2) for wire in inner.wires]
+    return _of(n, [*edges, (0, 1), (0, 2), (1, 2), (0, n - 2), (1, n - 1), (n - 3, n - 2), (n - 3, n - 1), (n - 2, n - 1)])
+
+
+def many_sources(n: int) -> Drawing:
+    """A chain of which every second box reads a learned tensor, too."""
+    return _of(n, [*((at, at + 2) for at in range(0, n - 2, 2)), *((at, at + 1) for at in range(1, n - 1, 2))], inputs=[("input", 0)])
+
+
+def many_outputs(n: int) -> Drawing:
+    """A chain of which every second box goes out, too."""
+    return _of(n, pairwise(range(n)), inputs=[("input", 0)], outputs=[(at, f"output {at}") for at in range(0, n, 2)])
+
+
+def ring(n: int) -> Drawing:
+    """Values that go round, and skips on the way."""
+    return _of(n, [*pairwise(range(n)), (n - 1, 0), *((at, at - 3) for at in range(4, n, 4))])
+
+
+FAMILIES = {
+    made.__name__: made
+    for made in (
+        chain,
+        framed_chain,
+        wide_parallel,
+        tangled_parallel,
+        residual_chain,
+        dense_chain,
+        nested_skips,
+        tangled_skips,
+        many_sources,
+        many_outputs,
+        ring,
+    )
+}

@@ -248,7 +248,9 @@ def check_parallel(
 
 
 def has_wire(item: Item | Series) -> bool:
-    """Whether a way in it is a wire alone."""
+    """Whether a way in it is a wire alone, or a lane."""
+    if isinstance(item, Tangle):
+        return True
     if isinstance(item, Parallel):
         return any(branch.series is None or has_wire(branch.series) for branch in item.branches)
     return isinstance(item, Series) and any(has_wire(inner) for inner in item.items)

@@ -107,9 +107,9 @@ def nest_boxes(keys: Sequence[str], edges: Collection[tuple[str, str]], inputs: 
         return Series([Tangle([Series([key]) for key in keys], [(places[tail], places[head]) for tail, head in edges])])
     graph = _Edges(order, edges)
     aside = _Asides(graph, inputs)
-    found = _nest(graph, [key for key in order if key not in aside.members], 0)
+    found = _nest(graph, [key for key in order if key not in aside.members])
     if aside.members and not aside.attach(found):
-        found = _nest(graph, order, 0)
+        found = _nest(graph, order)
     return found
 
 
@@ -165,16 +165,19 @@ class _Edges:
 # --- series and parallels ---
 
 
-def _nest(graph: _Edges, keys: Sequence[str], depth: int) -> Series:
-    """The series of keys that nothing stands before or behind: all that has no tail or head among them is linked."""
+def _nest(graph: _Edges, keys: Sequence[str], before: str = "", behind: str = "") -> Series:
+    """The series of keys that stand between two others, or nothing: all that has no tail or head among them is linked,
+    and what reads the one before them or is read by the one behind them."""
     inside = set(keys)
     edges = {key: [head for head in graph.heads[key] if head in inside] for key in keys}
     entered = {head for heads in edges.values() for head in heads}
-    edges[_SOURCE] = [key for key in keys if key not in entered]
+    first = {key for key in graph.heads.get(before, ()) if key in inside}
+    last = {key for key in graph.tails.get(behind, ()) if key in inside}
+    edges[_SOURCE] = [key for key in keys if key not in entered or key in first]
     for key in keys:
-        if not edges[key]:
-            edges[key] = [_SINK]
-    return _region(edges, list(keys), _SOURCE, _SINK, depth)
+        if not edges[key] or key in last:
+            edges[key].append(_SINK)
+    return _region(edges, list(keys), _SOURCE, _SINK, 0)
 
 
 def _region(edges: dict[str, list[str]], keys: list[str], start: str, end: str, depth: int) -> Series:
@@ -215,7 +218,7 @@ def _between(
         return [_tangle(edges, keys, start, end, depth)]
     if depth > DEEPEST:
         return [_flat(edges, keys, start, end)]
-    inside = [set(part) for part in parts]
+    owner = {key: index for index, part in enumerate(parts) for key in part}
     # In the order in which the fork is read: the order in which they are written.
     branches: list[Branch] = []
     seen: set[int] = set()
@@ -223,7 +226,7 @@ def _between(
         if head == end:
             branches += [Branch(None)] if direct else []
             continue
-        index = next((index for index, part in enumerate(inside) if head in part), -1)
+        index = owner.get(head, -1)
         if index >= 0 and index not in seen:
             seen.add(index)
             branches.append(Branch(_region(edges, parts[index], start, end, depth + 1)))
@@ -266,25 +269,30 @@ def _tangle(edges: dict[str, list[str]], keys: list[str], start: str, end: str, 
     """A tangle of as few parts as can be: chains are one part, and branches between two parts are one."""
     if depth > DEEPEST:
         return _flat(edges, keys, start, end)
-    reducer = _Reducer(_flat(edges, keys, start, end))
+    reducer = _Reducer(_flat(edges, keys, start, end), DEEPEST - depth)
     reducer.reduce()
     return reducer.tangle()
 
 
 class _Reducer:
     """Reduces a tangle: a part with one tail joins it where that has one head; parts with the same tail and head become
-    the branches of one."""
+    the branches of one, unless these then nest deeper than wanted."""
 
-    def __init__(self, flat: Tangle) -> None:
+    def __init__(self, flat: Tangle, deepest: int) -> None:
         self.end = len(flat.parts)
+        self.deepest = deepest
         self.parts: dict[int, Series] = dict(enumerate(flat.parts))
+        self.depth = dict.fromkeys(self.parts, 0)
         self.place = {key: index for index, part in self.parts.items() for key in boxes_in(part)}
         ends = [-1, *self.parts, self.end]
-        self.heads: dict[int, list[int]] = {index: [] for index in ends}
-        self.tails: dict[int, list[int]] = {index: [] for index in ends}
+        # As dicts, which are sets in order.
+        self.heads: dict[int, dict[int, None]] = {index: {} for index in ends}
+        self.tails: dict[int, dict[int, None]] = {index: {} for index in ends}
         for tail, head in flat.edges:
-            self.heads[tail].append(head)
-            self.tails[head].append(tail)
+            self.heads[tail][head] = self.tails[head][tail] = None
+        # By tail and head the part that has these alone.
+        self.only: dict[tuple[int, int], int] = {}
+        self.made: list[Parallel] = []
 
     def reduce(self) -> None:
         waiting = list(self.parts)
@@ -293,51 +301,59 @@ class _Reducer:
             if index not in self.parts:
                 continue
             if len(self.heads[index]) == 1 and len(self.tails[index]) == 1:
-                touched = self._join_branches(self.tails[index][0], self.heads[index][0])
-                waiting += touched
-                if touched:
+                (tail,), (head,) = self.tails[index], self.heads[index]
+                kept = self._join_branches(index, tail, head)
+                if kept >= 0:
+                    waiting += [other for other in (head, tail, kept) if other in self.parts]
                     continue
             if len(self.tails[index]) == 1:
-                before = self.tails[index][0]
+                (before,) = self.tails[index]
                 if before != -1 and len(self.heads[before]) == 1:
                     self._join_chain(before, index)
-                    waiting += [before, *(tail for tail in self.tails[before] if tail != -1)]
-                    waiting += [head for head in self.heads[before] if head != self.end]
+                    waiting.append(before)
+        for parallel in self.made:
+            # In the order in which they run, a wire alone behind them.
+            parallel.branches.sort(key=lambda branch: self._first(branch.series))
+
+    def _first(self, series: Series | None) -> int:
+        """The place of the first box of a branch."""
+        return self.place[next(boxes_in(series))] if series is not None else self.end
 
     def _join_chain(self, before: int, index: int) -> None:
         self.parts[before] = Series([*self.parts[before].items, *self.parts.pop(index).items])
+        self.depth[before] = max(self.depth[before], self.depth[index])
         self.heads[before] = self.heads.pop(index)
         del self.tails[index]
         for head in self.heads[before]:
-            self.tails[head] = [before if tail == index else tail for tail in self.tails[head]]
+            del self.tails[head][index]
+            self.tails[head][before] = None
 
-    def _join_branches(self, tail: int, head: int) -> list[int]:
-        """The parts that one of several now stands for, "" where there is but one."""
-        among = [
-            index
-            for index in self.heads[tail]
-            if index in self.parts and self.heads[index] == [head] and self.tails[index] == [tail]
-        ]
+    def _join_branches(self, index: int, tail: int, head: int) -> int:
+        """Join a part with the one between the same two, and with the wire between these; gives the part that stands
+        for both, -1 where there is neither."""
+        other = self.only.get((tail, head), index)
+        if other not in self.parts or list(self.tails[other]) != [tail] or list(self.heads[other]) != [head]:
+            other = index
+        self.only[tail, head] = index
         direct = head in self.heads[tail]
-        if len(among) + direct < 2:
-            return []
-        branches = [branch for index in among for branch in _as_branches(self.parts[index])]
-        branches += [Branch(None)] if direct else []
-        # In the order in which they run, a wire alone behind them.
-        branches.sort(key=lambda branch: self.first(branch.series) if branch.series is not None else self.end)
-        kept = among[0]
-        self.parts[kept] = Series([Parallel(branches)])
-        gone = set(among[1:]) | ({head} if direct else set())
-        self.heads[tail] = [index for index in self.heads[tail] if index not in gone]
-        lost = set(among[1:]) | ({tail} if direct else set())
-        self.tails[head] = [index for index in self.tails[head] if index not in lost]
-        for index in among[1:]:
-            del self.parts[index], self.heads[index], self.tails[index]
-        return [kept, *(index for index in (tail, head) if index in self.parts)]
-
-    def first(self, series: Series) -> int:
-        """The place of the first box of a part."""
-        return self.place[next(boxes_in(series))]
+        found = [self.parts[part] for part in dict.fromkeys((other, index))]
+        depth = max(self.depth[part] + (not _is_parallel(self.parts[part])) for part in (other, index))
+        if len(found) + direct < 2 or depth > self.deepest:
+            return -1
+        # The branches of branches stand beside the others, too.
+        into, *more = sorted(map(_as_branches, found), key=len, reverse=True)
+        for branches in more:
+            into += branches
+        if direct:
+            into.append(Branch(None))
+            del self.heads[tail][head], self.tails[head][tail]
+        parallel = Parallel(into)
+        self.made.append(parallel)
+        if other != index:
+            del self.parts[other], self.heads[other], self.tails[other]
+            del self.heads[tail][other], self.tails[head][other]
+        self.parts[index], self.depth[index] = Series([parallel]), depth
+        return index
 
     def tangle(self) -> Tangle:
         place = {index: number for number, index in enumerate(sorted(self.parts))}
@@ -346,10 +362,14 @@ class _Reducer:
         return Tangle([self.parts[index] for index in sorted(self.parts)], found)
 
 
+def _is_parallel(series: Series) -> bool:
+    return len(series.items) == 1 and isinstance(series.items[0], Parallel)
+
+
 def _as_branches(series: Series) -> list[Branch]:
-    """A part as ways beside others: branches of branches stand beside these, too."""
-    (first, *others) = series.items
-    return first.branches if isinstance(first, Parallel) and not others else [Branch(series)]
+    """A part as ways beside others."""
+    first = series.items[0]
+    return first.branches if isinstance(first, Parallel) and len(series.items) == 1 else [Branch(series)]
 
 
 # --- what begins or ends beside the network ---
@@ -368,11 +388,18 @@ class _Asides:
         sinks = [key for key in graph.order if not graph.heads[key]]
         if not sinks:
             return
-        ancestors = {sink: self._walk([sink], graph.tails) for sink in sinks}
-        main = max(sinks, key=lambda sink: (len(ancestors[sink]), graph.place[sink]))
+        # What a key is made of, as a bit for each.
+        made_of: dict[str, int] = {}
+        for key in graph.order:
+            bits = 1 << graph.place[key]
+            for tail in graph.tails[key]:
+                bits |= made_of[tail]
+            made_of[key] = bits
+        main = max(sinks, key=lambda sink: (made_of[sink].bit_count(), graph.place[sink]))
+        ancestors = self._walk([main], graph.tails)
         given = self._walk([key for key in inputs if key in graph.place], graph.heads)
         self._separate([key for key in graph.order if key not in given], leads_in=True)
-        self._separate([key for key in graph.order if key not in ancestors[main]], leads_in=False)
+        self._separate([key for key in graph.order if key not in ancestors], leads_in=False)
 
     def _walk(self, first: list[str], ways: Mapping[str, Sequence[str]]) -> set[str]:
         seen, waiting = set(first), list(first)
@@ -394,32 +421,33 @@ class _Asides:
 
     def attach(self, series: Series) -> bool:
         """Put every aside beside the box that it leads to or comes from; whether all of these stand in a series."""
+        hosts = dict(_hosts(series))
         # The last first: what is wrapped then keeps its place.
         for part, anchor, leads_in in sorted(self.found, key=lambda item: -self.graph.place[item[1]]):
-            held = _holder(series, anchor)
-            if held is None:
+            if anchor not in hosts:
                 return False
-            host, index = held
-            beside = _nest(self.graph, part, 0)
+            host = hosts[anchor]
+            index = host.items.index(anchor)
             if leads_in:
-                self._attach_source(host, index, Branch(beside, starts=False))
+                _attach_source(host, index, Branch(_nest(self.graph, part, behind=anchor), starts=False))
             else:
-                _attach_sink(host, index, Branch(beside, ends=False))
+                _attach_sink(host, index, Branch(_nest(self.graph, part, before=anchor), ends=False))
         return True
 
-    def _attach_source(self, host: Series, index: int, branch: Branch) -> None:
-        before = host.items[index - 1] if index else None
-        if isinstance(before, Parallel):
-            aside = all(other.series is None or other.is_aside for other in before.branches)
-            if aside or any(other.is_aside for other in before.branches):
-                before.branches.append(branch)
-            else:
-                host.items[index - 1] = Parallel([Branch(Series([before])), branch])
-            return
-        if isinstance(before, Tangle):
+
+def _attach_source(host: Series, index: int, branch: Branch) -> None:
+    before = host.items[index - 1] if index else None
+    if isinstance(before, Parallel):
+        aside = all(other.series is None or other.is_aside for other in before.branches)
+        if aside or any(other.is_aside for other in before.branches):
+            before.branches.append(branch)
+        else:
             host.items[index - 1] = Parallel([Branch(Series([before])), branch])
-            return
-        host.items.insert(index, Parallel([Branch(None), branch]))
+        return
+    if isinstance(before, Tangle):
+        host.items[index - 1] = Parallel([Branch(Series([before])), branch])
+        return
+    host.items.insert(index, Parallel([Branch(None), branch]))
 
 
 def _attach_sink(host: Series, index: int, branch: Branch) -> None:
@@ -439,17 +467,15 @@ def _attach_sink(host: Series, index: int, branch: Branch) -> None:
     host.items[index + 1 : behind] = [Parallel([Branch(Series(run) if run else None), branch])]
 
 
-def _holder(series: Series, key: str) -> tuple[Series, int] | None:
-    """The series in which a key stands, and where; None where it is in a tangle."""
-    for index, item in enumerate(series.items):
-        if item == key:
-            return series, index
-        if isinstance(item, Parallel):
+def _hosts(series: Series) -> Iterator[tuple[str, Series]]:
+    """By key the series that it stands in, but for those in a tangle."""
+    for item in series.items:
+        if isinstance(item, str):
+            yield item, series
+        elif isinstance(item, Parallel):
             for branch in item.branches:
-                found = _holder(branch.series, key) if branch.series is not None else None
-                if found is not None:
-                    return found
-    return None
+                if branch.series is not None:
+                    yield from _hosts(branch.series)
 
 
 # --- frames ---
@@ -457,37 +483,51 @@ def _holder(series: Series, key: str) -> tuple[Series, int] | None:
 
 def _frame(series: Series, frames: list[tuple[str, set[str]]], drawn: set[str]) -> None:
     """Frame the runs of one series, and then what lies inside of its items."""
-    held = [set(boxes_in(item)) for item in series.items]
+    if not frames:
+        return
+    items = list(series.items)
+    held = [list(boxes_in(item)) for item in items]
     owner = {key: index for index, keys in enumerate(held) for key in keys}
     inner: dict[int, list[tuple[str, set[str]]]] = {}
-    runs: list[tuple[int, int, str, set[str], list[tuple[str, set[str]]]]] = []
+    # By place, which run goes over it.
+    runs: dict[int, _Run] = {}
     for frame, keys in frames:
         places = {owner[key] for key in keys if key in owner}
         if not places or any(key not in owner for key in keys):
             continue
         first, last = min(places), max(places)
-        around = next((run for run in runs if run[0] <= first and last <= run[1]), None)
-        if around is not None:
-            around[4].append((frame, keys))
+        around = runs.get(first)
+        if around is not None and around.last >= last:
+            around.nested.append((frame, keys))
         elif sum(len(held[index]) for index in range(first, last + 1)) == len(keys):
-            runs.append((first, last, frame, keys, []))
+            run = _Run(first, last, frame, [])
+            runs |= dict.fromkeys(range(first, last + 1), run)
         elif first == last:
             inner.setdefault(first, []).append((frame, keys))
-    for first, last, frame, _, nested in sorted(runs, reverse=True):
-        inside = Series(series.items[first : last + 1])
-        _frame(inside, nested, drawn)
-        series.items[first : last + 1] = [Framed(frame, inside)]
-        drawn.add(frame)
+    for run in sorted({run.first: run for run in runs.values()}.values(), key=lambda run: -run.first):
+        inside = Series(series.items[run.first : run.last + 1])
+        _frame(inside, run.nested, drawn)
+        series.items[run.first : run.last + 1] = [Framed(run.frame, inside)]
+        drawn.add(run.frame)
     for index, found in inner.items():
-        # Runs in front of it are one item now.
-        item = next(item for item in _unframed(series.items) if held[index] == set(boxes_in(item)))
-        for part in _series_in(item):
-            mine = set(boxes_in(part))
-            _frame(part, [(frame, keys) for frame, keys in found if keys <= mine], drawn)
+        parts = _series_in(items[index])
+        part_of = {key: number for number, part in enumerate(parts) for key in boxes_in(part)}
+        shared: dict[int, list[tuple[str, set[str]]]] = {}
+        for frame, keys in found:
+            numbers = {part_of[key] for key in keys}
+            if len(numbers) == 1:
+                shared.setdefault(numbers.pop(), []).append((frame, keys))
+        for number, theirs in shared.items():
+            _frame(parts[number], theirs, drawn)
 
 
-def _unframed(items: Iterable[Item]) -> Iterator[Item]:
-    return (item for item in items if isinstance(item, Parallel | Tangle))
+class _Run(Struct, eq=False):
+    """Items that are exactly what a frame holds, with the frames inside of it."""
+
+    first: int
+    last: int
+    frame: str
+    nested: list[tuple[str, set[str]]]
 
 
 def _series_in(item: Item) -> list[Series]:

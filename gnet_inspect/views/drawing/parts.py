@@ -4,7 +4,9 @@ All is computed across (u) and along (v) the flow. A part begins at its axis and
 ways of its wires. Where a way is joined with the next, a wire from box to box is whole.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -222,11 +224,29 @@ class FramedPart(Part, eq=False):
         )
 
 
+class _Skyline:
+    """How many spans lie on each other, where each lies on all before it that it overlaps."""
+
+    def __init__(self) -> None:
+        self.starts, self.heights = [-inf], [0]
+
+    def add(self, low: float, high: float) -> int:
+        """How many spans lie below a new one."""
+        first, stop = bisect_right(self.starts, low) - 1, bisect_left(self.starts, high)
+        height, behind = max(self.heights[first:stop]), self.heights[stop - 1]
+        if self.starts[first] < low:
+            first += 1
+        again = stop == len(self.starts) or self.starts[stop] > high
+        self.starts[first:stop] = [low, high] if again else [low]
+        self.heights[first:stop] = [height + 1, behind] if again else [height + 1]
+        return height
+
+
 class LanesPart(Part, eq=False):
     """Parts of a tangle one below the other on the axis, and lanes beside them for each wire that skips one.
 
     In `edges` -1 is what comes before, and the number of parts what comes behind. A tail has one lane, whatever it
-    leads to; lanes that overlap along the flow stand beside each other, short ones inside.
+    leads to; lanes that overlap along the flow stand beside each other, longer ones outside.
     """
 
     parts: Sequence[Part] = ()
@@ -267,22 +287,9 @@ class LanesPart(Part, eq=False):
                 out, into = self.taps[tail + 1][0], self.taps[head][1]
                 low, high = spans.get(tail, (out, out))
                 spans[tail] = min(low, into), max(high, into)
-        lanes: list[list[tuple[float, float]]] = []
-        found = {}
-        for tail, (low, high) in sorted(spans.items(), key=lambda item: (item[1][1] - item[1][0], item[0])):
-            number = next(
-                (
-                    number
-                    for number, taken in enumerate(lanes)
-                    if all(high + CORNER < start or stop + CORNER < low for start, stop in taken)
-                ),
-                len(lanes),
-            )
-            if number == len(lanes):
-                lanes.append([])
-            lanes[number].append((low, high))
-            found[tail] = number
-        return found
+        skyline = _Skyline()
+        ordered = sorted(spans.items(), key=lambda item: (item[1][1] - item[1][0], item[0]))
+        return {tail: skyline.add(low - CORNER / 2, high + CORNER / 2) for tail, (low, high) in ordered}
 
     def place(self, sheet: Sheet, u: float, v: float) -> Ports:
         found = Ports([], [], [])

@@ -105,10 +105,10 @@ class _Placer:
         self.frames = {frame.key: frame for frame in drawing.frames()}
         self.pills = drawing.pills()
         self.wires = {(wire.tail, wire.head): wire for wire in drawing.wires}
-        self.coming: dict[str, set[str]] = {}
+        self.coming: dict[str, dict[str, None]] = {}
         self.leaving: dict[str, str] = {}
         for wire in drawing.wires:
-            self.coming.setdefault(wire.head, set()).add(wire.label)
+            self.coming.setdefault(wire.head, {})[wire.label] = None
             self.leaving.setdefault(wire.tail, wire.label)
         self.cards: list[Card] = []
         self.borders: list[Border] = []
@@ -184,7 +184,7 @@ class _Placer:
         box = self.boxes.get(key)
         folded = " + ".join(box.folded) if box is not None and box.sign else ""
         shape = self.leaving.get(key, "")
-        changed = shape and shape not in self.coming.get(key, set())
+        changed = shape and shape not in self.coming.get(key, {})
         return self._shape(shape, folded) if changed else self.captions.text(folded, "shape")
 
     def word_into(self, tail: str, head: str) -> str:
@@ -399,8 +399,7 @@ class _Placer:
 
     def _skip_word(self, joint: str, main: Way) -> str:
         """The shape on a wire that skips: that of what enters the joint and is none of the branch's."""
-        shapes = [wire.label for wire in self.drawing.wires if wire.head == joint]
-        words = [self._shape(shape) for shape in shapes]
+        words = [self._shape(shape) for shape in self.coming.get(joint, ())]
         others = [word for word in words if word != main.word]
         return others[0] if others else (words[0] if words else "")
 
