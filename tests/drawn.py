@@ -84,6 +84,23 @@ def _members(
 
 
 @st.composite
+def nested_edges(draw: st.DrawFn, most: int = 60) -> list[Edge]:
+    """Series-parallel edges between at least two boxes."""
+    edges, count = _nested_edges(draw, most)
+    return [*edges, (count - 1, count)]
+
+
+@st.composite
+def round_drawings(draw: st.DrawFn) -> Drawing:
+    """Boxes that read what stands before and behind them, whose values go round."""
+    count = draw(st.integers(2, 12))
+    pairs = st.tuples(st.integers(0, count - 1), st.integers(0, count - 1)).filter(lambda pair: pair[0] != pair[1])
+    edges = {*draw(st.lists(pairs, min_size=1, max_size=2 * count)), (0, 1), (1, 0)}
+    boxes = [_box(draw, number, 0) for number in range(count)]
+    return drawing_from(boxes, sorted(edges), _frames(draw, 0, count, 0), [("input", 0)], [(count - 1, "output")])
+
+
+@st.composite
 def drawings(draw: st.DrawFn, most: int = 40) -> Drawing:
     """Any drawing: boxes that read what stands before them, from anywhere or nested, with frames around runs."""
     if draw(st.booleans()):
@@ -181,8 +198,8 @@ def _any_edges(draw: st.DrawFn, count: int) -> list[Edge]:
     near = draw(st.integers(1, 8))
     found = []
     for head in range(1, count):
-        for _ in range(draw(st.sampled_from([1, 1, 1, 1, 2, 2, 3, 0]))):
-            found.append((max(0, head - draw(st.integers(1, near))), head))
+        reads = draw(st.sampled_from([1, 1, 1, 1, 2, 2, 3, 0]))
+        found += [(max(0, head - draw(st.integers(1, near))), head) for _ in range(reads)]
     return found
 
 
@@ -260,7 +277,9 @@ def wide_parallel(n: int) -> Drawing:
         run = [0, *range(at, at + 1 + at % 3), n - 1]
         ways += pairwise(run)
         at += 1 + at % 3
-    return _of(n, [*ways, *((0, number) for number in range(at, n - 1)), *((number, n - 1) for number in range(at, n - 1))])
+    return _of(
+        n, [*ways, *((0, number) for number in range(at, n - 1)), *((number, n - 1) for number in range(at, n - 1))]
+    )
 
 
 def tangled_parallel(n: int) -> Drawing:
@@ -290,12 +309,18 @@ def tangled_skips(n: int) -> Drawing:
     """The same beside two boxes that make it a tangle."""
     inner = nested_skips(n - 4)
     edges = [(int(wire.tail[1:]) + 2, int(wire.head[1:]) + 2) for wire in inner.wires]
-    return _of(n, [*edges, (0, 1), (0, 2), (1, 2), (0, n - 2), (1, n - 1), (n - 3, n - 2), (n - 3, n - 1), (n - 2, n - 1)])
+    return _of(
+        n, [*edges, (0, 1), (0, 2), (1, 2), (0, n - 2), (1, n - 1), (n - 3, n - 2), (n - 3, n - 1), (n - 2, n - 1)]
+    )
 
 
 def many_sources(n: int) -> Drawing:
     """A chain of which every second box reads a learned tensor, too."""
-    return _of(n, [*((at, at + 2) for at in range(0, n - 2, 2)), *((at, at + 1) for at in range(1, n - 1, 2))], inputs=[("input", 0)])
+    return _of(
+        n,
+        [*((at, at + 2) for at in range(0, n - 2, 2)), *((at, at + 1) for at in range(1, n - 1, 2))],
+        inputs=[("input", 0)],
+    )
 
 
 def many_outputs(n: int) -> Drawing:

@@ -3,24 +3,44 @@
 The wires are read back from the lines, corners and arrowheads that are drawn, as whoever looks at a picture reads them.
 """
 
-from collections.abc import Iterator
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
 
 import pytest
 from hypothesis import given, settings
+from msgspec.structs import replace
 
-from gnet_inspect.analysis.summary import summarize
-from gnet_inspect.graph.outline import DEPTHS
+from gnet_inspect.analysis.summary import Summary, summarize
+from gnet_inspect.graph import Graph
+from gnet_inspect.graph.outline import DEPTHS, Outline
 from gnet_inspect.language import catalogue, load_spec
 from gnet_inspect.sources.spec import build_graph
-from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame, Options, drawing_of
+from gnet_inspect.views.drawing.diagram import MOST_BOXES, Box, Drawing, Frame, Options, drawing_of
 from gnet_inspect.views.drawing.figures import Look, place_figure
-from gnet_inspect.views.drawing.nesting import Framed, Item, Parallel, Series, Tangle, boxes_in, nest_boxes
+from gnet_inspect.views.drawing.nesting import DEEPEST, Framed, Item, Parallel, Series, Tangle, boxes_in, nest_boxes
 from gnet_inspect.views.drawing.placed import Card, Placed, Route, Word
 from gnet_inspect.views.drawing.svg import draw_svg
 from gnet_inspect.views.drawing.themes import THEMES
 from gnet_inspect.views.drawing.ushape import find_u
 from gnet_inspect.views.drawing.wiring import Wiring, wiring_of
-from tests.drawn import drawings, nested_drawing
+from tests.conftest import AUXILIARIES
+from tests.drawn import (
+    FAMILIES,
+    Edge,
+    box_of,
+    drawing_from,
+    drawings,
+    nested_drawing,
+    nested_edges,
+    nested_skips,
+    round_drawings,
+    tangled_skips,
+    u_drawings,
+)
 from tests.tracing import (
     Rect,
     arc_rect,
@@ -35,25 +55,50 @@ from tests.tracing import (
     whole_of,
     wiring_of_svg,
 )
+from tests.work import lines_run
 
 # In points: what words stand from lines and borders at least, and what is as good as nothing.
 CLEAR, NOTHING = 2.0, 0.1
-MODELS_OF_EVERY_FORM = ("googlenet", "densenet121", "unet", "swin_t", "mobilenet_v3_small", "inception_v3")
+# Networks with what is hard to place: heads, dense blocks, a U, learned tensors, gates, branches of branches.
+SHOWN = ("googlenet", "densenet121", "unet", "swin_t", "mobilenet_v3_small", "inception_v3")
+MORE_LOOKS = (
+    Look(),
+    Look(columns=2, cards="full"),
+    Look(aspect=1.0, color="macs"),
+    Look(color="params", cards="compact"),
+    Look(style="paper"),
+    Look(shapes=False),
+)
+# Twice as much for twice the size is linear; a sort adds a little.
+GROWTH = 2.2
+PROFILE = settings(derandomize=True, database=None, deadline=None)
 
 
 def check_picture(drawing: Drawing, look: Look) -> Placed:
     """Everything that is to be true of any picture."""
     placed = place_figure(drawing, look)
+    check_placed(drawing, look, placed)
+    return placed
+
+
+def check_placed(drawing: Drawing, look: Look, placed: Placed) -> None:
     wiring = wiring_of(placed.routes)
     check_cards(drawing, placed)
     check_wires(placed, wiring)
-    wires = {(wire.tail, wire.head) for wire in drawing.wires}
-    found = traced(placed, wiring)
-    assert found == wires, f"missing {sorted(wires - found)}, extra {sorted(found - wires)}"
+    check_edges(drawing, placed, wiring)
     check_axes(drawing, placed, look)
     for font in ("Roboto", "Arial"):
         check_words(placed, wiring, font)
-    return placed
+
+
+def check_edges(drawing: Drawing, placed: Placed, wiring: Wiring) -> None:
+    """What is drawn leads from card to card as the drawing's wires do."""
+    wires, found = wires_of(drawing), traced(placed, wiring)
+    assert found == wires, f"missing {sorted(wires - found)}, extra {sorted(found - wires)}"
+
+
+def wires_of(drawing: Drawing) -> set[tuple[str, str]]:
+    return {(wire.tail, wire.head) for wire in drawing.wires}
 
 
 # --- cards and frames ---
@@ -66,8 +111,8 @@ def check_cards(drawing: Drawing, placed: Placed) -> None:
     page = Rect(0, 0, placed.width, placed.height)
     cards = [whole_of(card) for card in placed.cards]
     borders = [whole_of(border) for border in placed.borders]
-    for rect, thing in zip([*cards, *borders], [*placed.cards, *placed.borders], strict=True):
-        assert page.holds(rect), f"{thing.key} leaves the page"
+    for rect, key in zip([*cards, *borders], [*keys, *(border.key for border in placed.borders)], strict=True):
+        assert page.holds(rect), f"{key} leaves the page"
     for one, other in overlapping(cards):
         raise AssertionError(f"{keys[one]} lies on {keys[other]}")
     frames = {frame.key: {box.key for box in boxes_of(frame)} for frame in drawing.frames()}
@@ -139,8 +184,9 @@ def check_words(placed: Placed, wiring: Wiring, font: str) -> None:
         raise AssertionError(f"{words[at].text!r} is too near to a frame's side {number} in {font}: {words[at]}")
     for at, number in meeting(clear, [line_rect(line) for line in wiring.lines]):
         raise AssertionError(f"{words[at].text!r} is too near to {wiring.lines[number]} in {font}: {words[at]}")
-    heads = [triangle_rect(arrow) for arrow in wiring.arrows]
-    for at, number in meeting(letters, [rect for rect in heads] + [rect for arc in wiring.arcs for rect in steps_of(arc)]):
+    pieces = [triangle_rect(arrow) for arrow in wiring.arrows]
+    pieces += [rect for arc in wiring.arcs for rect in steps_of(arc)]
+    for at, number in meeting(letters, pieces):
         raise AssertionError(f"{words[at].text!r} lies on a corner or arrowhead {number} in {font}: {words[at]}")
 
 
@@ -197,11 +243,14 @@ def check_axes(drawing: Drawing, placed: Placed, look: Look) -> None:
     coming = {head: [tail for tail, other in edges if other == head] for _, head in edges}
     if look.columns == 1:
         for tail, head in edges:
-            if len(leaving[tail]) == len(coming[head]) == 1 and not tail in coming.get(tail, ()):
+            if len(leaving[tail]) == len(coming[head]) == 1 and tail not in coming.get(tail, ()):
                 off = axes.axis(tail) - axes.axis(head)
                 assert abs(off) <= 0.5, f"{head} stands {off} beside {tail}"
     frames = [
-        (whole_of(border), {box.key for frame in drawing.frames() if frame.key == border.key for box in boxes_of(frame)})
+        (
+            whole_of(border),
+            {box.key for frame in drawing.frames() if frame.key == border.key for box in boxes_of(frame)},
+        )
         for border in placed.borders
     ]
     for before, parallel, behind in parallels_in(nest):
@@ -259,23 +308,271 @@ def has_wire(item: Item | Series) -> bool:
 # --- networks ---
 
 
+def summarized(model: str, mode: str = "eval") -> tuple[Graph, Summary]:
+    graph = build_graph(load_spec(model), mode=mode)
+    return graph, summarize(graph)
+
+
 @pytest.mark.parametrize("depth", DEPTHS)
 @pytest.mark.parametrize("model", catalogue())
 def test_pictures_of_networks(model: str, depth: str) -> None:
-    """Every model of the catalogue at every depth, from top to bottom and from left to right."""
-    graph = build_graph(load_spec(model))
-    summary = summarize(graph)
+    """Every model of the catalogue at every depth, in both directions, with cards of both sizes; where equal blocks are
+    drawn once, too."""
+    graph, summary = summarized(model)
     drawing = drawing_of(graph, summary, Options(depth))
-    for look in (Look(columns=1), Look(direction="LR")):
-        check_picture(drawing, look)
+    check_picture(drawing, Look(columns=1, cards="compact"))
+    check_picture(drawing, Look(direction="LR", cards="full"))
     collapsed = drawing_of(graph, summary, Options(depth, collapse=True))
-    if len(collapsed.boxes()) < len(drawing.boxes()):
+    if collapsed != drawing:
         check_picture(collapsed, Look(cards="full"))
 
 
-@settings(derandomize=True, database=None, max_examples=300, deadline=None)
+@pytest.mark.parametrize("model", SHOWN)
+def test_pictures_of_every_look(model: str) -> None:
+    """Some models in all looks: columns to fit a page, other ratios, heat in the cards, for print, without shapes."""
+    graph, summary = summarized(model)
+    for depth in ("block", "layer"):
+        drawing = drawing_of(graph, summary, Options(depth))
+        for direction in ("TB", "LR"):
+            for more in MORE_LOOKS:
+                check_picture(drawing, replace(more, direction=direction))
+
+
+@pytest.mark.parametrize("model", ["googlenet", *AUXILIARIES])
+def test_pictures_of_networks_with_heads(model: str) -> None:
+    """Heads stand beside what they do not lead to."""
+    graph, summary = summarized(model, "train")
+    assert len(graph.outputs) > 1
+    for depth in DEPTHS:
+        for look in (Look(), Look(direction="LR", columns=1)):
+            check_picture(drawing_of(graph, summary, Options(depth)), look)
+
+
+@pytest.mark.parametrize("model", SHOWN)
+def test_pictures_of_blocks(model: str) -> None:
+    """One block of every kind alone."""
+    graph, summary = summarized(model)
+    first: dict[str, str] = {}
+    for entry in Outline(graph).entries:
+        if entry.role == "block":
+            first.setdefault(entry.kind, entry.name)
+    for name in first.values():
+        drawing = drawing_of(graph, summary, Options("layer", only=name))
+        for look in (Look(), Look(direction="LR", cards="compact")):
+            check_picture(drawing, look)
+
+
+@pytest.mark.parametrize("model", SHOWN)
+def test_an_svg_draws_the_wires(model: str) -> None:
+    """Read back from its paths they are the drawing's."""
+    graph, summary = summarized(model)
+    drawing = drawing_of(graph, summary, Options("layer"))
+    placed = place_figure(drawing, Look())
+    svg = draw_svg(placed, drawing, THEMES["screen"], embed=False)
+    assert traced(placed, wiring_of_svg(svg)) == wires_of(drawing)
+
+
+def test_the_same_drawing_is_the_same_picture() -> None:
+    """Whatever was drawn before, and in whichever process sets have which order."""
+    placed = [place_figure(drawing_of(*summarized("googlenet"), Options("layer")), Look()) for _ in range(2)]
+    assert placed[0] == placed[1]
+    script = (
+        "from tests.test_placing import *; "
+        "print(hash_of(place_figure(drawing_of(*summarized('shufflenet_v2_x1_0'), Options('layer')), Look())))"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", script], env=os.environ | {"PYTHONHASHSEED": seed}, capture_output=True, check=True
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(found) == 1
+
+
+def hash_of(placed: Placed) -> str:
+    return sha256(repr(placed).encode()).hexdigest()
+
+
+# --- drawings that no network made ---
+
+
+@settings(PROFILE, max_examples=400)
 @given(drawings())
 def test_any_drawing_is_placed(drawing: Drawing) -> None:
     """Boxes that read what stands anywhere before them, with frames around any runs of them."""
-    for look in (Look(columns=1, cards="full"), Look(direction="LR")):
-        check_picture(drawing, look)
+    check_picture(drawing, Look(columns=1, cards="full"))
+    check_picture(drawing, Look(direction="LR"))
+
+
+@settings(PROFILE, max_examples=300)
+@given(u_drawings())
+def test_any_u_is_placed(drawing: Drawing) -> None:
+    """What goes down and up again, with anything on the wires across, beside them and at the bottom."""
+    check_picture(drawing, Look(cards="full"))
+    check_picture(drawing, Look(direction="LR"))
+
+
+@settings(PROFILE, max_examples=60)
+@given(round_drawings())
+def test_values_that_go_round_are_drawn(drawing: Drawing) -> None:
+    """As a tangle of all boxes, with every edge."""
+    (tangle,) = nest_of(drawing).items
+    assert isinstance(tangle, Tangle)
+    check_picture(drawing, Look())
+    check_picture(drawing, Look(direction="LR"))
+
+
+@settings(PROFILE, max_examples=60)
+@given(drawings())
+def test_an_svg_draws_the_wires_of_any_drawing(drawing: Drawing) -> None:
+    placed = place_figure(drawing, Look())
+    svg = draw_svg(placed, drawing, THEMES["screen"], embed=False)
+    assert traced(placed, wiring_of_svg(svg)) == wires_of(drawing)
+
+
+# --- nesting ---
+
+
+@settings(PROFILE, max_examples=150)
+@given(nested_edges())
+def test_what_is_series_parallel_is_no_tangle(edges: list[Edge]) -> None:
+    keys = [str(number) for number in range(max(head for _, head in edges) + 1)]
+    nest = nest_boxes(keys, [(str(tail), str(head)) for tail, head in edges], ["0"])
+    assert sorted(boxes_in(nest)) == sorted(keys)
+    assert not list(tangles_in(nest))
+
+
+@settings(PROFILE, max_examples=150)
+@given(drawings())
+def test_every_box_is_nested_once(drawing: Drawing) -> None:
+    assert sorted(boxes_in(nest_of(drawing))) == sorted([*drawing.pills(), *(box.key for box in drawing.boxes())])
+
+
+@pytest.mark.parametrize("make", [nested_skips, tangled_skips])
+def test_no_nesting_is_without_bound(make: Callable[[int], Drawing]) -> None:
+    """300 wires around wires are nested as far as one can read, and all are drawn."""
+    drawing = make(604)
+    assert depth_of(nest_of(drawing)) <= DEEPEST + 2
+    check_picture(drawing, Look())
+
+
+def nest_of(drawing: Drawing) -> Series:
+    keys, edges = nested_drawing(drawing)
+    return nest_boxes(keys, edges, drawing.inputs)
+
+
+def tangles_in(item: Item | Series) -> Iterator[Tangle]:
+    if isinstance(item, Tangle):
+        yield item
+    for inner in inside_of(item):
+        yield from tangles_in(inner)
+
+
+def depth_of(item: Item | Series) -> int:
+    """How many parallels and tangles are nested."""
+    return max(map(depth_of, inside_of(item)), default=0) + isinstance(item, Parallel | Tangle)
+
+
+def inside_of(item: Item | Series) -> "Sequence[Item | Series]":
+    if isinstance(item, Series):
+        return item.items
+    if isinstance(item, Parallel):
+        return [branch.series for branch in item.branches if branch.series is not None]
+    if isinstance(item, Framed):
+        return [item.series]
+    return item.parts if isinstance(item, Tangle) else []
+
+
+# --- cost ---
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_work_grows_in_step_with_the_drawing(name: str) -> None:
+    """Twice the boxes take twice the lines of Python; skips nest first, until they are as deep as one nests."""
+    few = 2 * DEEPEST + 40 if name in ("nested_skips", "tangled_skips") else 48
+    place_figure(FAMILIES[name](few), Look())
+    counts = [lines_run(lambda n=n: place_figure(FAMILIES[name](n), Look())) for n in (few, 2 * few, 4 * few)]  # type: ignore[misc]
+    assert counts[2] - counts[1] <= GROWTH * (counts[1] - counts[0]) + 2_000, counts
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_as_many_boxes_as_a_picture_may_have_are_placed(name: str) -> None:
+    drawing = FAMILIES[name](MOST_BOXES)
+    placed = place_figure(drawing, Look())
+    assert len(placed.cards) == MOST_BOXES + len(drawing.pills())
+    assert traced(placed, wiring_of(placed.routes)) == wires_of(drawing)
+
+
+# --- that these tests can fail ---
+
+
+WRONG: dict[str, Callable[[Placed], Placed]] = {
+    # A wire that is not drawn, and one that is not the drawing's.
+    "missing .*'b1', 'b2'": lambda placed: replace(placed, routes=tuple(r for r in placed.routes if r.head != "b2")),
+    "extra .*'b0', 'b3'": lambda placed: replace(
+        placed,
+        routes=(
+            *placed.routes,
+            Route("b0", "b3", (*of(placed, "b0", "b1").points[:1], *of(placed, "b1", "b3").points[1:])),
+        ),
+    ),
+    # A card on another, off the page, out of its frame, off its axis.
+    "lies on": lambda placed: with_card(placed, "b2", 60, 0),
+    "leaves the page": lambda placed: with_card(placed, "b2", -900, 0),
+    "holds": lambda placed: replace(placed, borders=tuple(replace(border, height=90.0) for border in placed.borders)),
+    "stands .* beside": lambda placed: with_card(placed, "b0", 3, 0),
+    "stand .* beside": lambda placed: with_card(placed, "b2", -6, 0),
+    # A wire over a card, and beside its side.
+    "goes through": lambda placed: with_wire(placed, 0.5),
+    "goes along": lambda placed: with_wire(placed, 0.0),
+    # A word on its wire, on another word, and next to a frame's side.
+    "is too near to Line": lambda placed: with_word(placed, -5, 0),
+    "lies on '": lambda placed: replace(placed, labels=(*placed.labels, placed.labels[0])),
+    "frame's side": lambda placed: replace(placed, borders=tuple(replace(b, y=b.y + 12) for b in placed.borders)),
+}
+
+
+@pytest.mark.parametrize("said", WRONG)
+def test_what_is_wrong_is_seen(said: str) -> None:
+    """One thing is done to a picture, and a check says so."""
+    boxes = [replace(box_of(number), title=f"conv{number}") for number in range(5)]
+    edges = [(0, 1), (1, 2), (1, 3), (2, 4), (3, 4)]
+    drawing, look = drawing_from(boxes, edges, [(1, 5)], [("input", 0)], [(4, "output")]), Look(columns=1)
+    placed = WRONG[said](check_picture(drawing, look))
+    wiring = wiring_of(placed.routes)
+    found = []
+    checks: tuple[Callable[[], None], ...] = (
+        lambda: check_cards(drawing, placed),
+        lambda: check_wires(placed, wiring),
+        lambda: check_edges(drawing, placed, wiring),
+        lambda: check_axes(drawing, placed, look),
+        lambda: check_words(placed, wiring, "Roboto"),
+    )
+    for check in checks:
+        try:
+            check()
+        except AssertionError as error:
+            found.append(str(error))
+    assert any(re.search(said, message) for message in found), found
+
+
+def of(placed: Placed, tail: str, head: str) -> Route:
+    return next(route for route in placed.routes if (route.tail, route.head) == (tail, head))
+
+
+def with_card(placed: Placed, key: str, x: float, y: float) -> Placed:
+    """One card is moved, without its words and wires."""
+    cards = tuple(replace(card, x=card.x + x, y=card.y + y) if card.key == key else card for card in placed.cards)
+    return replace(placed, cards=cards)
+
+
+def with_wire(placed: Placed, across: float) -> Placed:
+    """There is a wire past a card, at a share of its width."""
+    card = next(card for card in placed.cards if card.key == "b2")
+    x = card.x + across * card.width
+    return replace(placed, routes=(*placed.routes, Route("b1", "b4", ((x, card.y - 3), (x, card.y + 30)))))
+
+
+def with_word(placed: Placed, x: float, y: float) -> Placed:
+    label = placed.labels[0]
+    return replace(placed, labels=(replace(label, x=label.x + x, y=label.y + y), *placed.labels[1:]))

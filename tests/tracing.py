@@ -2,7 +2,7 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from math import cos, pi, sin
 from typing import NamedTuple, TypeVar
@@ -100,9 +100,7 @@ def steps_of(arc: Arc) -> list[Rect]:
     for step in range(6):
         one, other = cos(step * pi / 10), sin(step * pi / 10)
         points.append((mx + one * (x0 - mx) + other * (x1 - mx), my + one * (y0 - my) + other * (y1 - my)))
-    return [
-        Rect(min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])) for a, b in pairwise(points)
-    ]
+    return [Rect(min(a[0], b[0]), min(a[1], b[1]), max(a[0], b[0]), max(a[1], b[1])) for a, b in pairwise(points)]
 
 
 def triangle_rect(arrow: tuple[Point, Point, Point]) -> Rect:
@@ -211,10 +209,10 @@ class _Tracer:
                 assert stop < start, f"lines at {at / 100} ({'x' if upright else 'y'}) are drawn twice: {stop}, {start}"
         self.turns: dict[tuple[Direction, int], list[tuple[float, _Place]]] = {}
         for arc in wiring.arcs:
-            for start, stop in ((arc.start, arc.stop), (arc.stop, arc.start)):
-                to = _direction(start, arc.corner)
-                place = _Place(stop, _direction(arc.corner, stop))
-                self.turns.setdefault((to, _key(_across(start, to))), []).append((_along(start, to), place))
+            for one, other in ((arc.start, arc.stop), (arc.stop, arc.start)):
+                to = _direction(one, arc.corner)
+                place = _Place(other, _direction(arc.corner, other))
+                self.turns.setdefault((to, _key(_across(one, to))), []).append((_along(one, to), place))
         for found in self.turns.values():
             found.sort()
         self.borders = _Borders(placed.cards)
@@ -226,6 +224,8 @@ class _Tracer:
             assert card, f"an arrowhead at {tip}, where no card's border is"
             self.ends.setdefault((to, _key(_across(tip, to))), []).append((_along(tip, to), card))
             self.tips.add((_key(tip[0]), _key(tip[1])))
+        for ends in self.ends.values():
+            ends.sort()
 
     def pairs(self) -> set[tuple[str, str]]:
         found = set()
@@ -258,17 +258,22 @@ class _Tracer:
         across, at = _key(_across(place.at, place.to)), _along(place.at, place.to)
         reach = at
         upright = place.to[0] == 0
-        for start, stop in self.spans.get((upright, across), ()):
-            low, high = (start, stop) if sum(place.to) > 0 else (-stop, -start)
+        spans, forward = self.spans.get((upright, across), []), sum(place.to) > 0
+        behind = bisect_right(spans, (at if forward else -at) + NEAR, key=lambda span: span[0])
+        for start, stop in spans[max(0, behind - 2) : behind + 1]:
+            low, high = (start, stop) if forward else (-stop, -start)
             if low - NEAR <= at <= high + NEAR:
                 reach = max(reach, high)
-        heads = [card for end, card in _within(self.ends.get((place.to, across), ()), at, reach)]
-        turns = [turn for _, turn in _within(self.turns.get((place.to, across), ()), at, reach)]
+        heads = _within(self.ends.get((place.to, across), []), at, reach)
+        turns = _within(self.turns.get((place.to, across), []), at, reach)
         return heads, turns
 
 
-def _within(found: Iterable[tuple[float, T]], low: float, high: float) -> list[tuple[float, T]]:
-    return [(at, what) for at, what in found if low - NEAR <= at <= high + NEAR]
+def _within(found: list[tuple[float, T]], low: float, high: float) -> list[T]:
+    """What lies between two points of a line, of things in their order."""
+    first = bisect_left(found, low - NEAR, key=lambda item: item[0])
+    stop = bisect_right(found, high + NEAR, key=lambda item: item[0])
+    return [what for _, what in found[first:stop]]
 
 
 def _key(value: float) -> int:

@@ -290,7 +290,9 @@ class _Reducer:
         self.tails: dict[int, dict[int, None]] = {index: {} for index in ends}
         for tail, head in flat.edges:
             self.heads[tail][head] = self.tails[head][tail] = None
-        # By tail and head the part that has these alone.
+        # The part that its values come from, where several are one.
+        self.exit = {index: index for index in ends}
+        # By exit and head the part that has these alone.
         self.only: dict[tuple[int, int], int] = {}
         self.made: list[Parallel] = []
 
@@ -322,7 +324,7 @@ class _Reducer:
     def _join_chain(self, before: int, index: int) -> None:
         self.parts[before] = Series([*self.parts[before].items, *self.parts.pop(index).items])
         self.depth[before] = max(self.depth[before], self.depth[index])
-        self.heads[before] = self.heads.pop(index)
+        self.heads[before], self.exit[before] = self.heads.pop(index), self.exit[index]
         del self.tails[index]
         for head in self.heads[before]:
             del self.tails[head][index]
@@ -331,10 +333,11 @@ class _Reducer:
     def _join_branches(self, index: int, tail: int, head: int) -> int:
         """Join a part with the one between the same two, and with the wire between these; gives the part that stands
         for both, -1 where there is neither."""
-        other = self.only.get((tail, head), index)
+        between = self.exit[tail], head
+        other = self.only.get(between, index)
         if other not in self.parts or list(self.tails[other]) != [tail] or list(self.heads[other]) != [head]:
             other = index
-        self.only[tail, head] = index
+        self.only[between] = index
         direct = head in self.heads[tail]
         found = [self.parts[part] for part in dict.fromkeys((other, index))]
         depth = max(self.depth[part] + (not _is_parallel(self.parts[part])) for part in (other, index))

@@ -195,8 +195,8 @@ class ParallelPart(Part, eq=False):
 class FramedPart(Part, eq=False):
     """A frame around a series, whose inner end lies `before` behind the border that wires enter by.
 
-    Where it stands for several, their borders look out behind it, as seen: where what goes down goes up these are passed
-    first, which is its `lead`.
+    Where it stands for several, their borders look out behind it, as seen: where values go up these are passed first,
+    which is its `lead`.
     """
 
     key: str = ""

@@ -11,6 +11,7 @@ from gnet_inspect.views.drawing.placed import Point, Route
 
 # In points: how wide an arrowhead is, and the least radius of a corner.
 ARROW_WIDTH, LEAST_CORNER = 6.4, 0.5
+_TIE = 1e-6
 
 
 class Line(NamedTuple):
@@ -61,7 +62,7 @@ def wiring_of(routes: Iterable[Route]) -> Wiring:
             along = 1 if upright else 0
             ends = sorted((piece.start[along], piece.stop[along]))
             lines.setdefault((upright, piece.start[1 - along]), []).append((ends[0], ends[1]))
-        tip = route.points[-1]
+        tip = _rounded(route.points[-1])
         arrows[tip] = _arrowhead(route.points[-2], tip)
     joined = []
     for (upright, at), spans in lines.items():
@@ -88,7 +89,8 @@ def pieces_of(points: Sequence[Point]) -> list[Line | Arc]:
 
 
 def _rounded(point: Point) -> Point:
-    return round(point[0], 2), round(point[1], 2)
+    """To the hundredth. What lies just between two is the same for all wires, however it was reckoned."""
+    return round(point[0] + _TIE, 2), round(point[1] + _TIE, 2)
 
 
 def _radius(before: Point, corner: Point, behind: Point, *, last: bool) -> float:
