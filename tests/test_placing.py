@@ -222,9 +222,9 @@ class Axes:
         return [point[1 if self.lies else 0] for point in route.points]
 
     def reach(self, keys: set[str], ends: set[str], frames: list[tuple[Rect, set[str]]]) -> tuple[float, float]:
-        """How far cards reach, with the frames around them and the wires between them, and from and to the ends."""
+        """How far cards reach, with the frames around some of them and the wires between them and their ends."""
         spans = [self.span(self.cards[key]) for key in keys]
-        spans += [self.span(rect) for rect, boxes in frames if boxes <= keys]
+        spans += [self.span(rect) for rect, boxes in frames if boxes < keys]
         for (tail, head), route in self.routes.items():
             if tail in keys | ends and head in keys | ends:
                 spans.append((min(self.across(route)), max(self.across(route))))

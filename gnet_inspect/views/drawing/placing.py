@@ -342,18 +342,15 @@ class _Placer:
     def _arrange_abreast(self, made: ParallelPart, ways: Sequence[Way], joint: str) -> None:
         """Branches in columns around the axis, their ends at one height."""
         sizes = [self._extent(way) for way in ways]
-        at, before = 0.0, 0.0
-        for index, (way, (left, _, room)) in enumerate(zip(ways, sizes, strict=True)):
-            at = before + BESIDE + left if index else 0.0
-            way.u, before = at, at + room
-        # A wire alone takes a lane beside what it runs along, and nothing on its other side.
-        left = sizes[0][0] if ways[0].part is not None else 0.0
-        right = sizes[-1][1] if ways[-1].part is not None else 0.0
-        middle = (ways[0].u - left + ways[-1].u + right) / 2
-        for way in ways:
-            way.u -= middle
+        gaps = [BESIDE] * (len(ways) - 1)
+        made.left, made.right = _spread(ways, sizes, gaps)
+        # What reaches far to one side may stand next to the axis, where no corner has room.
+        more = _more_beside(-ways[0].u), _more_beside(ways[-1].u)
+        if any(more):
+            gaps[0] += more[0]
+            gaps[-1] += more[1]
+            made.left, made.right = _spread(ways, sizes, gaps)
         _snap(ways)
-        made.left, made.right = left - ways[0].u, ways[-1].u + right
         made.room = max(way.u + size[2] for way, size in zip(ways, sizes, strict=True))
         made.fork = WITHOUT_WORD
         longest = max(way.part.length for way in ways if way.part is not None)
@@ -644,6 +641,31 @@ def _stacked(words: Sequence[tuple[str, str]], height: float, *, compact: bool) 
 
 def _width(text: str, kind: str) -> float:
     return text_width(text, TYPES[kind].size, TYPES[kind].weight)
+
+
+def _spread(
+    ways: Sequence[Way], sizes: Sequence[tuple[float, float, float]], gaps: Sequence[float]
+) -> tuple[float, float]:
+    """Put ways beside each other around the axis; gives how far they reach to its left and right."""
+    at, before = 0.0, 0.0
+    for index, (way, (left, _, room)) in enumerate(zip(ways, sizes, strict=True)):
+        at = before + gaps[index - 1] + left if index else 0.0
+        way.u, before = at, at + room
+    # A wire alone takes a lane beside what it runs along, and nothing on its other side.
+    left = sizes[0][0] if ways[0].part is not None else 0.0
+    right = sizes[-1][1] if ways[-1].part is not None else 0.0
+    middle = (ways[0].u - left + ways[-1].u + right) / 2
+    for way in ways:
+        way.u -= middle
+    return left - ways[0].u, ways[-1].u + right
+
+
+def _more_beside(out: float) -> float:
+    """What is to be put between an outer way and the next one, so that it stands on the axis or has room for corners:
+    `out` is how far outside of the axis it stands, and half of what is put there is added to that."""
+    if abs(out) >= 2 * CORNER:
+        return 0.0
+    return -2 * out if out <= BESIDE / 4 else 2 * (2 * CORNER - out)
 
 
 def _snap(ways: Sequence[Way]) -> None:
