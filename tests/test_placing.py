@@ -402,6 +402,7 @@ def test_any_drawing_is_placed(drawing: Drawing) -> None:
     """Boxes that read what stands anywhere before them, with frames around any runs of them."""
     check_picture(drawing, Look(columns=1, cards="full"))
     check_picture(drawing, Look(direction="LR"))
+    check_picture(drawing, Look(style="paper"))
 
 
 @settings(PROFILE, max_examples=300)
@@ -409,7 +410,7 @@ def test_any_drawing_is_placed(drawing: Drawing) -> None:
 def test_any_u_is_placed(drawing: Drawing) -> None:
     """What goes down and up again, with anything on the wires across, beside them and at the bottom."""
     check_picture(drawing, Look(cards="full"))
-    check_picture(drawing, Look(direction="LR"))
+    check_picture(drawing, Look(direction="LR", style="paper"))
 
 
 @settings(PROFILE, max_examples=60)

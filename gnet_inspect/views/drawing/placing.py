@@ -145,10 +145,11 @@ class _Placer:
 
     def _framed_sheet(self) -> Placed:
         """What was put, from its top left corner."""
-        things = [(card.x, card.y, card.x + card.width, card.y + card.height) for card in self.cards]
-        things += [(border.x, border.y, border.x + border.width, border.y + border.height) for border in self.borders]
-        things += [(x, y, x, y) for route in self.routes for x, y in route.points]
-        things += [(word.left, word.y - WORD, word.left + word.width, word.y + 2) for word in self.labels]
+        things = [(x, y, x, y) for route in self.routes for x, y in route.points]
+        for thing in (*self.cards, *self.borders):
+            behind = 2 * STACKED if thing.times > 1 else 0.0
+            things.append((thing.x, thing.y, thing.x + thing.width + behind, thing.y + thing.height + behind))
+        things += [(word.left, word.y - WORD, word.left + WIDER * word.width, word.y + 2) for word in self.labels]
         left, top = min(thing[0] for thing in things), min(thing[1] for thing in things)
         right, bottom = max(thing[2] for thing in things), max(thing[3] for thing in things)
         return shifted(
@@ -739,6 +740,8 @@ def _frames_up(
             or frame in drawn
             or len(standing) < 2
             or any(beside.get(key) not in boxes for key in others)
+            # What stands beside one of its joins would lie in it, too.
+            or any(join in boxes and key not in boxes for key, join in beside.items())
         ):
             continue
         first, last = standing[0], standing[-1]
