@@ -146,12 +146,13 @@ class _Placer:
     def _framed_sheet(self) -> Placed:
         """What was put, from its top left corner."""
         things = [(x, y, x, y) for route in self.routes for x, y in route.points]
-        for thing in (*self.cards, *self.borders):
+        drawn: list[Card | Border] = [*self.cards, *self.borders]
+        for thing in drawn:
             behind = 2 * STACKED if thing.times > 1 else 0.0
             things.append((thing.x, thing.y, thing.x + thing.width + behind, thing.y + thing.height + behind))
         things += [(word.left, word.y - WORD, word.left + WIDER * word.width, word.y + 2) for word in self.labels]
-        left, top = min(thing[0] for thing in things), min(thing[1] for thing in things)
-        right, bottom = max(thing[2] for thing in things), max(thing[3] for thing in things)
+        left, top = min(area[0] for area in things), min(area[1] for area in things)
+        right, bottom = max(area[2] for area in things), max(area[3] for area in things)
         return shifted(
             Placed(
                 right - left,
