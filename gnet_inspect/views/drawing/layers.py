@@ -5,7 +5,7 @@ wire that passes a row has a place of its own in it. In the channel between two 
 so that no two wires lie on each other but where they come from one tail or go to one head.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
 from importlib.util import find_spec
 from itertools import pairwise
@@ -13,7 +13,7 @@ from typing import Any
 
 from msgspec import field
 
-from gnet_inspect.views.drawing.parts import LANE, TURN, Part, Path, Ports, Sheet
+from gnet_inspect.views.drawing.parts import TURN, Path, Sheet, TanglePart
 
 # More parts are not laid out in layers: Graphviz takes the square of their number, and nobody could follow the wires.
 MOST_PARTS = 150
@@ -25,13 +25,9 @@ _HELD = 20
 _Place = int | tuple[int, int]
 
 
-class LayersPart(Part, eq=False):
-    """Parts in rows. In `edges` -1 is what comes before, and the number of parts what comes behind."""
+class LayersPart(TanglePart, eq=False):
+    """Parts in rows."""
 
-    parts: Sequence[Part] = ()
-    edges: Sequence[tuple[int, int]] = ()
-    # By part, what is written where it ends.
-    words: Mapping[int, str] = field(default_factory=dict)
     row_of: dict[int, int] = field(default_factory=dict)
     # Where the axis of each place is, and how far along the rows begin.
     axes: dict[Any, float] = field(default_factory=dict)
@@ -44,7 +40,7 @@ class LayersPart(Part, eq=False):
         """Find where everything stands; False where there is no Graphviz, or no order of lines that is right."""
         self._rank()
         links = self._links()
-        axes = _ask_graphviz(self, links)
+        axes = _ask_graphviz(self, links, sheet)
         if axes is None:
             return False
         self.axes = axes
@@ -116,8 +112,6 @@ class LayersPart(Part, eq=False):
         """Find where rows begin and end, and where lines lie between them."""
         end, at = len(self.parts), 0.0
         self.tops, self.bottoms = [0.0], [0.0]
-        reach = [0.0]
-        left = [0.0]
         for row, order in enumerate(orders):
             words = [self.words.get(place, "") for place in self.row_of if self.row_of[place] == row]
             at += max([sheet.zone(""), *map(sheet.zone, words)])
@@ -129,53 +123,29 @@ class LayersPart(Part, eq=False):
             self.tops.append(at)
             at += height
             self.bottoms.append(at)
-            for place in standing:
-                reach.append(self.axes[place] + max(self.parts[place].room, sheet.word_room(self.words.get(place, ""))))
-                left.append(self.parts[place].left - self.axes[place])
         self.length = at
-        passing = [self.axes[place] for place in self.axes if isinstance(place, tuple)]
-        self.left = max(*left, *(LANE / 2 - axis for axis in passing), 0.0)
-        self.right = self.room = max(*reach, *(axis + LANE / 2 for axis in passing), 0.0)
+        # What passes rows, and what comes and goes, is a wire alone.
+        passing = [axis for place, axis in self.axes.items() if isinstance(place, tuple) or not 0 <= place < end]
+        axes = {place: self.axes[place] for place in range(end)}
+        self.left = -min([*passing, *(axis - self.parts[place].left for place, axis in axes.items())])
+        self.right = max([*passing, *(axis + self.parts[place].right for place, axis in axes.items())])
+        rooms = [max(part.room, sheet.word_room(self.words.get(place, ""))) for place, part in enumerate(self.parts)]
+        self.room = max([self.right, *(axis + rooms[place] for place, axis in axes.items())])
 
-    # --- the sheet ---
+    def start_of(self, index: int) -> tuple[float, float]:
+        return self.axes[index], self.tops[self.row_of[index]]
 
-    def place(self, sheet: Sheet, u: float, v: float) -> Ports:
-        end = len(self.parts)
-        ports = {-1: Ports([], [("", [(u, v)])], []), end: Ports([("", [(u, v + self.length)])], [], [])}
-        for index, part in enumerate(self.parts):
-            top = v + self.tops[self.row_of[index]]
-            ports[index] = part.place(sheet, u + self.axes[index], top)
-            if word := self.words.get(index):
-                bottom = top + part.length
-                sheet.put_word(u + self.axes[index], bottom, bottom + sheet.zone(word), word)
-        found = Ports([], [], [])
-        for tail, head in self.edges:
-            way = self._lead(tail, head, u, v)
-            for left, path in ports[tail].exits:
-                for right, rest in ports[head].entries:
-                    whole = [*path, *way, *rest]
-                    if left and right:
-                        sheet.put_route(left, right, whole)
-                    elif right:
-                        found.entries.append((right, whole))
-                    elif left:
-                        found.exits.append((left, whole))
-                    else:
-                        found.throughs.append(whole)
-        return found
-
-    def _lead(self, tail: int, head: int, u: float, v: float) -> Path:
-        """What lies between a tail and a head: in each channel down, along the tail's line, and down."""
+    def way_of(self, tail: int, head: int) -> Path:
+        """In each channel down, along the tail's line, and down."""
         found: Path = []
-        way = self._way(tail, head)
-        for one, other in pairwise(way):
+        for one, other in pairwise(self._way(tail, head)):
             if self.axes[one] != self.axes[other]:
-                line = v + self.lines[self._row(one), one]
-                found += [(u + self.axes[one], line), (u + self.axes[other], line)]
+                line = self.lines[self._row(one), one]
+                found += [(self.axes[one], line), (self.axes[other], line)]
         return found
 
 
-def _ask_graphviz(part: LayersPart, links: Sequence[tuple[_Place, _Place]]) -> dict[_Place, float] | None:
+def _ask_graphviz(part: LayersPart, links: Sequence[tuple[_Place, _Place]], sheet: Sheet) -> dict[_Place, float] | None:
     """Where the axis of each place stands, that of what comes before and behind being 0; None without Graphviz."""
     if find_spec("pygraphviz") is None or len(part.parts) > MOST_PARTS:
         return None
@@ -188,7 +158,8 @@ def _ask_graphviz(part: LayersPart, links: Sequence[tuple[_Place, _Place]]) -> d
     for place, name in names.items():
         width = _GRID
         if isinstance(place, int) and 0 <= place < end:
-            width = 2 * max(part.parts[place].left, part.parts[place].room)
+            room = max(part.parts[place].room, sheet.word_room(part.words.get(place, "")))
+            width = 2 * max(part.parts[place].left, room)
         lines.append(f"{name} [width={width / 72:.4f}]")
     # What passes rows is held straight.
     for tail, head in links:

@@ -242,17 +242,76 @@ class _Skyline:
         return height
 
 
-class LanesPart(Part, eq=False):
-    """Parts of a tangle one below the other on the axis, and lanes beside them for each wire that skips one.
+class TanglePart(Part, eq=False):
+    """Parts of which some read more than the one before them, or are read by more than the one behind them.
 
-    In `edges` -1 is what comes before, and the number of parts what comes behind. A tail has one lane, whatever it
-    leads to; lanes that overlap along the flow stand beside each other, longer ones outside.
+    In `edges` -1 is what comes before, and the number of parts what comes behind.
     """
 
     parts: Sequence[Part] = ()
     edges: Sequence[tuple[int, int]] = ()
     # By part, what is written where it ends.
     words: Mapping[int, str] = field(default_factory=dict)
+
+    def start_of(self, index: int) -> tuple[float, float]:
+        """Where a part begins, from the beginning of the tangle."""
+        raise NotImplementedError
+
+    def way_of(self, tail: int, head: int) -> Path:
+        """The corners of the way from the end of one part to the beginning of another one."""
+        raise NotImplementedError
+
+    def place(self, sheet: Sheet, u: float, v: float) -> Ports:
+        found = Ports([], [], [])
+        end = len(self.parts)
+        ends = {-1: Ports([], [("", [(u, v)])], []), end: Ports([("", [(u, v + self.length)])], [], [])}
+        for index, part in enumerate(self.parts):
+            across, along = self.start_of(index)
+            ends[index] = part.place(sheet, u + across, v + along)
+            if word := self.words.get(index):
+                stop = v + along + part.length
+                sheet.put_word(u + across, stop, stop + sheet.zone(word), word)
+        ways = {(tail, head): [(u + x, v + y) for x, y in self.way_of(tail, head)] for tail, head in self.edges}
+        for (tail, head), way in ways.items():
+            for left, path in ends[tail].exits:
+                for right, rest in ends[head].entries:
+                    self._put(sheet, found, (left, right), [*path, *way, *rest])
+        self._pass_through(sheet, found, ends, ways)
+        return found
+
+    def _pass_through(
+        self, sheet: Sheet, found: Ports, ends: Mapping[int, Ports], ways: Mapping[tuple[int, int], Path]
+    ) -> None:
+        """Wires that pass a part on a branch without a box; such a part has one tail and one head, which are boxes."""
+        for index in range(len(self.parts)):
+            for through in ends[index].throughs:
+                (before,) = [tail for tail, head in self.edges if head == index]
+                (behind,) = [head for tail, head in self.edges if tail == index]
+                lead, trail = ways[before, index], ways[index, behind]
+                for left, path in ends[before].exits:
+                    for right, rest in ends[behind].entries:
+                        self._put(sheet, found, (left, right), [*path, *lead, *through, *trail, *rest])
+
+    @staticmethod
+    def _put(sheet: Sheet, found: Ports, ends: tuple[str, str], path: Path) -> None:
+        tail, head = ends
+        if tail and head:
+            sheet.put_route(tail, head, path)
+        elif head:
+            found.entries.append((head, path))
+        elif tail:
+            found.exits.append((tail, path))
+        else:
+            found.throughs.append(path)
+
+
+class LanesPart(TanglePart, eq=False):
+    """Parts of a tangle one below the other on the axis, and lanes beside them for each wire that skips one.
+
+    A tail has one lane, whatever it leads to; lanes that overlap along the flow stand beside each other, longer ones
+    outside.
+    """
+
     tops: list[float] = []
     # Before each part, and before the end: where wires leave what stands before, and where they come back.
     taps: list[tuple[float, float]] = []
@@ -291,49 +350,11 @@ class LanesPart(Part, eq=False):
         ordered = sorted(spans.items(), key=lambda item: (item[1][1] - item[1][0], item[0]))
         return {tail: skyline.add(low - CORNER / 2, high + CORNER / 2) for tail, (low, high) in ordered}
 
-    def place(self, sheet: Sheet, u: float, v: float) -> Ports:
-        found = Ports([], [], [])
-        end = len(self.parts)
-        ports = [part.place(sheet, u, v + top) for part, top in zip(self.parts, self.tops, strict=True)]
-        for index, word in self.words.items():
-            start = v + (self.tops[index] + self.parts[index].length if index >= 0 else 0.0)
-            sheet.put_word(u, start, start + sheet.zone(word), word)
-        ends = {-1: Ports([], [("", [(u, v)])], []), end: Ports([("", [(u, v + self.length)])], [], [])}
-        ends |= dict(enumerate(ports))
-        for tail, head in self.edges:
-            way = self._way(tail, head, u, v)
-            for left, path in ends[tail].exits:
-                for right, rest in ends[head].entries:
-                    self._put(sheet, found, (left, right), [*path, *way, *rest])
-        self._pass_through(sheet, found, ends, u, v)
-        return found
+    def start_of(self, index: int) -> tuple[float, float]:
+        return 0.0, self.tops[index]
 
-    def _way(self, tail: int, head: int, u: float, v: float) -> Path:
-        """What lies between two parts: nothing, or a lane."""
+    def way_of(self, tail: int, head: int) -> Path:
         if head == tail + 1:
             return []
-        out, into, lane = v + self.taps[tail + 1][0], v + self.taps[head][1], u + self.lanes[tail]
-        return [(u, out), (lane, out), (lane, into), (u, into)]
-
-    def _pass_through(self, sheet: Sheet, found: Ports, ends: Mapping[int, Ports], u: float, v: float) -> None:
-        """Wires that pass a part on a branch without a box; such a part has one tail and one head, which are boxes."""
-        for index in range(len(self.parts)):
-            for through in ends[index].throughs:
-                (before,) = [tail for tail, head in self.edges if head == index]
-                (behind,) = [head for tail, head in self.edges if tail == index]
-                lead, trail = self._way(before, index, u, v), self._way(index, behind, u, v)
-                for left, path in ends[before].exits:
-                    for right, rest in ends[behind].entries:
-                        self._put(sheet, found, (left, right), [*path, *lead, *through, *trail, *rest])
-
-    @staticmethod
-    def _put(sheet: Sheet, found: Ports, ends: tuple[str, str], path: Path) -> None:
-        tail, head = ends
-        if tail and head:
-            sheet.put_route(tail, head, path)
-        elif head:
-            found.entries.append((head, path))
-        elif tail:
-            found.exits.append((tail, path))
-        else:
-            found.throughs.append(path)
+        out, into, lane = self.taps[tail + 1][0], self.taps[head][1], self.lanes[tail]
+        return [(0.0, out), (lane, out), (lane, into), (0.0, into)]
