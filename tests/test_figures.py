@@ -84,7 +84,7 @@ def test_equal_blocks_are_drawn_once_with_their_number() -> None:
     """In a frame's header, and behind it two more borders."""
     svg = svg_of(drawing("resnet50"))
     assert "layer3.1–5 ×5" in texts(svg)
-    group = next(part for part in svg.split('<g id="frame-')[1:] if "layer3.1–5" in part)
+    group = next(part for part in svg.split('<g id="frame-')[1:] if "layer3.1: bottleneck" in part)
     assert group.partition("</g>")[0].count("<rect") == 3
 
 

@@ -217,7 +217,9 @@ def test_every_layer_has_its_row_and_its_boxes(model: str) -> None:
     assert [int(row["held"].replace(",", "")) for row in rows] == list(report.models[0].live_bytes)
     boxes = [attributes for _, attributes in page.elements if attributes.get("class", "").startswith("box ")]
     held = [int(place) for box in boxes for place in box["data-layers"].split()]
-    assert sorted(held) == sorted(3 * list(range(len(layers))))
+    # Once at each of three depths, and once for each block that can be opened in place.
+    opened = sum(attributes.get("class") == "opening" for _, attributes in page.elements)
+    assert sorted(held) == sorted((3 + opened) * list(range(len(layers))))
     assert all(box["role"] == "button" and box["aria-label"] for box in boxes)
 
 
@@ -552,9 +554,9 @@ def test_what_is_missing_is_named(run: Run, monkeypatch: pytest.MonkeyPatch, pac
 def test_a_depth_too_large_to_draw_is_left_out(run: Run, write_spec: Callable[[str], str]) -> None:
     """Its place says why; what can be drawn is. More layers than a page can hold are refused."""
     text = HEADER + "stages: {s: {f: [{repeat: {times: %d, layer: {MaxPool2d: {kernel_size: 1}}}}]}}"
-    result = run("report", write_spec(text % 1_001))
+    result = run("report", write_spec(text % 2_001))
     assert result.code == 0
-    assert result.out.count("a diagram can show at most 1,000 boxes, got 1,001") == 2
+    assert result.out.count("a diagram can show at most 2,000 boxes, got 2,001") == 2
     page = Page(result.out)
     opened = [attributes for tag, attributes in page.elements if attributes.get("name") == "level-0"]
     assert [("checked" in box, "disabled" in box) for box in opened] == [(True, False), (False, True), (False, True)]

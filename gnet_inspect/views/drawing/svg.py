@@ -73,6 +73,10 @@ class ThemePainter:
     def header(self, frame: Frame) -> str:
         return 'class="header"'
 
+    def reach(self, border: Border) -> str:
+        """What one points at for a header beside its words; nothing in a picture that cannot be clicked."""
+        return ""
+
     def word(self, word: Word, step: int | None = None) -> str:
         kind = TYPES[word.kind]
         # On a warm ground all letters are ink, because grey ones would not be legible.
@@ -145,6 +149,8 @@ class _Writer:
         parts.append('<g fill="none" stroke="#000" stroke-opacity="0" stroke-width="8">')
         parts += [self._reach(route) for route in self.placed.routes]
         parts.append("</g>")
+        # Above the wires that pass them.
+        parts += [self._header(border) for border in self.placed.borders]
         parts += [self._card(card) for card in self.placed.cards]
         parts += [self._word(word, halo=True) for word in self.placed.labels]
         parts += [self._swatch(swatch) for swatch in self.placed.swatches]
@@ -162,9 +168,13 @@ class _Writer:
         drawn = "".join(
             f"<rect {_rectangle(border, shift)} {self.painter.border()}/>" for shift in shifts_of(border.times)
         )
+        return f"<g {self.painter.frame(frame)}><title>{escape(frame.tooltip)}</title>{drawn}</g>"
+
+    def _header(self, border: Border) -> str:
+        frame = self.frames[border.key]
         words = "".join(self._word(word) for word in border.words)
         said = f"<title>{escape(frame.tooltip)}</title>"
-        return f"<g {self.painter.frame(frame)}>{drawn}<g {self.painter.header(frame)}>{said}{words}</g></g>"
+        return f"<g {self.painter.header(frame)}>{said}{self.painter.reach(border)}{words}</g>"
 
     def _wires(self) -> str:
         wiring = wiring_of(self.placed.routes)

@@ -8,10 +8,12 @@ from html import escape
 
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
 from gnet_inspect.views.drawing.figures import Look, place_figure
-from gnet_inspect.views.drawing.placed import Word
+from gnet_inspect.views.drawing.placed import Border, Word
 from gnet_inspect.views.drawing.svg import ThemePainter, draw_parts, number
 from gnet_inspect.views.drawing.themes import CLASSES, THEMES, legend_of
 
+# In points: how far above its base line a header's first word can be clicked.
+HEADER = 17
 # What a page draws around a figure itself.
 LOOK = Look(title="", legend=False)
 
@@ -59,6 +61,11 @@ class _ClassPainter(ThemePainter):
 
     def header(self, frame: Frame) -> str:
         return f'class="header" {self._button(tuple(_layers(frame)), frame.tooltip)}'
+
+    def reach(self, border: Border) -> str:
+        top = min(word.y for word in border.words) - HEADER
+        place = f'x="{number(border.x)}" y="{number(top)}" width="{number(border.width)}" height="{HEADER + 7}"'
+        return f'<rect {place} fill="none" pointer-events="all"/>'
 
     def _button(self, layers: tuple[str, ...], tooltip: str) -> str:
         numbers = " ".join(str(self.places[name]) for name in layers)

@@ -150,11 +150,14 @@ class Model {
     this.canvases.set(name, this.listen(new Canvas(level.querySelector("svg"))));
   }
 
-  parts() { return Array.from(this.canvas()?.svg.querySelectorAll("[data-layers]") ?? []); }
+  parts() { return this.canvas()?.parts ?? []; }
 
   listen(canvas) {
     const parts = Array.from(canvas.svg.querySelectorAll("[data-layers]"));
     for (const part of parts) part.layers = part.dataset.layers.split(" ").map(Number);
+    // In the order in which they run, what holds others first.
+    parts.sort((one, other) => one.layers[0] - other.layers[0] || other.layers.length - one.layers.length);
+    canvas.parts = parts;
     parts[0]?.setAttribute("tabindex", "0");
     const part = (event) => event.target.closest("[data-layers]");
     canvas.svg.addEventListener("click", (event) => { if (part(event)) this.choose(part(event).layers, "diagram", part(event)); });
