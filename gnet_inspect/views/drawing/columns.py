@@ -122,7 +122,7 @@ def _put_columns(sheet: Sheet, columns: Sequence[SeriesPart], *, lies: bool) -> 
     u = 0.0
     before: tuple[float, float, float] | None = None
     for column in columns:
-        _level_frames(column)
+        level_frames([part for part in column.parts if isinstance(part, FramedPart)])
         axis = u + column.left
         ports = column.place(sheet, axis, 0.0)
         if before is None:
@@ -144,12 +144,10 @@ def _put_columns(sheet: Sheet, columns: Sequence[SeriesPart], *, lies: bool) -> 
         u = before[2] + BETWEEN
 
 
-def _level_frames(column: SeriesPart) -> None:
+def level_frames(frames: Sequence[FramedPart]) -> None:
     """Make the frames of a column equally wide, where that lets none grow by much."""
-    frames = [part for part in column.parts if isinstance(part, FramedPart)]
-    if len(frames) < 2:
-        return
-    left, right = max(frame.left for frame in frames), max(frame.right for frame in frames)
+    left = max((frame.left for frame in frames), default=0.0)
+    right = max((frame.right for frame in frames), default=0.0)
     for frame in frames:
         if left + right <= GROWTH * (frame.left + frame.right):
             frame.left, frame.right, frame.room = left, right, right

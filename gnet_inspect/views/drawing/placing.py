@@ -11,7 +11,7 @@ from math import ceil
 from msgspec import Struct
 
 from gnet_inspect.views.drawing.captions import Caption, Captions
-from gnet_inspect.views.drawing.columns import place_in_columns
+from gnet_inspect.views.drawing.columns import GROWTH, level_frames, place_in_columns
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
 from gnet_inspect.views.drawing.layers import LayersPart
 from gnet_inspect.views.drawing.lettering import text_width
@@ -21,6 +21,7 @@ from gnet_inspect.views.drawing.nesting import (
     Parallel,
     Series,
     Tangle,
+    boxes_in,
     frame_runs,
     nest_boxes,
 )
@@ -482,7 +483,10 @@ class _Placer:
         self.taken = {_last_box(falling[fork]) for fork in forks} | {str(level.up[0]) for level in shape.levels}
         if shape.bottom:
             self.taken.add(_last_box(shape.bottom[-1]))
+        self._level_column(falling)
+        self._level_column(up)
         down_steps = self._steps(falling)
+        level_frames([step.part for step in down_steps if isinstance(step.part, FramedPart)])
         self.rises = True
         up_flow = self._steps(up)
         self.rises = False
@@ -513,7 +517,15 @@ class _Placer:
         )
         for key, (first, last_place) in rising.items():
             self._plan_frame(made, key, len(up) - 1 - last_place, len(up) - 1 - first)
+        level_frames([framed for framed, _, _ in made.frames])
         return made
+
+    def _level_column(self, items: Sequence[Item]) -> None:
+        """Make all cards of a column equally wide, those inside of frames, too, where that lets none grow by much."""
+        widths = [self.widths[key] for item in items for key in boxes_in(item) if key in self.widths]
+        most = max(widths, default=0.0)
+        if widths and most <= GROWTH * min(widths):
+            self.widths |= {key: most for item in items for key in boxes_in(item) if key in self.widths}
 
     def _steps(self, items: Sequence[Item]) -> list[Step]:
         """The items of a column with what stands before each."""
