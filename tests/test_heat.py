@@ -22,7 +22,7 @@ from gnet_inspect.views.drawing.dot import STEPS, Style, draw_dot
 from gnet_inspect.views.drawing.heat import heat_edges, heat_step
 from tests.conftest import Run
 
-SCRIPT = Path(gnet_inspect.__file__).parent / "views/pages/templates/report.js"
+SCRIPTS = Path(gnet_inspect.__file__).parent / "views/pages/templates"
 # 5 * v / v is more than 5 by rounding for each of these.
 ROUNDED_UP = (0.007637982415147165, 0.000866, 0.007788, 0.001607, 0.001732)
 AMOUNTS = st.floats(0, 3.2e7, allow_subnormal=True) | st.integers(0, 2**53)
@@ -94,7 +94,7 @@ def in_script(expression: str, argument: Any) -> Any:
     node = shutil.which("node") or _playwrights_node()
     if node is None:
         pytest.skip("no node is installed, nor Playwright's")
-    source = SCRIPT.read_text(encoding="utf-8")
+    source = "".join((SCRIPTS / name).read_text(encoding="utf-8") for name in ("words.js", "report.js"))
     functions = re.findall(r"^function (?:heatEdges|heatStep|said|scaled)\(.*?^}", source, re.MULTILINE | re.DOTALL)
     constants = re.findall(r"^const (?:HEAT_STEPS|UNITS) = .*$", source, re.MULTILINE)
     assert (len(functions), len(constants)) == (4, 2)

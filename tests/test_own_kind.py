@@ -172,7 +172,7 @@ def test_a_diagram_has_a_box_for_it(run: Run, write_spec: Write, kind: str) -> N
     assert result.code == 0, result.err
     assert kind in result.out
     # Its weights are known; its MACs where it says so.
-    figures = {"Sketch": "108, ?", "ChannelMix": "108, 24.58 K"}
+    figures = {"Sketch": "108 params, ? MACs", "ChannelMix": "108 params, 24.58 K MACs"}
     assert figures[kind] in result.out
     assert ("at least 55.42 K MACs" in result.out) == (kind == "Sketch")
 
