@@ -104,6 +104,23 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module")
+def page_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """The page of models, drawn once for all tests."""
+    from gnet_inspect.views.pages.report import draw_report
+    from tests.test_report import report_of
+
+    drawn: dict[tuple[str, ...], Path] = {}
+
+    def page_of(*models: str) -> Path:
+        if models not in drawn:
+            drawn[models] = tmp_path_factory.mktemp("report") / "page.html"
+            drawn[models].write_text(draw_report(report_of(*models)), encoding="utf-8")
+        return drawn[models]
+
+    return page_of
+
+
 def place_of(element: "Locator") -> dict[str, float]:
     """Where an element is on the screen: x, y, width and height."""
     found = element.bounding_box()
@@ -353,15 +370,10 @@ def test_words_say_what_they_mean(open_page: Open, three: Path) -> None:
 @pytest.mark.parametrize(("width", "height"), [(WIDE, 900), (NARROW, 844)])
 @pytest.mark.parametrize("models", [("googlenet", "vgg16", "alexnet"), ("resnet50",), ("unet",)])
 def test_the_first_screen_says_the_result(
-    open_page: Open, tmp_path: Path, models: tuple[str, ...], width: int, height: int
+    open_page: Open, page_of: Callable[..., Path], models: tuple[str, ...], width: int, height: int
 ) -> None:
     """Without scrolling: every figure of every model, and what is remarkable of them."""
-    from gnet_inspect.views.pages.report import draw_report
-    from tests.test_report import report_of
-
-    path = tmp_path / "page.html"
-    path.write_text(draw_report(report_of(*models)), encoding="utf-8")
-    page = open_page(path, width)
+    page = open_page(page_of(*models), width)
     page.set_viewport_size({"width": width, "height": height})
     panels = page.locator(".panel")
     assert panels.count() == (5 if models == ("unet",) else 6)
@@ -719,14 +731,11 @@ def test_charts_have_tooltips(open_page: Open, three: Path) -> None:
 
 @pytest.mark.parametrize("models", [("googlenet", "vgg16", "alexnet"), ("resnet50",), ("lenet5", "mobilenet_v2")])
 @pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_labels_of_charts_are_apart(open_page: Open, tmp_path: Path, models: tuple[str, ...], width: int) -> None:
+def test_labels_of_charts_are_apart(
+    open_page: Open, page_of: Callable[..., Path], models: tuple[str, ...], width: int
+) -> None:
     """No text of a chart lies on another one of it, or outside; every reported model is named."""
-    from gnet_inspect.views.pages.report import draw_report
-    from tests.test_report import report_of
-
-    path = tmp_path / "page.html"
-    path.write_text(draw_report(report_of(*models)), encoding="utf-8")
-    page = open_page(path, width)
+    page = open_page(page_of(*models), width)
     settle(page, lambda: bool(page.evaluate(f"{CHART_TEXTS}[0].texts.length > 0")))
     for chart in page.evaluate(CHART_TEXTS):
         around, texts = chart["around"], chart["texts"]
