@@ -183,7 +183,7 @@ def test_equal_blocks_behind_each_other_are_drawn_once_on_demand() -> None:
         members: list[Frame | Box] = [*drawing.frames(), *drawing.boxes()]
         (run,) = [member for member in members if member.title == "layer3.1 to layer3.5"]
         assert (run.words, run.times) == ("bottleneck 256, 1024", 5)
-        assert run.figures == ("5.59 M params", "1.09 G MACs")
+        assert run.figures == ("1.12 M params", "218.37 M MACs")
         # What is drawn once stands for all of its copies.
         graph = build_graph(load_spec("resnet50"))
         names = [name for box in drawing.boxes() for name in box.layers]

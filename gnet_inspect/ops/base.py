@@ -176,7 +176,7 @@ class Call(Protocol):
 
 
 # The x of 3x3, which is a sign in figures.
-_BETWEEN_SIZES = re.compile(r"(?<=\d)x(?=\d)")
+_BETWEEN_SIZES = re.compile(r"(?<=[\d ])x(?=\d)")
 
 
 class Op(Struct, frozen=True):

@@ -27,6 +27,7 @@ from gnet_inspect.ops.base import (
 from gnet_inspect.ops.spatial import (
     Size,
     before_and_after,
+    dilated,
     is_symmetric,
     sized,
     spatial,
@@ -164,7 +165,8 @@ class _Convolution(Op, frozen=True):
 
     def describe(self) -> str:
         text = f"{self.kind} {strided(self.kernel_size, self.stride)}, {self.out_channels}"
-        return text + (f", groups {self.groups}" if self.groups != 1 else "")
+        text += f", groups {self.groups}" if self.groups != 1 else ""
+        return text + dilated(self.dilation)
 
     def sketch(self, outputs: Shapes) -> str:
         if 1 < self.groups == self.out_channels:
@@ -295,7 +297,8 @@ class _TransposedConvolution(OneOperator, frozen=True):
 
     def describe(self) -> str:
         text = f"{self.kind} {strided(self.kernel_size, self.stride)}, {self.out_channels}"
-        return text + (f", groups {self.groups}" if self.groups != 1 else "")
+        text += f", groups {self.groups}" if self.groups != 1 else ""
+        return text + dilated(self.dilation)
 
 
 class ConvTranspose1d(_TransposedConvolution, frozen=True):

@@ -95,6 +95,13 @@ def sized(size: Size) -> str:
     return "x".join(map(str, size))
 
 
+def dilated(dilation: Size) -> str:
+    """What stands behind a window with gaps: ", dilation 2"; one of 1 goes without saying."""
+    if set(dilation) == {1}:
+        return ""
+    return f", dilation {dilation[0] if len(set(dilation)) == 1 else sized(dilation)}"
+
+
 def strided(size: Size, stride: Size) -> str:
     """A window as papers print it: "7x7/2"; a stride of 1 goes without saying."""
     if all(step == 1 for step in stride):

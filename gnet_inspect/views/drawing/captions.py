@@ -1,6 +1,7 @@
 """What stands in the cards of a picture: names, kinds, and figures or shares, in three sizes of type."""
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 from msgspec import Struct
@@ -14,6 +15,8 @@ from gnet_inspect.views.drawing.placed import TYPES
 
 # What is measured of a box for each colour, and what a share of it is called.
 SHARES = {"params": "params", "macs": "MACs", "memory": "activations", "time": "time"}
+# What folds into a larger share of the cards is not said in compact ones.
+_COMMON = 0.2
 # No text of a card is wider, in points.
 WIDEST = 300.0
 
@@ -41,6 +44,10 @@ class Captions:
         # Whether shares are of a part of the network.
         self.is_part = drawing.is_part
         self.compact, self.in_roboto = compact, in_roboto
+        # What folds into most cards is not repeated in compact ones; the legend says what that is.
+        cards = [box for box in drawing.boxes() if box.role == "layer" and not box.sign]
+        folded = Counter(word for box in cards for word in set(box.folded))
+        self.unsaid = [word for word, times in folded.items() if compact and times > _COMMON * len(cards)]
         values = [self.value(box) for box in drawing.boxes()]
         self.total = sum(values)
         self.edges = heat_edges(max(values, default=0))
@@ -71,13 +78,15 @@ class Captions:
         name = _shortened(title) + (f" ×{box.times}" if box.times > 1 else "")
         whole = box.role != "layer"
         if self.compact and not whole:
-            lines = [(" · ".join(filter(None, (box.sketch.replace(", ceil", ""), share))), "kind")]
+            said = [box.sketch.replace(", ceil", ""), *(word for word in box.folded if word not in self.unsaid)]
+            lines = [(" · ".join(filter(None, (" + ".join(said), share))), "kind")]
         else:
             kind = " + ".join([box.sketch, *box.folded])
             if whole and box.times > 1:
                 kind = f"{box.times} × {kind}"
-            numbers = share if self.color != "kind" else " · ".join(box.figures)
-            lines = [(name, "name"), (kind, "kind"), (numbers, "number")]
+            numbers = share if self.color != "kind" else " · ".join(_each(box))
+            # What is called like what it is, is said once.
+            lines = [(name, "name"), (kind if kind != name else "", "kind"), (numbers, "number")]
         return Caption(tuple((self.text(text, kind), kind) for text, kind in lines if text), step)
 
     def joint(self, box: Box) -> str:
@@ -89,7 +98,7 @@ class Captions:
 
     def frame_figures(self, frame: Frame) -> tuple[str, ...]:
         if self.color == "kind":
-            return frame.figures
+            return _each(frame)
         value = sum(self.value(box) for box in _boxes_of(frame))
         return (f"{_percent(value, self.total)} of {SHARES[self.color]}",) if value else ()
 
@@ -103,6 +112,12 @@ class Captions:
         if self.color == "time":
             return f"{duration(value)} · {_percent(value, self.total)}"
         return _percent(value, self.total) if self.compact else share
+
+
+def _each(member: Box | Frame) -> tuple[str, ...]:
+    """The figures of a box or frame: how often, and of one."""
+    times = f"{member.times} × " if member.times > 1 else ""
+    return tuple(f"{times}{figure}" for figure in member.figures)
 
 
 def _percent(part: float, whole: float) -> str:

@@ -1,7 +1,9 @@
 """A series in columns, so that a picture fits a page: it breaks where one wire leads from one box to the next."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
-from math import inf, log
+from itertools import accumulate
+from math import log
 from typing import TYPE_CHECKING
 
 from gnet_inspect.views.drawing.parts import (
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 ASPECTS = {False: 0.71, True: 1.41}
 # What stands between columns, with the wire that leads from one to the next, and how far that runs above and below.
 BETWEEN, RETURN = 44.0, 18.0
-MOST_COLUMNS = 12
+MOST_COLUMNS = 40
 # A last column of less than this share of the longest is a remnant; it counts as much as being e times off the ratio.
 _LEAST_LAST, _UNLIKE = 0.25, 1.0
 # Frames of one column are equally wide, where none has to grow by more.
@@ -37,36 +39,71 @@ def place_in_columns(sheet: Sheet, part: Part, arrangement: "Arrangement", *, li
     wanted = arrangement.aspect or ASPECTS[lies]
     if lies:
         wanted = 1 / wanted
-    best: tuple[float, list[SeriesPart]] = (inf, [])
-    for number in [arrangement.columns] if arrangement.columns else range(1, MOST_COLUMNS + 1):
-        columns = _break_series(part, number)
-        if len(columns) < number and not arrangement.columns:
-            break
-        across = sum(column.left + column.room for column in columns) + BETWEEN * (len(columns) - 1)
+    breaker = _Breaker(part)
+
+    def off(number: int) -> float:
+        columns = breaker.columns(number)
         along = max(column.length for column in columns) + (2 * RETURN if len(columns) > 1 else 0)
-        off = abs(log(across / along / wanted))
-        if len(columns) > 1 and columns[-1].length < _LEAST_LAST * along:
-            off += _UNLIKE
-        if off < best[0]:
-            best = off, columns
-    _put_columns(sheet, best[1], lies=lies)
+        remnant = len(columns) > 1 and columns[-1].length < _LEAST_LAST * along
+        return abs(log(_ratio(columns) / wanted)) + (_UNLIKE if remnant else 0.0)
 
-
-def _break_series(part: SeriesPart, number: int) -> list[SeriesPart]:
-    """At most so many columns, the longest of them as short as can be."""
-    breaks = [index for index in range(1, len(part.parts)) if _may_break(part.parts, index)]
-    pieces = [(start, stop) for start, stop in zip([0, *breaks], [*breaks, len(part.parts)], strict=True)]
-    low = max(_length(part, *piece) for piece in pieces)
-    high = part.length
-    best = _fill(part, pieces, high)
-    for _ in range(24):
-        middle = (low + high) / 2
-        found = _fill(part, pieces, middle)
-        if len(found) <= number:
-            best, high = found, middle
+    # More columns are wider and lower: between the last that is too narrow and the first that is wide enough.
+    few, many = 1, MOST_COLUMNS
+    while few < many and not arrangement.columns:
+        middle = (few + many) // 2
+        if _ratio(breaker.columns(middle)) < wanted:
+            few = middle + 1
         else:
-            low = middle
-    return [_column(part, start, stop) for start, stop in best]
+            many = middle
+    around = [number for number in range(few - 2, few + 2) if 1 <= number <= MOST_COLUMNS]
+    _put_columns(sheet, breaker.columns(arrangement.columns or min(around, key=off)), lies=lies)
+
+
+def _ratio(columns: Sequence[SeriesPart]) -> float:
+    """How wide columns are together for how long they are."""
+    across = sum(column.left + column.room for column in columns) + BETWEEN * (len(columns) - 1)
+    return across / (max(column.length for column in columns) + (2 * RETURN if len(columns) > 1 else 0))
+
+
+class _Breaker:
+    """Breaks a series into columns where it may be broken."""
+
+    def __init__(self, part: SeriesPart) -> None:
+        self.part = part
+        self.found: dict[int, list[SeriesPart]] = {}
+        breaks = [index for index in range(1, len(part.parts)) if _may_break(part.parts, index)]
+        # The places of the parts that pieces begin with, and of the first behind each.
+        self.firsts, self.lasts = [0, *breaks], [*breaks, len(part.parts)]
+        # Where pieces begin and end, in the series as one column.
+        ends = list(accumulate(gap + each.length for gap, each in zip(part.gaps, part.parts, strict=True)))
+        self.starts = [ends[first] - part.parts[first].length for first in self.firsts]
+        self.stops = [ends[last - 1] for last in self.lasts]
+
+    def columns(self, number: int) -> list[SeriesPart]:
+        """At most so many columns, the longest of them as short as can be."""
+        if number not in self.found:
+            pieces = zip(self.starts, self.stops, strict=True)
+            low, high = max(stop - start for start, stop in pieces), self.part.length
+            best = self._fill(high)
+            while high - low > 0.5:
+                middle = (low + high) / 2
+                runs = self._fill(middle)
+                if len(runs) <= number:
+                    best, high = runs, middle
+                else:
+                    low = middle
+            self.found[number] = [_column(self.part, start, stop) for start, stop in best]
+        return self.found[number]
+
+    def _fill(self, most: float) -> list[tuple[int, int]]:
+        """Columns of at most a length, as full as can be, as runs of the series' parts."""
+        runs = []
+        piece = 0
+        while piece < len(self.starts):
+            behind = max(bisect_right(self.stops, self.starts[piece] + most + 1e-6), piece + 1)
+            runs.append((self.firsts[piece], self.lasts[behind - 1]))
+            piece = behind
+        return runs
 
 
 def _may_break(parts: Sequence[Part], index: int) -> bool:
@@ -82,21 +119,6 @@ def _may_break(parts: Sequence[Part], index: int) -> bool:
 def _length(part: SeriesPart, start: int, stop: int) -> float:
     """How long a run of its parts is; before the first one stands no gap."""
     return sum(part.parts[index].length for index in range(start, stop)) + sum(part.gaps[start + 1 : stop])
-
-
-def _fill(part: SeriesPart, pieces: Sequence[tuple[int, int]], most: float) -> list[tuple[int, int]]:
-    """Columns of at most a length, as full as can be."""
-    found: list[tuple[int, int]] = []
-    start, stop, length = 0, 0, 0.0
-    for first, last in pieces:
-        more = _length(part, first, last) + (part.gaps[first] if stop > start else 0.0)
-        if stop > start and length + more > most + 1e-6:
-            found.append((start, stop))
-            start, length = first, _length(part, first, last)
-        else:
-            length += more
-        stop = last
-    return [*found, (start, stop)]
 
 
 def _column(part: SeriesPart, start: int, stop: int) -> SeriesPart:

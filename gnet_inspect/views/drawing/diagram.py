@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from gnet_inspect.analysis.difference import OpNumbers, content_of
 from gnet_inspect.analysis.summary import LayerSummary, Summary
 from gnet_inspect.errors import UsageError, nearest, printable
-from gnet_inspect.graph import Graph, Output, node_of
+from gnet_inspect.graph import Graph, Node, Output, node_of
 from gnet_inspect.graph.outline import Entry, Outline
 from gnet_inspect.units import byte_count, count, dimensions
 from gnet_inspect.views.text import at_least, headline, inputs_text
@@ -213,6 +213,11 @@ def _amounts(layers: Sequence[LayerSummary]) -> dict[str, Any]:
     }
 
 
+def _shares(node: Node) -> bool:
+    """Whether a call reads weights that an earlier one counted."""
+    return "@" in node.name and not node.params and bool(node.op.weights(node.input_shapes))
+
+
 def _said(figures: tuple[str, ...]) -> str:
     return ", ".join(figures)
 
@@ -243,6 +248,10 @@ class _Maker:
         self.box_of: dict[str, str] = {}
         # Which copy of a run of equal blocks a node lies in, where the run is drawn once.
         self.copy_of: dict[str, tuple[str, int]] = {}
+        # By node, the innermost block that it lies in.
+        self.block_of = {
+            index: entry.name for entry in outline.entries if entry.role == "block" for index in entry.indices
+        }
         self.hosts = self._fold()
         self.folded: dict[int, list[int]] = {}
         for index, host in self.hosts.items():
@@ -268,9 +277,10 @@ class _Maker:
             if not node.op.family.folds_as or len(node.inputs) != 1 or node.inputs[0] not in places:
                 continue
             before = node.inputs[0]
-            same_scope = before.rpartition(".")[0] == node.name.rpartition(".")[0]
-            same_stage = same_scope and self.graph.nodes[places[before]].stage == node.stage
-            if same_stage and len(readers[before]) == 1:
+            scope, own = before.rpartition(".")[0], node.name.rpartition(".")[0]
+            # Lists are no blocks: what one of them ends with is often followed by a function of the block around it.
+            beside = scope == own or self.block_of.get(index) == self.block_of.get(places[before])
+            if beside and self.graph.nodes[places[before]].stage == node.stage and len(readers[before]) == 1:
                 hosts[index] = hosts[places[before]]
         return hosts
 
@@ -280,12 +290,13 @@ class _Maker:
 
     def _frame(self, run: Sequence[Entry], scope: str) -> Frame:
         entry, layers = run[0], self._layers(run)
+        one = self._layers(run[:1])
         words = entry.describe() if entry.role == "block" else ""
         key = self._key("f")
         members = self._members(entry, entry.name if entry.role == "block" else "")
         tooltip = _tooltip(_name_of(entry), layers)
         title = _run_name(run, scope)
-        return Frame(key, entry.role, entry.name, title, words, len(run), _figures(layers), tooltip, members)
+        return Frame(key, entry.role, entry.name, title, words, len(run), _figures(one), tooltip, members)
 
     def _members(self, entry: Entry, scope: str) -> tuple[Frame | Box, ...]:
         found: list[Frame | Box] = []
@@ -389,7 +400,7 @@ class _Maker:
             tooltip=_tooltip(node.name, layers),
             role="layer",
             kind=node.op.family.name,
-            **_amounts(layers),
+            **_amounts(layers) | ({"figures": ("shared weights", *_figures(layers))} if _shares(node) else {}),
         )
 
     def _whole_box(self, run: Sequence[Entry], scope: str) -> Box:
@@ -407,7 +418,7 @@ class _Maker:
             role=entry.role,
             kind=entry.kind,
             times=len(run),
-            **_amounts(layers),
+            **_amounts(layers) | {"figures": _figures(self._layers(run[:1]))},
         )
 
     def _key_of(self, layers: Sequence[LayerSummary]) -> str:
@@ -426,7 +437,15 @@ class _Maker:
     def wires(self) -> list[Wire]:
         """One wire for each pair of boxes that a tensor joins; what comes from or goes to the outside has a pill."""
         found: dict[tuple[str, str], Wire] = {}
-        for reading in self._readings():
+        readings = list(self._readings())
+        # What comes from outside of a part has a pill for each value, with its maker's name where there are several.
+        outside = dict.fromkeys(reading.name for reading in readings if reading.tail == OUTSIDE)
+        if len(outside) > 1:
+            readings = [
+                reading._replace(tail=f"from {node_of(reading.name)}") if reading.tail == OUTSIDE else reading
+                for reading in readings
+            ]
+        for reading in readings:
             if reading.tail != reading.head:
                 said = f"{reading.name}: {dimensions(reading.shape)}"
                 wire = Wire(reading.tail, reading.head, dimensions(reading.shape[1:]), said)
@@ -457,8 +476,10 @@ class _Maker:
 
     def _pill(self, output: Output) -> str:
         """What stands where an output leaves the picture."""
-        named = output.weight is not None or self.graph.names_outputs
-        return f"output {output.name}" if named else "output"
+        if output.weight is not None or self.graph.names_outputs:
+            return f"output {output.name}"
+        several = [other.value for other in self.graph.outputs if other.weight is None]
+        return f"output {several.index(output.value)}" if len(several) > 1 else "output"
 
 
 class _Reading(NamedTuple):
@@ -470,7 +491,7 @@ class _Reading(NamedTuple):
 
 def _pill_of(name: str) -> str:
     """The pill of an input, which no box, frame or output is called like."""
-    return f"input {name}" if re.fullmatch(r"[bf]\d+|output.*", name) else name
+    return f"input {name}" if re.fullmatch(r"[bf]\d+|output.*|from .*", name) else name
 
 
 def _short(name: str, scope: str) -> str:

@@ -163,7 +163,7 @@ class _Painter:
             )
             return
         title = ": ".join(filter(None, (member.title, _counted(member))))
-        title = self.label("   ".join(filter(None, (title, ", ".join(member.figures)))), MOST_HEADING)
+        title = self.label("   ".join(filter(None, (title, ", ".join(_each(member))))), MOST_HEADING)
         tooltip = self.label(member.tooltip, MOST_TOOLTIP)
         with dot.subgraph(name=f"cluster_{member.key}") as frame:
             frame.attr(
@@ -240,7 +240,7 @@ def _written(character: str) -> str:
 
 def _rows(box: Box) -> tuple[str, ...]:
     """A layer on one line, with its figures; a block or stage on two."""
-    said, figures = f"{box.title}: {_counted(box)}", ", ".join(box.figures)
+    said, figures = f"{box.title}: {_counted(box)}", ", ".join(_each(box))
     if box.role == "layer":
         return (f"{said}   {figures}" if figures else said,)
     return (said, figures) if figures else (said,)
@@ -248,6 +248,11 @@ def _rows(box: Box) -> tuple[str, ...]:
 
 def _counted(member: Box | Frame) -> str:
     return f"{member.times} x {member.words}" if member.times > 1 else member.words
+
+
+def _each(member: Box | Frame) -> list[str]:
+    """The figures of a box or frame: how often, and of one."""
+    return [f"{member.times} x {figure}" if member.times > 1 else figure for figure in member.figures]
 
 
 def wires_by_headers(drawing: Drawing) -> list[Wire]:

@@ -47,12 +47,12 @@ def with_heading(
 
 
 def _lines(text: str, captions: Captions, width: float) -> list[str]:
-    """A sentence in lines of at most a width, two at most."""
-    words = captions.text(text, "subtitle", 2 * width).split(" ")
+    """A sentence in lines of at most a width, three at most."""
+    words = captions.text(text, "subtitle", 3 * width).split(" ")
     lines = [""]
     for word in words:
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and len(lines) < 2 and text_width(longer, TYPES["subtitle"].size) > width:
+        if lines[-1] and len(lines) < 3 and text_width(longer, TYPES["subtitle"].size) > width:
             lines.append(word)
         else:
             lines[-1] = longer
@@ -64,7 +64,7 @@ def _put_legend(
 ) -> float:
     """The legend below a height; gives where it ends."""
     if captions.color != "kind":
-        return _put_heat(captions, y, words, swatches)
+        return _put_heat(drawing, captions, y, words, swatches)
     found = legend_of(drawing.boxes())
     if not found:
         return y
@@ -76,10 +76,21 @@ def _put_legend(
         swatches.append(Swatch(x, y - SWATCH_HEIGHT - 4, SWATCH_WIDTH, SWATCH_HEIGHT, name))
         words.append(Word(x + SWATCH_WIDTH + 6, y - 6, said, "legend"))
         x += taken + 18
+    return _put_unsaid(captions, width, x, y, words)
+
+
+def _put_unsaid(captions: Captions, width: float, x: float, y: float, words: list[Word]) -> float:
+    """What compact cards do not repeat."""
+    if not captions.unsaid:
+        return y
+    said = captions.text(f"not repeated: {', '.join(captions.unsaid)}", "legend", width)
+    if x and x + text_width(said, TYPES["legend"].size) > width:
+        x, y = 0.0, y + LEGEND_LINE - 4
+    words.append(Word(x, y - 6, said, "legend"))
     return y
 
 
-def _put_heat(captions: Captions, y: float, words: list[Word], swatches: list[Swatch]) -> float:
+def _put_heat(drawing: Drawing, captions: Captions, y: float, words: list[Word], swatches: list[Swatch]) -> float:
     """Five steps, each with what it ends at."""
     y += LEGEND_LINE
     edges = captions.legend_edges()
@@ -88,5 +99,7 @@ def _put_heat(captions: Captions, y: float, words: list[Word], swatches: list[Sw
         swatches.append(Swatch(x, y - SWATCH_HEIGHT - 4, STEP_WIDTH, SWATCH_HEIGHT, "", step))
         words.append(Word(x + STEP_WIDTH, y + 6, edge.removesuffix(" %"), "shape", "middle"))
     said = f"% of {SHARES[captions.color]}{' shown' if captions.is_part else ''}, up to the number below"
+    if any(box.times > 1 for box in drawing.boxes()) or any(frame.times > 1 for frame in drawing.frames()):
+        said += "; of all copies together"
     words.append(Word(5 * STEP_WIDTH + 14, y - 6, said, "legend"))
     return y + 10

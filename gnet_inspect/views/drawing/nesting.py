@@ -502,6 +502,9 @@ def _frame(series: Series, frames: list[tuple[str, set[str]]], drawn: set[str]) 
         around = runs.get(first)
         if around is not None and around.last >= last:
             around.nested.append((frame, keys))
+        elif first == last and len(_series_in(items[first])) == 1:
+            # What skips a branch is no part of what the branch is.
+            inner.setdefault(first, []).append((frame, keys))
         elif sum(len(held[index]) for index in range(first, last + 1)) == len(keys):
             run = _Run(first, last, frame, [])
             runs |= dict.fromkeys(range(first, last + 1), run)

@@ -79,7 +79,8 @@ class Arrangement(Struct, frozen=True):
     aspect: float = 0.0
 
 
-# A stage of more boxes is not framed, nor a block of more that holds blocks: no column could end within.
+# A stage of more boxes is not framed, nor a block of more, or of half of all, that holds blocks: no column could end
+# within.
 LONGEST_STAGE, LARGEST_OUTER = 9, 40
 # At most so many boxes are drawn as full cards, where nobody says how.
 MOST_FULL = 40
@@ -183,9 +184,9 @@ class _Placer:
         return f"{shown} ×{times}" if times > 1 else shown
 
     def word_behind(self, key: str) -> str:
-        """What stands beside the wire that leaves a box: what folds into a sign, and the shape where that changes."""
+        """What stands beside the wire that leaves a box: what folds into a joint, and the shape where that changes."""
         box = self.boxes.get(key)
-        folded = " + ".join(box.folded) if box is not None and box.sign else ""
+        folded = " + ".join(box.folded) if box is not None and class_of(box) == JOINT else ""
         shape = self.leaving.get(key, "")
         changed = shape and shape not in self.coming.get(key, {})
         return self._shape(shape, folded) if changed else self.captions.text(folded, "shape")
@@ -721,7 +722,12 @@ def _frames_to_draw(drawing: Drawing) -> dict[str, list[str]]:
     between frames; and no frame is drawn around a box alone, or around all that there is."""
     frames = drawing.frames()
     opened = any(frame.role == "block" or len(frame.members) > LONGEST_STAGE for frame in frames)
-    wanted = [frame for frame in frames if frame.role != "stage" or not opened or drawing.is_part]
+    wanted = [
+        frame
+        for frame in frames
+        # A stage of a traced network that is called like its ends is no part that anybody wrote.
+        if frame.role != "stage" or drawing.is_part or not (opened or ".." in frame.name)
+    ]
     found = {frame.key: _boxes_of(frame) for frame in wanted}
     if drawing.is_part:
         return found
@@ -729,7 +735,7 @@ def _frames_to_draw(drawing: Drawing) -> dict[str, list[str]]:
     return {
         key: boxes
         for key, boxes in found.items()
-        if 1 < len(boxes) < every and not (key in outer and len(boxes) > LARGEST_OUTER)
+        if 1 < len(boxes) < every and not (key in outer and len(boxes) > min(LARGEST_OUTER, every / 2))
     }
 
 

@@ -24,7 +24,7 @@ def page_figure(drawing: Drawing, places: dict[str, int], label: str, look: Look
     parts = draw_parts(placed, drawing, _ClassPainter(places))
     width, height = number(placed.width), number(placed.height)
     # Not "img": the boxes inside are buttons.
-    head = f'viewBox="0 0 {width} {height}" role="group" aria-label="{escape(label)}"'
+    head = f'viewBox="0 0 {width} {height}" preserveAspectRatio="xMidYMin" role="group" aria-label="{escape(label)}"'
     return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {head}>', *parts, "</svg>"])
 
 

@@ -40,8 +40,9 @@ class Canvas {
   start() {
     const { width, height } = this.svg.getBoundingClientRect();
     if (!width) return;
-    const shown = width / LETTERS;
-    const left = this.whole.left + (this.whole.width - shown) / 2;
+    // All of its width where letters stay as large as one can read, else from its left on.
+    const shown = Math.max(width / LETTERS, Math.min(this.whole.width * 1.04, width * SMALL));
+    const left = this.whole.left + Math.min((this.whole.width - shown) / 2, 0);
     this.show({ left, top: this.whole.top, width: shown, height: shown * height / width });
   }
 
