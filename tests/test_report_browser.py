@@ -790,6 +790,8 @@ def test_no_script_of_a_spec_runs(open_page: Open, run: Run, write_spec: Callabl
 def test_on_paper_the_whole_diagram_is_shown(open_page: Open, three: Path) -> None:
     """Also where it was zoomed before; afterwards it is as it was."""
     page = open_page(three, color_scheme="dark")
+    for _ in range(4):
+        page.locator("#model-0").get_by_role("button", name="zoom in").click()
     before = view_box(page)
     page.emulate_media(media="print")
     page.evaluate("dispatchEvent(new Event('beforeprint'))")
