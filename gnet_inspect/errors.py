@@ -84,6 +84,14 @@ INSTALL_GRAPHVIZ = "pip install pygraphviz font-roboto"
 INSTALL_PICTURES = "pip install resvg_py reportlab"
 
 
+def missing_picture_package(form: str, package: str) -> MissingError:
+    """The error for a picture (its `form`) without the package that writes it."""
+    return MissingError(
+        f"a {form} needs {package}, which is not installed. Install it with: {INSTALL_PICTURES} "
+        "(an svg needs nothing; --engine graphviz draws all of them)"
+    )
+
+
 def missing_report_package(what: str, package: str | None) -> MissingError:
     """The error for a page or plot (`what`) without a package that draws it."""
     return MissingError(f"{what} needs {package}, which is not installed. Install it with: {INSTALL_REPORT}")

@@ -4,7 +4,7 @@ import re
 from io import BytesIO
 from typing import Any
 
-from gnet_inspect.errors import INSTALL_PICTURES, MissingError, printable
+from gnet_inspect.errors import missing_picture_package, printable
 from gnet_inspect.views.drawing.diagram import Drawing
 from gnet_inspect.views.drawing.painting import Area, Bar, Letters, Sign, colors_of, line_widths, paint
 from gnet_inspect.views.drawing.placed import TYPES, Placed, Point
@@ -57,9 +57,7 @@ def _canvas_with_font() -> Any:
         from reportlab.pdfbase import pdfmetrics, ttfonts
         from reportlab.pdfgen import canvas
     except ImportError:
-        raise MissingError(
-            f"a pdf needs reportlab, which is not installed. Install it with: {INSTALL_PICTURES}"
-        ) from None
+        raise missing_picture_package("pdf", "reportlab") from None
     fonts: Any = pdfmetrics
     new_font: Any = ttfonts.TTFont
     known = fonts.getRegisteredFontNames()

@@ -4,7 +4,7 @@ import struct
 import zlib
 from math import sqrt
 
-from gnet_inspect.errors import INSTALL_PICTURES, MissingError
+from gnet_inspect.errors import missing_picture_package
 from gnet_inspect.views.drawing.diagram import Drawing
 from gnet_inspect.views.drawing.placed import Placed
 from gnet_inspect.views.drawing.svg import draw_svg
@@ -24,7 +24,7 @@ def draw_png(placed: Placed, drawing: Drawing, theme: Theme, *, transparent: boo
     try:
         import resvg_py
     except ImportError:
-        raise MissingError(f"a png needs resvg, which is not installed. Install it with: {INSTALL_PICTURES}") from None
+        raise missing_picture_package("png", "resvg") from None
     zoom = ZOOM if scale == 1 else scale * PRINTED
     zoom = min(zoom, sqrt(MOST_PIXELS / (placed.width * placed.height)))
     text = draw_svg(placed, drawing, theme, transparent=transparent, embed=False)
