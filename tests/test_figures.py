@@ -186,6 +186,16 @@ def test_the_command_tells_the_smallest_letters(run: Run, tmp_path: Path) -> Non
     assert result.out == ""
 
 
+def test_the_command_tells_of_columns_that_cannot_be_had(run: Run, tmp_path: Path) -> None:
+    """Where nothing can be broken, and of a U; nothing where it has them."""
+    out = ("-o", str(tmp_path / "a.svg"))
+    said = run("diagram", "unet", "--columns", "2", *out).err
+    assert said == "--columns: expected 2, and a U has none\n"
+    said = run("diagram", "googlenet", "--only", "inception3a", "--columns", "3", *out).err
+    assert said == "--columns: expected 3, and it can be broken into 1, between blocks\n"
+    assert run("diagram", "googlenet", "--columns", "3", *out).err == ""
+
+
 # --- letters ---
 
 

@@ -174,8 +174,8 @@ def diagram(
 
     look = replace(look, seconds=seconds)
     emit(draw_figure(drawing, look, chosen), output)
-    if look.width:
-        _tell_letters(drawing, look)
+    if look.width or look.columns:
+        _tell(drawing, look)
 
 
 def _draw_by_graphviz(
@@ -223,12 +223,18 @@ def _check_size(drawing: "Drawing", form: str, *, by_graphviz: bool) -> None:
         )
 
 
-def _tell_letters(drawing: "Drawing", look: "Look") -> None:
-    """Say on standard error how small the smallest letters are."""
+def _tell(drawing: "Drawing", look: "Look") -> None:
+    """Say on standard error what became of a width and of a number of columns."""
     from gnet_inspect.cli.output import say
     from gnet_inspect.views.drawing.figures import place_figure, smallest_letters
 
-    smallest = smallest_letters(place_figure(drawing, look), look)
+    placed = place_figure(drawing, look)
+    if look.columns and placed.columns < look.columns:
+        why = f"it can be broken into {placed.columns}, between blocks" if placed.columns else "a U has none"
+        say(f"--columns: expected {look.columns}, and {why}")
+    if not look.width:
+        return
+    smallest = smallest_letters(placed, look)
     hint = (
         " (too small for print: fewer boxes, --cards compact, --no-shapes or a larger --width)" if smallest < 5 else ""
     )

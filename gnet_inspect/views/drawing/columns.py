@@ -33,8 +33,9 @@ _LEAST_LAST, _UNLIKE = 0.25, 1.0
 GROWTH = 1.4
 
 
-def place_in_columns(sheet: Sheet, part: Part, arrangement: "Arrangement", *, lies: bool) -> None:
-    """Put a series on a sheet, in the number of columns that is asked for or brings it next to the ratio wanted."""
+def place_in_columns(sheet: Sheet, part: Part, arrangement: "Arrangement", *, lies: bool) -> int:
+    """Put a series on a sheet, in the number of columns that is asked for or brings it next to the ratio wanted; gives
+    how many it could be broken into."""
     assert isinstance(part, SeriesPart)
     wanted = arrangement.aspect or ASPECTS[lies]
     if lies:
@@ -56,7 +57,9 @@ def place_in_columns(sheet: Sheet, part: Part, arrangement: "Arrangement", *, li
         else:
             many = middle
     around = [number for number in range(few - 2, few + 2) if 1 <= number <= MOST_COLUMNS]
-    _put_columns(sheet, breaker.columns(arrangement.columns or min(around, key=off)), lies=lies)
+    columns = breaker.columns(arrangement.columns or min(around, key=off))
+    _put_columns(sheet, columns, lies=lies)
+    return len(columns)
 
 
 def _ratio(columns: Sequence[SeriesPart]) -> float:

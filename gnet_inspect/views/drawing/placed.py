@@ -107,6 +107,8 @@ class Placed(Struct, frozen=True):
     labels: tuple[Word, ...]
     words: tuple[Word, ...] = ()
     swatches: tuple[Swatch, ...] = ()
+    # How many columns it has; 0 of a U.
+    columns: int = 1
 
     def all_words(self) -> list[Word]:
         """Every line of text."""

@@ -137,15 +137,14 @@ class _Placer:
         self.widths = self._card_widths()
         if shape is not None:
             place_u(self, self._plan_u(shape, rising), self._put_across)
-        else:
-            place_in_columns(self, self.measure(nest), self.arrangement, lies=self.lies)
-        return self._framed_sheet()
+            return self._framed_sheet(0)
+        return self._framed_sheet(place_in_columns(self, self.measure(nest), self.arrangement, lies=self.lies))
 
     def _grids(self) -> dict[str, tuple[int, ...]]:
         """By box the height and width of the maps that it hands on."""
         return {key: box.output[2:] for key, box in self.boxes.items() if len(box.output) > 3}
 
-    def _framed_sheet(self) -> Placed:
+    def _framed_sheet(self, columns: int) -> Placed:
         """What was put, from its top left corner."""
         things = [(x, y, x, y) for route in self.routes for x, y in route.points]
         drawn: list[Card | Border] = [*self.cards, *self.borders]
@@ -163,6 +162,7 @@ class _Placer:
                 tuple(self.borders),
                 tuple(self.routes),
                 tuple(self.labels),
+                columns=columns,
             ),
             -left,
             -top,
