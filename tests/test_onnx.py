@@ -102,7 +102,7 @@ def test_layers_are_those_of_the_vocabulary() -> None:
     assert (layer.name, layer.describe(), layer.params, layer.macs) == ("c", "Conv2d 3x3/2, 8", 224, 8 * 27 * 16)
     assert [item.name for item in layer.weights()] == ["weight", "bias"]
     grouped = one("Conv", [weight("w", 6, 1, 3, 3)], group=3, dilations=[2, 2])
-    assert (words(grouped), grouped.nodes[0].output_shape) == (["Conv2d 3x3, 6, groups 3"], (1, 6, 4, 4))
+    assert (words(grouped), grouped.nodes[0].output_shape) == (["Conv2d 3x3, 6, groups 3, dilation 2"], (1, 6, 4, 4))
     assert [item.name for item in grouped.nodes[0].weights()] == ["w"]
     assert words(one("Conv", [weight("w", 4, 3, 5)], x=(1, 3, 9))) == ["Conv1d 5, 4"]
     assert words(one("Conv", [weight("w", 4, 3, 1, 2, 3)], x=(1, 3, 4, 4, 4))) == ["Conv3d 1x2x3, 4"]

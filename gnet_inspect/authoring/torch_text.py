@@ -641,7 +641,10 @@ class _Forward:
         """A module's value; of some their first."""
         body = step.body
         if isinstance(body, Share):
-            body = next(other.body for other in self.kind.steps() if other.name == body.name)
+            shared = next((other.body for other in self.kind.steps() if other.name == body.name), None)
+            if shared is None:
+                raise CannotWriteError(f"`{step.name}` shares the weights of `{body.name}`, which stands elsewhere")
+            body = shared
         kind = body.kind if isinstance(body, Layer) else ""
         if not inputs:
             raise CannotWriteError(f"`{step.name}` is a module that reads nothing")
