@@ -73,6 +73,11 @@ def measure() -> list[Ratio]:
         ratio = a / b if bound == "at most" else b / a
         return Ratio(what, milliseconds(a), milliseconds(b), ratio, bound, limit)
 
+    def within(what: str, mine: str, limit: float) -> Ratio:
+        taken = cost[mine].seconds
+        name, peer = f"{what} / {limit:g} s", f"{limit:.1f} s"
+        return Ratio(name, milliseconds(taken), peer, taken / limit, "at most", 1)
+
     memory = cost["summary"].memory
     return [
         times("summary / import of typer, rich, PyYAML, msgspec", "summary", "bare", "at most", 2),
@@ -87,22 +92,8 @@ def measure() -> list[Ratio]:
         times("torchinfo on the meta device / summary", "summary", "meta", "at least", 12),
         times("torchinfo the usual way / summary", "summary", "usual", "at least", 12),
         times("torchinfo on VGG-16 the usual way / summary vgg16", "vgg", "usual_vgg", "at least", 25),
-        Ratio(
-            "diagram of inception_resnet_v2 by layers / 1 s",
-            milliseconds(cost["largest"].seconds),
-            "1.0 s",
-            cost["largest"].seconds / LARGEST_S,
-            "at most",
-            1,
-        ),
-        Ratio(
-            "diagram of 2,000 boxes / 15 s",
-            milliseconds(cost["many"].seconds),
-            "15.0 s",
-            cost["many"].seconds / MOST_BOXES_S,
-            "at most",
-            1,
-        ),
+        within("diagram of inception_resnet_v2 by layers", "largest", LARGEST_S),
+        within("diagram of 2,000 boxes", "many", MOST_BOXES_S),
         Ratio(
             "resident memory of summary / 45 MB",
             f"{memory / 1e6:.0f} MB",

@@ -26,16 +26,16 @@ from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame, Options, drawing_of, too_large
 from gnet_inspect.views.drawing.dot import (
     CLASSES,
-    COLORS,
     FONT_SIZE,
     INK,
-    ROBOTO,
     STEPS,
     Style,
     class_of,
     draw_dot,
     wires_by_headers,
 )
+from gnet_inspect.views.drawing.heat import COLORS
+from gnet_inspect.views.drawing.lettering import LETTERS
 from gnet_inspect.views.drawing.picture import FONTS, PICTURES, draw_picture
 from tests.conftest import Run
 from tests.drawing import HOSTILE, contrast
@@ -399,7 +399,7 @@ def test_a_png_has_no_empty_boxes_for_letters() -> None:
         return bytes(font.getmask(character))
 
     missing = ink("\U0010fffd")
-    letters = [chr(code) for first, last in ROBOTO for code in range(first, last + 1) if chr(code).isprintable()]
+    letters = [chr(code) for first, last in LETTERS for code in range(first, last + 1) if chr(code).isprintable()]
     assert len(letters) > 700
     assert not [letter for letter in letters if not letter.isspace() and ink(letter) == missing]
     graph = build_graph(parse_spec(HEADER.replace("test", '"\\u05e9 \\u00e9"') + "stages: {s: {a: ReLU}}"))

@@ -13,10 +13,9 @@ if TYPE_CHECKING:
     from gnet_inspect.graph import Graph
     from gnet_inspect.views.drawing.diagram import Drawing
     from gnet_inspect.views.drawing.figures import Look
+    from gnet_inspect.views.drawing.placed import Placed
 
-FORMATS = ("svg", "png", "pdf", "tex", "dot")
 ENGINES = ("own", "graphviz")
-COLORS = ("kind", "params", "macs", "memory", "time")
 # In points: a picture that is narrower or wider is none.
 NARROWEST, WIDEST = 20.0, 20_000.0
 MOST_COLUMNS = 100
@@ -133,7 +132,9 @@ def diagram(
     from gnet_inspect.cli.output import emit
     from gnet_inspect.graph.outline import DEPTHS
     from gnet_inspect.views.drawing.diagram import Options, drawing_of
-    from gnet_inspect.views.drawing.figures import Look, draw_figure
+    from gnet_inspect.views.drawing.figures import Look, place_figure, write_figure
+    from gnet_inspect.views.drawing.heat import COLORS
+    from gnet_inspect.views.drawing.themes import THEMES
 
     chosen = _format(form, output)
     options.refuse_terminal(output, "diagram googlenet -o googlenet.svg")
@@ -141,7 +142,7 @@ def diagram(
         options.one_of("--depth", depth, DEPTHS)
     options.one_of("--direction", direction, ("TB", "LR"))
     options.one_of("--color", color, COLORS)
-    options.one_of("--style", style, ("screen", "paper", "dark"))
+    options.one_of("--style", style, tuple(THEMES))
     options.one_of("--engine", engine, ENGINES)
     if cards is not None:
         options.one_of("--cards", cards, ("full", "compact"))
@@ -173,9 +174,9 @@ def diagram(
     from msgspec.structs import replace
 
     look = replace(look, seconds=seconds)
-    emit(draw_figure(drawing, look, chosen), output)
-    if look.width or look.columns:
-        _tell(drawing, look)
+    placed = place_figure(drawing, look, in_roboto=chosen != "svg")
+    emit(write_figure(placed, drawing, look, chosen), output)
+    _tell(placed, look)
 
 
 def _draw_by_graphviz(
@@ -223,12 +224,11 @@ def _check_size(drawing: "Drawing", form: str, *, by_graphviz: bool) -> None:
         )
 
 
-def _tell(drawing: "Drawing", look: "Look") -> None:
+def _tell(placed: "Placed", look: "Look") -> None:
     """Say on standard error what became of a width and of a number of columns."""
     from gnet_inspect.cli.output import say
-    from gnet_inspect.views.drawing.figures import place_figure, smallest_letters
+    from gnet_inspect.views.drawing.figures import smallest_letters
 
-    placed = place_figure(drawing, look)
     if look.columns and placed.columns < look.columns:
         why = f"it can be broken into {placed.columns}, between blocks" if placed.columns else "a U has none"
         say(f"--columns: expected {look.columns}, and {why}")
@@ -275,14 +275,17 @@ def _width(width: float | None) -> float:
 
 def _format(form: str | None, output: Path | None) -> str:
     """The format that was asked for, or that the file's ending names."""
+    from gnet_inspect.views.drawing.figures import FORMS
+
+    formats = (*FORMS, "dot")
     if form is not None:
-        return options.fitting_format(form, output, FORMATS)
+        return options.fitting_format(form, output, formats)
     if output is None or str(output) == "-":
         return "dot"
     ending = output.suffix.lower().removeprefix(".")
-    if ending not in FORMATS:
+    if ending not in formats:
         raise UsageError(
-            f"-o: expected a file that ends in {', '.join(f'.{name}' for name in FORMATS)}, got {str(output)!r}. "
+            f"-o: expected a file that ends in {', '.join(f'.{name}' for name in formats)}, got {str(output)!r}. "
             "(or say --format)"
         )
     return ending

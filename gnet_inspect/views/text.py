@@ -46,6 +46,11 @@ def clip(text: str, cells: int) -> str:
     return (kept + "...")[:cells]
 
 
+def line_of(text: str, most: int = 160) -> str:
+    """Free text as one safe line of a page, of at most so many cells."""
+    return clip(printable(text), most)
+
+
 def headline(title: str, model: str, overrides: Sequence[str]) -> str:
     """The first line above a model's tables: its title, its name and the edits made to it.
 

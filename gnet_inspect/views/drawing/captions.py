@@ -8,13 +8,11 @@ from msgspec import Struct
 
 from gnet_inspect.errors import printable
 from gnet_inspect.units import duration, percent
-from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
-from gnet_inspect.views.drawing.heat import heat_edges, heat_step
+from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame, counted, figures_of
+from gnet_inspect.views.drawing.heat import SHARES, amount_of, heat_edges, heat_step
 from gnet_inspect.views.drawing.lettering import fit_text, in_letters
 from gnet_inspect.views.drawing.placed import TYPES
 
-# What is measured of a box for each colour, and what a share of it is called.
-SHARES = {"params": "params", "macs": "MACs", "memory": "activations", "time": "time"}
 # What folds into a larger share of the cards is not said in compact ones.
 _COMMON = 0.2
 # No text of a card is wider, in points.
@@ -54,16 +52,7 @@ class Captions:
 
     def value(self, box: Box) -> float:
         """How much a box has of what the colours say."""
-        match self.color:
-            case "params":
-                return box.params
-            case "macs":
-                return box.macs
-            case "memory":
-                return box.activation_bytes
-            case "time":
-                return sum(self.seconds.get(name, 0.0) for name in box.layers)
-        return 0
+        return amount_of(box, self.color, self.seconds)
 
     def text(self, words: str, kind: str, width: float = WIDEST) -> str:
         """Free text as a line of a type that is at most so wide."""
@@ -82,9 +71,9 @@ class Captions:
             lines = [(" · ".join(filter(None, (" + ".join(said), share))), "kind")]
         else:
             kind = " + ".join([box.sketch, *box.folded])
-            if whole and box.times > 1:
-                kind = f"{box.times} × {kind}"
-            numbers = share if self.color != "kind" else " · ".join(_each(box))
+            if whole:
+                kind = counted(kind, box.times, "×")
+            numbers = share if self.color != "kind" else " · ".join(figures_of(box, "×"))
             # What is called like what it is, is said once.
             lines = [(name, "name"), (kind if kind != name else "", "kind"), (numbers, "number")]
         return Caption(tuple((self.text(text, kind), kind) for text, kind in lines if text), step)
@@ -98,8 +87,8 @@ class Captions:
 
     def frame_figures(self, frame: Frame) -> tuple[str, ...]:
         if self.color == "kind":
-            return _each(frame)
-        value = sum(self.value(box) for box in _boxes_of(frame))
+            return figures_of(frame, "×")
+        value = sum(self.value(box) for box in frame.boxes())
         return (f"{_percent(value, self.total)} of {SHARES[self.color]}",) if value else ()
 
     def legend_edges(self) -> list[str]:
@@ -114,21 +103,8 @@ class Captions:
         return _percent(value, self.total) if self.compact else share
 
 
-def _each(member: Box | Frame) -> tuple[str, ...]:
-    """The figures of a box or frame: how often, and of one."""
-    times = f"{member.times} × " if member.times > 1 else ""
-    return tuple(f"{times}{figure}" for figure in member.figures)
-
-
 def _percent(part: float, whole: float) -> str:
     return f"{percent(part, whole)} %"
-
-
-def _boxes_of(frame: Frame) -> list[Box]:
-    found: list[Box] = []
-    for member in frame.members:
-        found += [member] if isinstance(member, Box) else _boxes_of(member)
-    return found
 
 
 def _shortened(title: str) -> str:

@@ -81,6 +81,20 @@ class Frame(Struct, frozen=True):
     tooltip: str
     members: "tuple[Frame | Box, ...]"
 
+    def boxes(self) -> list[Box]:
+        """All boxes in it, in execution order."""
+        return [member for member in _list_drawn(self.members) if isinstance(member, Box)]
+
+
+def counted(words: str, times: int, sign: str) -> str:
+    """Words of one of several: "5 x bottleneck 64"; a picture has another `sign` than a text."""
+    return f"{times} {sign} {words}" if times > 1 else words
+
+
+def figures_of(member: "Box | Frame", sign: str) -> tuple[str, ...]:
+    """The figures of a box or frame: how often, and of one."""
+    return tuple(counted(figure, member.times, sign) for figure in member.figures)
+
 
 class Wire(Struct, frozen=True):
     """A tensor from one box or pill to another; `label` is its shape without the batch."""
@@ -202,9 +216,8 @@ def _figures(layers: Sequence[LayerSummary]) -> tuple[str, ...]:
 
 
 def _amounts(layers: Sequence[LayerSummary]) -> dict[str, Any]:
-    """What a box has of the layers that it stands for."""
+    """What a box has of the layers that it stands for, all together."""
     return {
-        "figures": _figures(layers),
         "params": sum(layer.params for layer in layers),
         "macs": sum(layer.macs or 0 for layer in layers),
         "activation_bytes": sum(layer.activation_bytes for layer in layers),
@@ -289,14 +302,19 @@ class _Maker:
     # A `run` is an entry with the equal blocks right behind it, where they are drawn once; else the entry alone.
 
     def _frame(self, run: Sequence[Entry], scope: str) -> Frame:
-        entry, layers = run[0], self._layers(run)
-        one = self._layers(run[:1])
-        words = entry.describe() if entry.role == "block" else ""
-        key = self._key("f")
-        members = self._members(entry, entry.name if entry.role == "block" else "")
-        tooltip = _tooltip(_name_of(entry), layers)
-        title = _run_name(run, scope)
-        return Frame(key, entry.role, entry.name, title, words, len(run), _figures(one), tooltip, members)
+        entry = run[0]
+        is_block = entry.role == "block"
+        return Frame(
+            key=self._key("f"),
+            role=entry.role,
+            name=entry.name,
+            title=_run_name(run, scope),
+            words=entry.describe() if is_block else "",
+            times=len(run),
+            figures=_figures(self._layers(run[:1])),
+            tooltip=_tooltip(_name_of(entry), self._layers(run)),
+            members=self._members(entry, entry.name if is_block else ""),
+        )
 
     def _members(self, entry: Entry, scope: str) -> tuple[Frame | Box, ...]:
         found: list[Frame | Box] = []
@@ -339,14 +357,7 @@ class _Maker:
         if isinstance(member, Frame):
             return replace(member, members=tuple(self._standing_for(inner, copies) for inner in member.members))
         layers = (*member.layers, *(other for name in member.layers for other in copies.get(name, ())))
-        found = [self.layer_of[name] for name in layers]
-        return replace(
-            member,
-            params=sum(layer.params for layer in found),
-            macs=sum(layer.macs or 0 for layer in found),
-            activation_bytes=sum(layer.activation_bytes for layer in found),
-            layers=layers,
-        )
+        return replace(member, **_amounts([self.layer_of[name] for name in layers]))
 
     def _runs(self, entries: Iterable[Entry]) -> Iterator[list[Entry]]:
         """Entries one by one, but for equal blocks of which each is handed what the one before it made, and no more."""
@@ -397,10 +408,11 @@ class _Maker:
             sketch=node.op.sketch(node.output_shapes),
             folded=kept,
             sign=node.op.sign,
+            figures=("shared weights", *_figures(layers)) if _shares(node) else _figures(layers),
             tooltip=_tooltip(node.name, layers),
             role="layer",
             kind=node.op.family.name,
-            **_amounts(layers) | ({"figures": ("shared weights", *_figures(layers))} if _shares(node) else {}),
+            **_amounts(layers),
         )
 
     def _whole_box(self, run: Sequence[Entry], scope: str) -> Box:
@@ -414,11 +426,12 @@ class _Maker:
             sketch=words,
             folded=(),
             sign="",
+            figures=_figures(self._layers(run[:1])),
             tooltip=_tooltip(_name_of(entry), layers),
             role=entry.role,
             kind=entry.kind,
             times=len(run),
-            **_amounts(layers) | {"figures": _figures(self._layers(run[:1]))},
+            **_amounts(layers),
         )
 
     def _key_of(self, layers: Sequence[LayerSummary]) -> str:
@@ -463,7 +476,6 @@ class _Maker:
                 if run and other and run[0] == other[0] and run[1] != other[1]:
                     continue  # from one copy to the next, which is the same picture
                 if head is not None:
-                    # Inside a block that is drawn alone, what comes from outside has one pill.
                     given = _pill_of(name) if name in given_names else OUTSIDE
                     yield _Reading(tail or given, head, name, shape)
                 elif tail is not None:

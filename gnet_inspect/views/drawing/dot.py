@@ -10,12 +10,11 @@ from msgspec import Struct
 
 from gnet_inspect.errors import printable
 from gnet_inspect.units import BYTE_UNITS, count, duration
-from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame, Wire
-from gnet_inspect.views.drawing.heat import heat_edges, heat_step
+from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame, Wire, counted, figures_of
+from gnet_inspect.views.drawing.heat import SHARES, amount_of, heat_edges, heat_step
+from gnet_inspect.views.drawing.lettering import in_letters
+from gnet_inspect.views.drawing.themes import CLASSES as FAMILIES
 from gnet_inspect.views.text import clip
-
-DIRECTIONS = ("TB", "LR")
-COLORS = ("kind", "params", "macs", "memory", "time")
 
 # Roboto is what the layout is measured with; the others are as wide and stand in where a viewer does not have it.
 FONTS = "Roboto,Arial,Helvetica,sans-serif"
@@ -29,11 +28,11 @@ CHAIN_WEIGHT = "50"
 # ink.
 MERGE = "concat, add, mul"
 CLASSES = {
-    "convolution": ("#cfe3f7", ("convolution",)),
-    "linear": ("#e4d7f5", ("linear", "embedding")),
-    "attention, matmul, recurrent": ("#f6d3e6", ("attention", "matrix product", "recurrent")),
-    "pooling": ("#d6efcf", ("pooling", "resampling")),
-    "normalisation": ("#fbe6c5", ("normalisation",)),
+    "convolution": ("#cfe3f7", FAMILIES["convolution"]),
+    "linear": ("#e4d7f5", FAMILIES["linear"]),
+    "attention, matmul, recurrent": ("#f6d3e6", FAMILIES["attention"]),
+    "pooling": ("#d6efcf", (*FAMILIES["pooling"], *FAMILIES["upsampling"])),
+    "normalisation": ("#fbe6c5", FAMILIES["normalisation"]),
     MERGE: ("#f7d4d4", ("merge",)),
     "stage": ("#e6edf2", ()),
     "other layer": ("#ffffff", ()),
@@ -42,9 +41,6 @@ CLASSES = {
 # From nothing to the most: five steps of one hue.
 STEPS = ("#ffffff", "#fdeed9", "#fbd6a8", "#f7b267", "#f29340", "#e5741f")
 
-# What Roboto has of Unicode: Latin, Greek and Cyrillic, and the punctuation of text.
-ROBOTO = ((0x20, 0x7E), (0xA0, 0x24F), (0x391, 0x3A1), (0x3A3, 0x3CE), (0x400, 0x52F), (0x2010, 0x2026))
-
 MOST_TEXT, MOST_HEADING, MOST_TOOLTIP = 90, 160, 2_000
 
 
@@ -52,15 +48,13 @@ class Style(Struct, frozen=True):
     """How a drawing is drawn.
 
     `seconds` are measured times by the name of the layer, for the colour "time". `in_roboto` writes letters that Roboto
-    lacks as escapes: in a png or pdf they would be empty boxes, while an svg's viewer has fonts of its own. `bare`
-    leaves out the heading and the legend, for a page that has them.
+    lacks as escapes: in a png or pdf they would be empty boxes, while an svg's viewer has fonts of its own.
     """
 
     direction: str = "TB"
     color: str = "kind"
     seconds: Mapping[str, float] = {}
     in_roboto: bool = False
-    bare: bool = False
 
 
 def draw_dot(drawing: Drawing, style: Style) -> str:
@@ -69,7 +63,8 @@ def draw_dot(drawing: Drawing, style: Style) -> str:
     dot = graphviz.Digraph(
         graph_attr={
             "rankdir": style.direction,
-            **({} if style.bare else {"label": painter.heading(), "labelloc": "t"}),
+            "label": painter.heading(),
+            "labelloc": "t",
             "fontname": FONTS,
             "fontsize": str(FONT_SIZE),
             "fontcolor": INK,
@@ -140,7 +135,7 @@ class _Painter:
     def line(self, text: str, most: int) -> str:
         """Free text as one line that is safe to draw."""
         shown = clip(printable(text), most)
-        return "".join(map(_written, shown)) if self.style.in_roboto and not shown.isascii() else shown
+        return in_letters(shown) if self.style.in_roboto else shown
 
     def label(self, text: str, most: int) -> str:
         """Free text as a label: nothing in it means anything to Graphviz, but for the ends of lines."""
@@ -162,8 +157,8 @@ class _Painter:
                 id=f"box-{member.key}",
             )
             return
-        title = ": ".join(filter(None, (member.title, _counted(member))))
-        title = self.label("   ".join(filter(None, (title, ", ".join(_each(member))))), MOST_HEADING)
+        title = ": ".join(filter(None, (member.title, counted(member.words, member.times, "x"))))
+        title = self.label("   ".join(filter(None, (title, ", ".join(figures_of(member, "x"))))), MOST_HEADING)
         tooltip = self.label(member.tooltip, MOST_TOOLTIP)
         with dot.subgraph(name=f"cluster_{member.key}") as frame:
             frame.attr(
@@ -209,7 +204,7 @@ class _Painter:
         if self.style.color == "kind":
             present = {class_of(box) for box in self.boxes}
             return [(name, fill) for name, (fill, _) in CLASSES.items() if name in present]
-        what = {"params": "params", "macs": "MACs", "memory": "activations", "time": "time"}[self.style.color]
+        what = SHARES[self.style.color]
         edges = [f"up to {self._said(edge)}" for edge in self.edges]
         return list(zip((f"no {what}", *edges), STEPS, strict=True))
 
@@ -219,40 +214,15 @@ class _Painter:
         return count(round(value), BYTE_UNITS) if self.style.color == "memory" else count(round(value))
 
     def _value(self, box: Box) -> float:
-        match self.style.color:
-            case "params":
-                return box.params
-            case "macs":
-                return box.macs
-            case "memory":
-                return box.activation_bytes
-            case "time":
-                return sum(self.style.seconds.get(name, 0.0) for name in box.layers)
-        return 0
-
-
-def _written(character: str) -> str:
-    """A letter of Roboto as it is, another as its escape."""
-    if any(first <= ord(character) <= last for first, last in ROBOTO):
-        return character
-    return character.encode("unicode_escape").decode("ascii")
+        return amount_of(box, self.style.color, self.style.seconds)
 
 
 def _rows(box: Box) -> tuple[str, ...]:
     """A layer on one line, with its figures; a block or stage on two."""
-    said, figures = f"{box.title}: {_counted(box)}", ", ".join(_each(box))
+    said, figures = f"{box.title}: {counted(box.words, box.times, 'x')}", ", ".join(figures_of(box, "x"))
     if box.role == "layer":
         return (f"{said}   {figures}" if figures else said,)
     return (said, figures) if figures else (said,)
-
-
-def _counted(member: Box | Frame) -> str:
-    return f"{member.times} x {member.words}" if member.times > 1 else member.words
-
-
-def _each(member: Box | Frame) -> list[str]:
-    """The figures of a box or frame: how often, and of one."""
-    return [f"{member.times} x {figure}" if member.times > 1 else figure for figure in member.figures]
 
 
 def wires_by_headers(drawing: Drawing) -> list[Wire]:

@@ -63,7 +63,11 @@ def place_figure(drawing: Drawing, look: Look, *, in_roboto: bool = False) -> Pl
 
 def draw_figure(drawing: Drawing, look: Look, form: str) -> bytes:
     """The picture in one of FORMS. Raises MissingError where what draws a png or pdf is not installed."""
-    placed = place_figure(drawing, look, in_roboto=form != "svg")
+    return write_figure(place_figure(drawing, look, in_roboto=form != "svg"), drawing, look, form)
+
+
+def write_figure(placed: Placed, drawing: Drawing, look: Look, form: str) -> bytes:
+    """The same of what is placed."""
     theme, transparent = THEMES[look.style], look.is_transparent
     scale = scale_of(placed, look)
     if form == "svg":

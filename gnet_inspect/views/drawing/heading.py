@@ -4,10 +4,11 @@ import re
 
 from msgspec.structs import replace
 
-from gnet_inspect.views.drawing.captions import SHARES, Captions
+from gnet_inspect.views.drawing.captions import Captions
 from gnet_inspect.views.drawing.diagram import Drawing
+from gnet_inspect.views.drawing.heat import SHARES
 from gnet_inspect.views.drawing.lettering import text_width
-from gnet_inspect.views.drawing.placed import TYPES, Placed, Swatch, Word
+from gnet_inspect.views.drawing.placed import TYPES, Placed, Swatch, Word, shifted
 from gnet_inspect.views.drawing.themes import legend_of
 
 # In points: how wide a picture's heading is where the picture is narrower, and what stands between its lines.
@@ -34,8 +35,6 @@ def with_heading(
         y = _put_legend(drawing, captions, width, y, words, swatches)
     if y:
         y += BELOW
-    from gnet_inspect.views.drawing.placing import shifted
-
     moved = shifted(placed, margin + max(0.0, (width - placed.width) / 2), margin + y)
     return replace(
         moved,

@@ -1,12 +1,32 @@
-"""Amounts in steps from nothing to the most: the colours of a diagram, and the edges that its legend names.
+"""What the colours of a diagram say: how much of something each box has, in steps from nothing to the most.
 
 The edges grow as squares: shares of a network's work differ by orders of magnitude, and steps of equal width would show
 its largest layer alone. By logarithms, and by ranks, what is twice as much would look the same.
 """
 
 from bisect import bisect_left
+from collections.abc import Mapping
+
+from gnet_inspect.views.drawing.diagram import Box
 
 STEPS = 5
+# What colours may say the share of, by what a share of it is called; and all that they may say.
+SHARES = {"params": "params", "macs": "MACs", "memory": "activations", "time": "time"}
+COLORS = ("kind", *SHARES)
+
+
+def amount_of(box: Box, color: str, seconds: Mapping[str, float]) -> float:
+    """How much a box has of what the colours say; `seconds` are measured times by layer."""
+    match color:
+        case "params":
+            return box.params
+        case "macs":
+            return box.macs
+        case "memory":
+            return box.activation_bytes
+        case "time":
+            return sum(seconds.get(name, 0.0) for name in box.layers)
+    return 0
 
 
 def heat_edges(most: float) -> list[float]:

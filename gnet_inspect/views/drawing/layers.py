@@ -7,13 +7,15 @@ so that no two wires lie on each other but where they come from one tail or go t
 
 from collections.abc import Sequence
 from graphlib import CycleError, TopologicalSorter
-from importlib.util import find_spec
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 from msgspec import field
 
+from gnet_inspect.errors import MissingError
 from gnet_inspect.views.drawing.parts import TURN, Path, Sheet, TanglePart
+from gnet_inspect.views.drawing.picture import draw_picture
 
 # More parts are not laid out in layers: Graphviz takes the square of their number, and nobody could follow the wires.
 MOST_PARTS = 150
@@ -32,7 +34,6 @@ class LayersPart(TanglePart, eq=False):
     # Where the axis of each place is, and how far along the rows begin.
     axes: dict[Any, float] = field(default_factory=dict)
     tops: list[float] = field(default_factory=list)
-    bottoms: list[float] = field(default_factory=list)
     # By row and place, where the line of its wires lies in the channel behind the row.
     lines: dict[tuple[int, Any], float] = field(default_factory=dict)
 
@@ -46,7 +47,7 @@ class LayersPart(TanglePart, eq=False):
         self.axes = axes
         orders = []
         for row in range(self.row_of[len(self.parts)]):
-            order = self._order_lines([link for link in links if self._row(link[0]) == row])
+            order = self._order_lines([link for link in links if self.row_at(link[0]) == row])
             if order is None:
                 return False
             orders.append(order)
@@ -66,7 +67,7 @@ class LayersPart(TanglePart, eq=False):
             self.row_of[index] = 1 + max((self.row_of[tail] for tail in tails[index]), default=0)
         self.row_of[end] = 1 + max(self.row_of.values())
 
-    def _row(self, place: _Place) -> int:
+    def row_at(self, place: _Place) -> int:
         return place[1] if isinstance(place, tuple) else self.row_of[place]
 
     def _links(self) -> list[tuple[_Place, _Place]]:
@@ -111,7 +112,7 @@ class LayersPart(TanglePart, eq=False):
     def _stack(self, sheet: Sheet, orders: Sequence[Sequence[_Place]]) -> None:
         """Find where rows begin and end, and where lines lie between them."""
         end, at = len(self.parts), 0.0
-        self.tops, self.bottoms = [0.0], [0.0]
+        self.tops = [0.0]
         for row, order in enumerate(orders):
             words = [self.words.get(place, "") for place in self.row_of if self.row_of[place] == row]
             at += max([sheet.zone(""), *map(sheet.zone, words)])
@@ -122,7 +123,6 @@ class LayersPart(TanglePart, eq=False):
             height = max((self.parts[place].length for place in standing), default=0.0)
             self.tops.append(at)
             at += height
-            self.bottoms.append(at)
         self.length = at
         # What passes rows, and what comes and goes, is a wire alone.
         passing = [axis for place, axis in self.axes.items() if isinstance(place, tuple) or not 0 <= place < end]
@@ -140,17 +140,15 @@ class LayersPart(TanglePart, eq=False):
         found: Path = []
         for one, other in pairwise(self._way(tail, head)):
             if self.axes[one] != self.axes[other]:
-                line = self.lines[self._row(one), one]
+                line = self.lines[self.row_at(one), one]
                 found += [(self.axes[one], line), (self.axes[other], line)]
         return found
 
 
 def _ask_graphviz(part: LayersPart, links: Sequence[tuple[_Place, _Place]], sheet: Sheet) -> dict[_Place, float] | None:
     """Where the axis of each place stands, that of what comes before and behind being 0; None without Graphviz."""
-    if find_spec("pygraphviz") is None or len(part.parts) > MOST_PARTS:
+    if len(part.parts) > MOST_PARTS:
         return None
-    import pygraphviz
-
     places = list(dict.fromkeys(place for link in links for place in link))
     names = {place: f"n{number}" for number, place in enumerate(places)}
     end = len(part.parts)
@@ -167,13 +165,15 @@ def _ask_graphviz(part: LayersPart, links: Sequence[tuple[_Place, _Place]], shee
         lines.append(f"{names[tail]} -> {names[head]} [weight={_HELD if passes else 1}]")
     rows: dict[int, list[str]] = {}
     for place, name in names.items():
-        row = place[1] if isinstance(place, tuple) else part.row_of[place]
-        rows.setdefault(row, []).append(name)
+        rows.setdefault(part.row_at(place), []).append(name)
     lines += [f"{{ rank=same; {'; '.join(found)} }}" for found in rows.values()]
-    graph: Any = pygraphviz.AGraph  # which has no types
-    laid = graph("\n".join([*lines, "}"]))
-    laid.layout(prog="dot")
-    found = {place: float(laid.get_node(name).attr["pos"].split(",")[0]) for place, name in names.items()}
+    try:
+        laid = msgspec.json.decode(draw_picture("\n".join([*lines, "}"]), "json"))
+    except MissingError:
+        return None
+    # Where the middle of each is, "x,y" in points; the rows have no such.
+    at = {each["name"]: float(each["pos"].partition(",")[0]) for each in laid["objects"] if "pos" in each}
+    found = {place: at[name] for place, name in names.items()}
     middle = found[-1] if -1 in found else sum(found.values()) / len(found)
     axes: dict[_Place, float] = {place: round((x - middle) / _GRID) * _GRID for place, x in found.items()}
     axes[-1] = axes[end] = 0.0

@@ -80,6 +80,32 @@ def colors_of(theme: Theme) -> dict[str, str]:
     return found | {f"heat{step}": color for step, color in enumerate(theme.heat)}
 
 
+def ink_of(word: Word, step: int | None = None) -> str:
+    """The colour of a word, in a card of a heat by its step: on a warm ground all letters are ink, because grey ones
+    would not be legible."""
+    return "ink" if step is not None and step >= 2 else INKS[word.kind]
+
+
+def card_colors(name: str, step: int | None) -> tuple[str, str]:
+    """What a card of a class, or of a step of heat, is filled with, and its line."""
+    return (f"{name}tint", f"{name}line") if step is None else (f"heat{step}", "mute")
+
+
+def ground_of(word: Word, placed: Placed, theme: Theme, *, transparent: bool) -> str:
+    """What a word beside a wire stands on: the fill of the innermost frame around it, the page, or "" for nothing."""
+    ground = "" if transparent else "page"
+    if theme.frame != "none":
+        for border in placed.borders:
+            if border.x <= word.x <= border.x + border.width and border.y <= word.y <= border.y + border.height:
+                ground = "frame"
+    return ground
+
+
+def frame_fill(theme: Theme, *, transparent: bool) -> str:
+    """What frames are filled with, "" for nothing: through a copy nothing shines."""
+    return "frame" if theme.frame != "none" else "" if transparent else "page"
+
+
 def line_widths(theme: Theme) -> dict[str, float]:
     """How wide the line of an area is, by what it is of."""
     return {"page": 0.0, "frame": theme.line_width, "card": theme.line_width, "joint": theme.wire_width}
@@ -109,24 +135,21 @@ class _Painter:
         for card in placed.cards:
             yield self.boxes[card.key].name if card.key in self.boxes else "pill", self._card(card)
         if placed.labels:
-            yield "shapes beside wires", [Letters(word, INKS[word.kind], self._ground(word)) for word in placed.labels]
+            yield (
+                "shapes beside wires",
+                [
+                    Letters(word, INKS[word.kind], ground_of(word, placed, self.theme, transparent=self.transparent))
+                    for word in placed.labels
+                ],
+            )
         heading: list[Shape] = []
         for swatch in placed.swatches:
             heading += self._swatch(swatch)
         if placed.words:
             yield "heading", [*heading, *(Letters(word, INKS[word.kind]) for word in placed.words)]
 
-    def _ground(self, word: Word) -> str:
-        """What a word beside a wire stands on: the fill of the innermost frame around it, or the page."""
-        ground = "" if self.transparent else "page"
-        for border in self.placed.borders:
-            inside = border.x <= word.x <= border.x + border.width and border.y <= word.y <= border.y + border.height
-            if inside and self.theme.frame != "none":
-                ground = "frame"
-        return ground
-
     def _border(self, border: Border) -> list[Shape]:
-        fill = "frame" if self.theme.frame != "none" else "" if self.transparent else "page"
+        fill = frame_fill(self.theme, transparent=self.transparent)
         x, y, width, height = border.x, border.y, border.width, border.height
         return [
             *(
@@ -137,9 +160,7 @@ class _Painter:
         ]
 
     def _card(self, card: Card) -> list[Shape]:
-        # On a warm ground all letters are ink, because grey ones would not be legible.
-        warm = card.step is not None and card.step >= 2
-        words = (Letters(word, "ink" if warm else INKS[word.kind]) for word in card.words)
+        words = (Letters(word, ink_of(word, card.step)) for word in card.words)
         if card.form == "card":
             return [*self._box(card), *words]
         joint = Area("joint", card.x, card.y, card.width, card.height, card.height / 2, "page", "joint")
@@ -154,7 +175,7 @@ class _Painter:
 
     def _filled(self, thing: Card | Swatch, name: str, radius: float, shifts: list[float]) -> list[Shape]:
         """What says by its colour what it is, or how much it has."""
-        fill, line = (f"{name}tint", f"{name}line") if thing.step is None else (f"heat{thing.step}", "mute")
+        fill, line = card_colors(name, thing.step)
         x, y, width, height = thing.x, thing.y, thing.width, thing.height
         areas = [Area("card", x + shift, y + shift, width, height, radius, fill, line) for shift in shifts]
         return [*areas, Bar(x, y, BAR, height, radius, name)] if thing.step is None else [*areas]

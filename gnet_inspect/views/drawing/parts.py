@@ -20,6 +20,8 @@ GAP = 22.0
 WITH_WORD, WITHOUT_WORD = 17.0, 9.0
 # Between branches that stand abreast, and between wires that run beside each other.
 BESIDE, LANE = 16.0, 14.0
+# What is free inside of a frame's border.
+PADDING = 10.0
 # How far the copies of a run look out behind it.
 STACKED = 3.0
 

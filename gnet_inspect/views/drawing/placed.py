@@ -3,6 +3,7 @@
 from itertools import chain
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gnet_inspect.views.drawing.lettering import text_width
 
@@ -114,3 +115,23 @@ class Placed(Struct, frozen=True):
         """Every line of text."""
         inside = [card.words for card in self.cards] + [border.words for border in self.borders]
         return [*self.words, *chain(*inside), *self.labels]
+
+
+def shifted(placed: Placed, x: float, y: float) -> Placed:
+    """The same, moved."""
+
+    def moved(word: Word) -> Word:
+        return replace(word, x=word.x + x, y=word.y + y)
+
+    def held(thing: Card | Border) -> Card | Border:
+        return replace(thing, x=thing.x + x, y=thing.y + y, words=tuple(map(moved, thing.words)))
+
+    return replace(
+        placed,
+        cards=tuple(map(held, placed.cards)),
+        borders=tuple(map(held, placed.borders)),
+        routes=tuple(
+            replace(route, points=tuple((px + x, py + y) for px, py in route.points)) for route in placed.routes
+        ),
+        labels=tuple(map(moved, placed.labels)),
+    )

@@ -6,7 +6,7 @@ axes exchanged; letters alone keep their direction.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from math import ceil
+from math import ceil, inf
 
 from msgspec import Struct
 
@@ -31,6 +31,7 @@ from gnet_inspect.views.drawing.parts import (
     CORNER,
     GAP,
     LANE,
+    PADDING,
     STACKED,
     TURN,
     WITH_WORD,
@@ -44,10 +45,9 @@ from gnet_inspect.views.drawing.parts import (
     SeriesPart,
     Way,
 )
-from gnet_inspect.views.drawing.placed import TYPES, Border, Card, Placed, Route, Word
+from gnet_inspect.views.drawing.placed import TYPES, Border, Card, Placed, Route, Word, shifted
 from gnet_inspect.views.drawing.themes import JOINT, class_of
 from gnet_inspect.views.drawing.ushape import (
-    FRAME_PADDING,
     Level,
     Placement,
     Step,
@@ -56,8 +56,8 @@ from gnet_inspect.views.drawing.ushape import (
     place_u,
 )
 
-# In points: a frame's header, with figures on one line and on two, and what is free inside of its border.
-HEADER, HIGH_HEADER, PADDING = 24.0, 32.0, 10.0
+# In points: a frame's header, with figures on one line and on two.
+HEADER, HIGH_HEADER = 24.0, 32.0
 # How far a word stands from its wire, and how high it is.
 ASIDE, WORD = 5.0, 10.5
 # How much wider the fonts set such words that stand in for Roboto where a viewer shows no font of an svg.
@@ -389,14 +389,10 @@ class _Placer:
         for way in ways:
             if way is not main:
                 way.u = max(made.room, self._half(joint)) + LANE
-                if joint and not self.boxes_sign(joint):
+                if joint and self.form(joint) != "circle":
                     way.word = self._skip_word(joint, main)
                 made.right = way.u
                 made.room = max(way.u + self.word_room(way.word), way.u)
-
-    def boxes_sign(self, key: str) -> bool:
-        """Whether a box is drawn as a sign."""
-        return self.form(key) == "circle"
 
     def _skip_word(self, joint: str, main: Way) -> str:
         """The shape on a wire that skips: that of what enters the joint and is none of the branch's."""
@@ -437,11 +433,9 @@ class _Placer:
     def _measure_framed(self, item: Framed) -> FramedPart:
         frame = self.frames[item.frame]
         inner = self._measure_series(item.series)
-        title = self._title(frame)
-        header, figures = self.captions.header(frame, title), self.captions.frame_figures(frame)
+        header = self.captions.header(frame, self._title(frame))
         made = FramedPart(key=item.frame, inner=inner, header=header, times=frame.times)
         wide_name = _width(header, "name") + 2 * PADDING
-        one_line = _width(" · ".join(figures), "number") + 2 * PADDING
         lead = 2.0 if isinstance(item.series.items[0], Parallel | Tangle) else PADDING
         behind = made.behind
         made.lead = behind if self.rises else 0.0
@@ -449,18 +443,24 @@ class _Placer:
         if self.lies:
             made.left, made.right = left + HEADER, right + behind
             made.before = lead + PADDING + made.lead
-            made.length = max(inner.length + made.before - made.lead + PADDING, wide_name + one_line) + behind
-            made.figures = (" · ".join(figures),) if figures else ()
+            made.figures, widest = self._figures_beside(frame, inf)
+            least = wide_name + widest + 2 * PADDING
+            made.length = max(inner.length + made.before - made.lead + PADDING, least) + behind
         else:
-            two_lines = len(figures) > 1 and one_line > right
-            widest = max((_width(line, "number") for line in figures), default=0.0) + 2 * PADDING
-            made.figures = figures if two_lines else ((" · ".join(figures),) if figures else ())
-            made.before = (HIGH_HEADER if two_lines else HEADER) + lead + made.lead
+            made.figures, widest = self._figures_beside(frame, right - 2 * PADDING)
+            made.before = (HIGH_HEADER if len(made.figures) > 1 else HEADER) + lead + made.lead
             made.left = max(left, wide_name)
-            made.right = max(right, widest if two_lines else one_line) + behind
+            made.right = max(right, widest + 2 * PADDING) + behind
             made.length = inner.length + made.before - made.lead + PADDING + behind
         made.room = made.right
         return made
+
+    def _figures_beside(self, frame: Frame, free: float) -> tuple[tuple[str, ...], float]:
+        """The figures of a frame's header, on one line where so much is free, else one below the other; how wide."""
+        figures = self.captions.frame_figures(frame)
+        line = " · ".join(figures)
+        shown = figures if _width(line, "number") > free else (line,) if line else ()
+        return shown, max((_width(each, "number") for each in shown), default=0.0)
 
     def _measure_tangle(self, item: Tangle) -> Part:
         """Where each part reads the one before it, a column with lanes for the rest; else rows."""
@@ -542,7 +542,6 @@ class _Placer:
         """A frame around steps of the column up, and around what stands beside their joins."""
         frame = self.frames[key]
         header = self.captions.header(frame, self._title(frame))
-        figures = self.captions.frame_figures(frame)
         left = max(plan.up[index].part.left for index in range(high, low + 1))
         for join, cards in zip(plan.joins, plan.across, strict=True):
             if high <= join <= low:
@@ -553,12 +552,10 @@ class _Placer:
                 *(self.word_room(plan.up[index].word) for index in range(high + 1, low + 1)),
             )
         )
-        one_line = _width(" · ".join(figures), "number") + PADDING
-        shown = figures if one_line > right else ((" · ".join(figures),) if figures else ())
-        widest = max((_width(line, "number") for line in shown), default=0.0) + PADDING
+        shown, widest = self._figures_beside(frame, right - PADDING)
         framed = FramedPart(
             left=max(left, _width(header, "name") + PADDING) + PADDING,
-            right=max(right, widest) + PADDING,
+            right=max(right, widest + PADDING) + PADDING,
             key=key,
             header=header,
             figures=shown,
@@ -567,7 +564,7 @@ class _Placer:
         )
         plan.up[high].gap += framed.before
         if low + 1 < len(plan.up):
-            plan.up[low + 1].gap += FRAME_PADDING + framed.behind
+            plan.up[low + 1].gap += PADDING + framed.behind
         plan.frames.append((framed, high, low))
 
     def _put_across(self, start: float, stop: float, middle: float, text: str) -> None:
@@ -710,13 +707,6 @@ def _single_way(parallel: Parallel) -> Series | None:
     return joining[0].series if len(joining) == 1 else None
 
 
-def _boxes_of(frame: Frame) -> list[str]:
-    found: list[str] = []
-    for member in frame.members:
-        found += [member.key] if isinstance(member, Box) else _boxes_of(member)
-    return found
-
-
 def _frames_to_draw(drawing: Drawing) -> dict[str, list[str]]:
     """By frame the boxes in it. Stages are framed where nothing in them is and none is long, because columns end
     between frames; and no frame is drawn around a box alone, or around all that there is."""
@@ -728,7 +718,7 @@ def _frames_to_draw(drawing: Drawing) -> dict[str, list[str]]:
         # A stage of a traced network that is called like its ends is no part that anybody wrote.
         if frame.role != "stage" or drawing.is_part or not (opened or ".." in frame.name)
     ]
-    found = {frame.key: _boxes_of(frame) for frame in wanted}
+    found = {frame.key: [box.key for box in frame.boxes()] for frame in wanted}
     if drawing.is_part:
         return found
     every, outer = len(drawing.boxes()), {frame.key for frame in frames if any(_frames_in(frame))}
@@ -787,24 +777,3 @@ def _scopes(drawing: Drawing, drawn: set[str]) -> dict[str, tuple[str, str, str,
 
     walk(drawing.members, "", "", "", 1)
     return found
-
-
-def shifted(placed: Placed, x: float, y: float) -> Placed:
-    """The same, moved."""
-    from msgspec.structs import replace
-
-    def moved(word: Word) -> Word:
-        return replace(word, x=word.x + x, y=word.y + y)
-
-    def held(thing: Card | Border) -> Card | Border:
-        return replace(thing, x=thing.x + x, y=thing.y + y, words=tuple(map(moved, thing.words)))
-
-    return replace(
-        placed,
-        cards=tuple(map(held, placed.cards)),
-        borders=tuple(map(held, placed.borders)),
-        routes=tuple(
-            replace(route, points=tuple((px + x, py + y) for px, py in route.points)) for route in placed.routes
-        ),
-        labels=tuple(map(moved, placed.labels)),
-    )

@@ -4,9 +4,17 @@ from html import escape
 
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
 from gnet_inspect.views.drawing.lettering import font_face
+from gnet_inspect.views.drawing.painting import (
+    SWATCH_RADIUS,
+    card_colors,
+    colors_of,
+    frame_fill,
+    ground_of,
+    ink_of,
+)
 from gnet_inspect.views.drawing.parts import shifts_of
 from gnet_inspect.views.drawing.placed import TYPES, Border, Card, Placed, Point, Route, Swatch, Word
-from gnet_inspect.views.drawing.themes import ARMS, BAR, HALO, INKS, JOINT, SIGN, Theme, class_of, mixed
+from gnet_inspect.views.drawing.themes import ARMS, BAR, HALO, JOINT, SIGN, Theme, class_of
 from gnet_inspect.views.drawing.wiring import Arc, wiring_of
 
 # What stands in where a viewer shows no font of an svg: as wide, or narrower.
@@ -61,7 +69,7 @@ class ThemePainter:
 
     def __init__(self, theme: Theme, placed: Placed, *, transparent: bool) -> None:
         self.theme, self.placed, self.transparent = theme, placed, transparent
-        self.inks: dict[str, str] = {kind: getattr(theme, ink) for kind, ink in INKS.items()}
+        self.colors = colors_of(theme)
 
     def box(self, box: Box, name: str, step: int | None) -> str:
         """Of the group of a box that is of a class."""
@@ -79,42 +87,28 @@ class ThemePainter:
 
     def word(self, word: Word, step: int | None = None) -> str:
         kind = TYPES[word.kind]
-        # On a warm ground all letters are ink, because grey ones would not be legible.
-        ink = self.theme.ink if step is not None and step >= 2 else self.inks[word.kind]
+        ink = self.colors[ink_of(word, step)]
         weight = ' font-weight="500"' if kind.weight == "Medium" else ""
         return f'font-size="{number(kind.size)}"{weight} fill="{ink}"'
 
     def halo(self, word: Word) -> str:
-        ground = self.ground(word)
-        return f' paint-order="stroke" stroke="{ground}" stroke-width="{number(HALO)}"' if ground else ""
-
-    def ground(self, word: Word) -> str:
-        """What a word beside a wire stands on: the fill of the innermost frame around it, or the page."""
-        ground = "" if self.transparent else self.theme.page
-        for border in self.placed.borders:
-            inside = border.x <= word.x <= border.x + border.width and border.y <= word.y <= border.y + border.height
-            if inside and self.theme.frame != "none":
-                ground = self.theme.frame
-        return ground
+        ground = ground_of(word, self.placed, self.theme, transparent=self.transparent)
+        return f' paint-order="stroke" stroke="{self.colors[ground]}" stroke-width="{number(HALO)}"' if ground else ""
 
     def border(self) -> str:
-        # Behind a copy nothing shines through.
-        fill = self.theme.frame if self.theme.frame != "none" or self.transparent else self.theme.page
-        return f'rx="{number(self.theme.radius + 2)}" fill="{fill}" {self._line(self.theme.frame_line)}'
+        fill = frame_fill(self.theme, transparent=self.transparent)
+        filled = self.colors[fill] if fill else "none"
+        return f'rx="{number(self.theme.radius + 2)}" fill="{filled}" {self._line("frameline")}'
 
     def card(self, name: str, step: int | None) -> str:
-        if step is not None:
-            fill, line = self.theme.heat[step], self.theme.mute
-        else:
-            paint = self.theme.paints[name]
-            fill, line = paint.tint, mixed(paint.accent, self.theme.page, self.theme.strength)
-        return f'fill="{fill}" {self._line(line)}'
+        fill, line = card_colors(name, step)
+        return f'fill="{self.colors[fill]}" {self._line(line)}'
 
     def _line(self, color: str) -> str:
-        return f'stroke="{color}" stroke-width="{number(self.theme.line_width)}"'
+        return f'stroke="{self.colors[color]}" stroke-width="{number(self.theme.line_width)}"'
 
     def bar(self, name: str) -> str:
-        return f'fill="{self.theme.paints[name].accent}"'
+        return f'fill="{self.colors[name]}"'
 
     def joint(self) -> str:
         width = number(self.theme.wire_width)
@@ -231,7 +225,7 @@ class _Writer:
         return f'<path d="{d}" {self.painter.bar(name)}/>'
 
     def _swatch(self, swatch: Swatch) -> str:
-        radius = 0.0 if swatch.step is not None else 2.5
+        radius = 0.0 if swatch.step is not None else SWATCH_RADIUS
         rect = f'<rect {_rectangle(swatch)} rx="{number(radius)}" {self.painter.card(swatch.of, swatch.step)}/>'
         return rect if swatch.step is not None else rect + self._bar(swatch, swatch.of, radius)
 

@@ -12,6 +12,7 @@ from gnet_inspect.views.drawing.nesting import Framed, Item, Parallel, Series, b
 from gnet_inspect.views.drawing.parts import (
     CORNER,
     GAP,
+    PADDING,
     TURN,
     WITHOUT_WORD,
     CardPart,
@@ -29,8 +30,6 @@ from gnet_inspect.views.drawing.parts import (
 MOST_ACROSS = 2
 # In points: between the columns at least, and around what stands between them.
 LEAST_BETWEEN, AROUND = 90.0, 28.0
-# What a frame that stands in the column up has on its sides but above its cards.
-FRAME_PADDING = 10.0
 
 
 class Level(Struct, eq=False):
@@ -399,7 +398,7 @@ def _span_of(plan: Placement, framed: FramedPart, high: int, low: int) -> tuple[
         if high <= join <= low:
             middle, half = plan.up[join].at + plan.up[join].part.length / 2, _longest(cards) / 2
             top, bottom = min(top, middle - half), max(bottom, middle + half)
-    return top - framed.before, bottom + FRAME_PADDING
+    return top - framed.before, bottom + PADDING
 
 
 def _put_skip(

@@ -10,14 +10,13 @@ from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.remarks import error_differences, multiples, remarks
 from gnet_inspect.analysis.reporting import Report
 from gnet_inspect.analysis.summary import Totals
-from gnet_inspect.errors import printable
 from gnet_inspect.units import byte_count, count
 from gnet_inspect.views.pages.measured import MeasuredFigures, measured_figures
 from gnet_inspect.views.pages.remarks import comparing_sentences, sentence
-from gnet_inspect.views.text import clip, field_text
+from gnet_inspect.views.text import clip, field_text, line_of
 
 # What a title says in brackets is left out where the rest tells models apart.
-MOST_NAME, MOST_DETAIL = 40, 60
+MOST_NAME, MOST_DETAIL, MOST_SENTENCE = 40, 60, 240
 AT_LEAST = "\N{GREATER-THAN OR EQUAL TO} "
 
 
@@ -67,7 +66,7 @@ def model_names(report: Report) -> list[str]:
     edited = any(model.overrides for model in report.comparison.models)
     labels = [model.label for model in report.comparison.models]
     plain = len(set(titles)) == len(titles) and all(titles) and not edited
-    return [clip(printable(name), MOST_NAME) for name in (titles if plain else labels)]
+    return [line_of(name, MOST_NAME) for name in (titles if plain else labels)]
 
 
 def panels(report: Report) -> list[Panel]:
@@ -131,7 +130,9 @@ def noted(report: Report) -> list[Noted]:
     for name, model in zip(model_names(report), report.models, strict=True):
         described = {node.name: node.describe() for node in model.graph.nodes}
         facts = remarks(model.graph, model.summary)
-        found.append(Noted(name, tuple(_safe(sentence(fact, described.__getitem__)) for fact in facts)))
+        found.append(
+            Noted(name, tuple(line_of(sentence(fact, described.__getitem__), MOST_SENTENCE) for fact in facts))
+        )
     return [each for each in found if each.sentences]
 
 
@@ -194,7 +195,3 @@ def _errors(models: Sequence[ComparedModel]) -> tuple[str, list[Amount]]:
 
 def _warned(found: MeasuredFigures) -> str:
     return "above it: a peak is too low, or a cache helped" if found.share is not None and found.share > 1 else ""
-
-
-def _safe(text: str) -> str:
-    return clip(printable(text), 240)

@@ -1,6 +1,6 @@
 """The rows of a report's table of layers: one column for each thing that is known of a layer."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec import Struct
 
@@ -8,7 +8,7 @@ from gnet_inspect.analysis.reporting import ReportedModel
 from gnet_inspect.analysis.summary import LayerSummary
 from gnet_inspect.graph import Node
 from gnet_inspect.units import dimensions
-from gnet_inspect.views.text import field_text
+from gnet_inspect.views.text import field_text, line_of
 
 TO = "\N{RIGHTWARDS ARROW}"
 
@@ -55,13 +55,13 @@ def columns(timed: bool) -> list[Column]:
     return [column for column in COLUMNS if timed or column.key != "time"]
 
 
-def rows(model: ReportedModel, seconds: Sequence[float | None], line: Callable[[str], str]) -> list[list[str]]:
-    """The texts of each layer, in the order of `columns`; `line` makes free text safe."""
+def rows(model: ReportedModel, seconds: Sequence[float | None]) -> list[list[str]]:
+    """The texts of each layer, in the order of `columns`."""
     summary, shown = model.summary, columns(bool(seconds))
     taken = seconds or [None] * len(summary.layers)
     found = []
     for place, each in enumerate(zip(model.graph.nodes, summary.layers, model.live_bytes, taken, strict=True), 1):
-        texts = _texts(Row(place, *each), line)
+        texts = _texts(Row(place, *each))
         found.append([texts[column.key] for column in shown])
     return found
 
@@ -72,7 +72,7 @@ def channels_text(node: Node) -> str:
     return f"{counts[0]} {TO} {counts[1]}" if counts else ""
 
 
-def _texts(row: Row, line: Callable[[str], str]) -> dict[str, str]:
+def _texts(row: Row) -> dict[str, str]:
     layer, window = row.layer, row.node.op.sliding_window
     return {
         "number": str(row.place),
@@ -89,7 +89,7 @@ def _texts(row: Row, line: Callable[[str], str]) -> dict[str, str]:
         "held": f"{row.held:,}",
         "intensity": "?" if layer.intensity is None else f"{layer.intensity:,.2f}",
         "field": field_text(layer.receptive_field, layer.receptive_field_status),
-        "stage": line(layer.stage),
+        "stage": line_of(layer.stage),
     }
 
 

@@ -5,14 +5,12 @@ from typing import Any
 from msgspec import Struct
 
 from gnet_inspect.analysis.reporting import ReportedMeasurement, ReportedModel
-from gnet_inspect.errors import printable
 from gnet_inspect.records.timing import LayerTiming, Measurement
 from gnet_inspect.units import byte_count
 from gnet_inspect.views.tables.latency import seconds_text
-from gnet_inspect.views.text import clip
+from gnet_inspect.views.text import line_of
 
 SLOWEST = 20
-MOST_TEXT = 160
 
 
 class MeasuredFigures(Struct, frozen=True):
@@ -97,12 +95,12 @@ def name_of(found: ReportedMeasurement | None) -> str:
     measured = found.measured
     parts = [f"batch {measured.batch}" if measured.batch else "", measured.dtype, measured.variant]
     parts += [measured.mode] if measured.mode == "train" else []
-    return _line(", ".join(filter(None, parts))) or "measured"
+    return line_of(", ".join(filter(None, parts))) or "measured"
 
 
 def device_name(found: ReportedMeasurement) -> str:
     """What it was measured on; "" where the record does not say."""
-    return _line(str(found.record.device.get("name", "")))
+    return line_of(str(found.record.device.get("name", "")))
 
 
 def measurement_section(found: ReportedMeasurement, model: ReportedModel) -> dict[str, Any]:
@@ -111,7 +109,7 @@ def measurement_section(found: ReportedMeasurement, model: ReportedModel) -> dic
     return {
         "title": name_of(found),
         "warning": f"Measured at another {other} than the figures of this page are for." if other else "",
-        "facts": [(term, name, _line(text)) for term, name, text in _facts(measured) if text],
+        "facts": [(term, name, line_of(text)) for term, name, text in _facts(measured) if text],
         "device": _pairs(found.record.device),
         "protocol": _pairs(found.record.protocol),
         "layers": slow_layers(measured),
@@ -129,8 +127,8 @@ def slow_layers(measured: Measurement) -> list[SlowLayer]:
 def _slow(layer: LayerTiming, most: float) -> SlowLayer:
     least = layer.roofline_s
     return SlowLayer(
-        _line(layer.name),
-        _line(layer.kind),
+        line_of(layer.name),
+        line_of(layer.kind),
         f"{layer.median_s * 1e6:,.1f} us",
         "unknown" if least is None else f"{least * 1e6:,.1f} us",
         layer.median_s / most if most else 0.0,
@@ -162,16 +160,12 @@ def _facts(measured: Measurement) -> list[tuple[str, str, str]]:
     ]
 
 
-def _line(text: str) -> str:
-    return clip(printable(text), MOST_TEXT)
-
-
 def _ms(seconds: float | None) -> str:
     return "" if seconds is None else f"{seconds * 1e3:,.3f} ms"
 
 
 def _pairs(record: dict[str, Any]) -> str:
-    return "; ".join(f"{_line(str(name))}: {_line(_plain(value))}" for name, value in record.items())
+    return "; ".join(f"{line_of(str(name))}: {line_of(_plain(value))}" for name, value in record.items())
 
 
 def _plain(value: Any) -> str:

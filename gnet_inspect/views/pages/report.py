@@ -35,11 +35,10 @@ from gnet_inspect.views.pages.page import json_text, policy_of, script_text
 from gnet_inspect.views.pages.terms import TERMS
 from gnet_inspect.views.tables.comparison import comparison_grids
 from gnet_inspect.views.tables.verification import verification_grid
-from gnet_inspect.views.text import at_least, clip, coverage_line, field_text, headline, inputs_text
+from gnet_inspect.views.text import at_least, coverage_line, field_text, headline, inputs_text, line_of
 
 # A browser takes seconds to lay out more rows.
 MOST_LAYERS = 10_000
-MOST_TEXT = 160
 # Characters of the diagrams in which one block is opened, of one model: a page is to be sent.
 MOST_OPENED = 2_000_000
 # The font's file for each range of weights: browsers smear the letters of a weight that they lack.
@@ -82,7 +81,7 @@ def draw_report(report: Report) -> str:
     found = sizes(report)
     (overview,) = comparison_grids(report.comparison, bars=False)
     return environment.get_template("report.html").render(
-        title=some_of(map(_line, model_names(report)), 3),
+        title=some_of(map(line_of, model_names(report)), 3),
         about=_about(report),
         fonts={weight: _font(name) for weight, name in FONTS.items()},
         version=__version__,
@@ -144,8 +143,8 @@ def _model(model: ReportedModel) -> dict[str, Any]:
     drawn = [level.depth for level in levels if not level.note]
     seconds = layer_seconds(model)
     return {
-        "label": _line(model.label),
-        "headline": _line(headline(summary.title, summary.model, summary.overrides)),
+        "label": line_of(model.label),
+        "headline": line_of(headline(summary.title, summary.model, summary.overrides)),
         "about": f"{inputs_text(summary.input, summary.inputs)}, {summary.dtype}, {summary.mode} mode",
         "facts": [
             (
@@ -172,7 +171,7 @@ def _model(model: ReportedModel) -> dict[str, Any]:
         # Blocks, or how far it can be drawn.
         "opened": next((depth for depth in ("block", "stage", "layer") if depth in drawn), None),
         "columns": columns(bool(seconds)),
-        "layers": rows(model, seconds, _line),
+        "layers": rows(model, seconds),
         "layer_count": f"{len(summary.layers):,} layer{'s' * (len(summary.layers) != 1)}",
         "timed": name_of(timed(model)),
         "audit": draw_html(verification_grid(model.audit, model.graph)) if model.audit.published else "",
@@ -200,7 +199,7 @@ def _peak_words(totals: Totals) -> str:
 def _levels(model: ReportedModel) -> list[Level]:
     """The diagrams of a model: at each depth, and behind that of blocks the same with one of them opened, for each."""
     places = {layer.name: index for index, layer in enumerate(model.summary.layers)}
-    label = f"diagram of {_line(model.label)}"
+    label = f"diagram of {line_of(model.label)}"
     levels: list[Level] = []
     drawn: dict[Drawing, str] = {}
     for depth in DEPTHS:
@@ -240,8 +239,3 @@ def _opened_levels(model: ReportedModel, closed: Drawing, places: dict[str, int]
 def _font(name: str) -> str:
     """Roboto, with which the layout of diagrams is measured, for those who do not have it: base64."""
     return base64.b64encode((roboto_folder() / f"Roboto-{name}.ttf").read_bytes()).decode()
-
-
-def _line(text: str) -> str:
-    """Free text as a line of the page."""
-    return clip(printable(text), MOST_TEXT)
