@@ -44,7 +44,8 @@ class Captions:
         self.compact, self.in_roboto = compact, in_roboto
         # What folds into most cards is not repeated in compact ones; the legend says what that is.
         cards = [box for box in drawing.boxes() if box.role == "layer" and not box.sign]
-        folded = Counter(word for box in cards for word in set(box.folded))
+        # As dicts, which are sets in order: the same picture is the same bytes in every process.
+        folded = Counter(word for box in cards for word in dict.fromkeys(box.folded))
         self.unsaid = [word for word, times in folded.items() if compact and times > _COMMON * len(cards)]
         values = [self.value(box) for box in drawing.boxes()]
         self.total = sum(values)
