@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 
@@ -24,7 +25,7 @@ from gnet_inspect.views.drawing.figures import Look, place_figure
 from gnet_inspect.views.drawing.nesting import DEEPEST, Framed, Item, Parallel, Series, Tangle, boxes_in, nest_boxes
 from gnet_inspect.views.drawing.placed import Card, Placed, Route, Word
 from gnet_inspect.views.drawing.svg import draw_svg
-from gnet_inspect.views.drawing.themes import THEMES
+from gnet_inspect.views.drawing.themes import JOINT, THEMES, class_of
 from gnet_inspect.views.drawing.ushape import find_u
 from gnet_inspect.views.drawing.wiring import Wiring, wiring_of
 from tests.conftest import AUXILIARIES
@@ -86,6 +87,7 @@ def check_placed(drawing: Drawing, look: Look, placed: Placed) -> None:
     check_cards(drawing, placed)
     check_wires(placed, wiring)
     check_edges(drawing, placed, wiring)
+    check_joints(drawing, placed)
     check_axes(drawing, placed, look)
     for font in ("Roboto", "Arial"):
         check_words(placed, wiring, font)
@@ -163,6 +165,15 @@ def check_wires(placed: Placed, wiring: Wiring) -> None:
 
 
 # --- words ---
+
+
+def check_joints(drawing: Drawing, placed: Placed) -> None:
+    """What folds into a joint, which has no line for it, is said for each beside a wire that leaves it."""
+    read = {wire.tail for wire in drawing.wires}
+    joints = [box for box in drawing.boxes() if box.key in read and class_of(box) == JOINT]
+    for folded, times in Counter(" + ".join(box.folded) for box in joints if box.folded).items():
+        said = sum(re.split("  ", word.text)[0] == folded for word in placed.labels)
+        assert said >= times, f"{folded} is said {said} times for {times} joints"
 
 
 def check_words(placed: Placed, wiring: Wiring, font: str) -> None:

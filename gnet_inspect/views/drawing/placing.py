@@ -185,16 +185,19 @@ class _Placer:
 
     def word_behind(self, key: str) -> str:
         """What stands beside the wire that leaves a box: what folds into a joint, and the shape where that changes."""
-        box = self.boxes.get(key)
-        folded = " + ".join(box.folded) if box is not None and class_of(box) == JOINT else ""
         shape = self.leaving.get(key, "")
         changed = shape and shape not in self.coming.get(key, {})
-        return self._shape(shape, folded) if changed else self.captions.text(folded, "shape")
+        return self._shape(shape if changed else "", self._folded(key))
 
     def word_into(self, tail: str, head: str) -> str:
-        """What stands beside a wire that enters a join."""
+        """What stands beside a wire that enters a join: what folds into a joint that it leaves, and the shape."""
         wire = self.wires.get((tail, head))
-        return self._shape(wire.label) if wire is not None else ""
+        return self._shape(wire.label, self._folded(tail)) if wire is not None else ""
+
+    def _folded(self, key: str) -> str:
+        """What folds into a joint, which has no line for it as a card has."""
+        box = self.boxes.get(key)
+        return " + ".join(box.folded) if box is not None and class_of(box) == JOINT else ""
 
     def _shape(self, shape: str, before: str = "") -> str:
         if not self.arrangement.shapes:
@@ -328,8 +331,9 @@ class _Placer:
             part = self._measure_series(branch.series) if branch.series is not None else None
             way = Way(part, "", branch.starts, branch.ends)
             last = _last_box(branch.series.items[-1]) if branch.series is not None and branch.ends else ""
-            if last and joint and _single_way(parallel) is None:
-                way.word = self.word_into(last, joint)
+            if last and _single_way(parallel) is None:
+                # What follows may stand elsewhere: in another part of a tangle, or across a U.
+                way.word = self.word_into(last, joint) if joint else self.word_behind(last)
             (asides if branch.is_aside else ways).append(way)
         made = ParallelPart()
         beside = sum(way.part is not None for way in ways) < 2
