@@ -34,7 +34,8 @@ class UsageError(GnetError):
 class SpecError(GnetError):
     """A spec that cannot be read: where it is wrong, what was expected, what came, how to mend it.
 
-    `message` reads ``FILE:LINE: `path`: fact (hint)``; the parts are kept for programs.
+    `message` reads ``FILE:LINE: `path`: fact (hint)``; the parts are kept for programs. `column` is there, from 1,
+    where the text itself is no YAML; elsewhere the path says more.
     """
 
     def __init__(
@@ -45,8 +46,9 @@ class SpecError(GnetError):
         line: int | None = None,
         path: str = "",
         hint: str = "",
+        column: int | None = None,
     ) -> None:
-        self.fact, self.file, self.line, self.path, self.hint = fact, file, line, path, hint
+        self.fact, self.file, self.line, self.path, self.hint, self.column = fact, file, line, path, hint, column
         super().__init__(self._render())
 
     def _render(self) -> str:
@@ -78,6 +80,8 @@ INSTALL_TORCH = "pip install torch torchinfo fvcore psutil safetensors"
 INSTALL_ONNX = "pip install onnx"
 # What reports need; the extra `report` is the same list.
 INSTALL_REPORT = "pip install Jinja2 vl-convert-python"
+# What the live editor needs; the extra `serve` is the same list.
+INSTALL_SERVE = "pip install starlette uvicorn websockets"
 # What pictures need, where a package is missing that is installed with this one.
 INSTALL_GRAPHVIZ = "pip install pygraphviz font-roboto"
 # What writes a png and a pdf; the extra `pictures` is the same list.

@@ -175,7 +175,8 @@ class _Composer:
             raise self._error(event, "", "expected one YAML document, got a second one")
 
     def _error(self, event: Any, path: str, fact: str, hint: str = "") -> SpecError:
-        return SpecError(fact, file=self.file, line=_line(event), path=path, hint=hint)
+        column: int = event.start_mark.column + 1
+        return SpecError(fact, file=self.file, line=_line(event), path=path, hint=hint, column=column)
 
     def _syntax_error(self, error: yaml.YAMLError) -> SpecError:
         forbidden = yaml.reader.Reader.NON_PRINTABLE.search(self.text)
@@ -193,7 +194,10 @@ class _Composer:
             if mark and self.text.split("\n")[min(mark.line, last - 1)][: mark.column + 1].endswith("\t")
             else ""
         )
-        return SpecError(fact, file=self.file, line=min(mark.line + 1, last) if mark else None, hint=hint)
+        if mark is None:
+            return SpecError(fact, file=self.file, hint=hint)
+        column = mark.column + 1 if mark.line < last else None
+        return SpecError(fact, file=self.file, line=min(mark.line + 1, last), hint=hint, column=column)
 
     def _check_bounds(self, event: Any, path: str, depth: int) -> None:
         if self.count > MAX_VALUES:
