@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
+from msgspec import Struct
+
 from gnet_inspect.errors import SpecError, UsageError, expect, show
 from gnet_inspect.graph import Graph, Value
 from gnet_inspect.language import Spec
 from gnet_inspect.language.document import Value as Written
+from gnet_inspect.language.model import Layer
 from gnet_inspect.language.parse import MAX_INPUT
 from gnet_inspect.ops import Shape
 from gnet_inspect.sources.spec.expand import Expander
@@ -48,6 +51,27 @@ def build_graph(
 
     Raises SpecError or UsageError; no spec makes it raise anything else.
     """
+    return expand_spec(spec, input_shape, overrides=overrides, mode=mode, resize=resize, keeps_calls=False).graph
+
+
+class Expanded(Struct, frozen=True):
+    """A network, and by its path each layer, block and list of the spec that was called for it; with its heads where
+    the mode has them."""
+
+    graph: Graph
+    calls: Mapping[str, Layer]
+
+
+def expand_spec(
+    spec: Spec,
+    input_shape: InputShapes | None = None,
+    *,
+    overrides: Mapping[str, object] | None = None,
+    mode: str = "eval",
+    resize: bool = False,
+    keeps_calls: bool = True,
+) -> Expanded:
+    """The network of a spec, as `build_graph` makes it, and what of the spec each part of it is."""
     expect(spec, Spec, "a Spec (load_spec gives one)")
     if mode not in MODES:
         raise UsageError(f'expected the mode "eval" or "train", got {mode!r}')
@@ -55,12 +79,13 @@ def build_graph(
     inputs = own if input_shape is None else _inputs(spec, input_shape)
     values = override_values(overrides)
     _check_channels(own[0].shape, inputs[0].shape, resize)
-    expansion = Expander(spec, inputs, Edits(spec, values), mode)
+    expansion = Expander(spec, inputs, Edits(spec, values), mode, keeps_calls)
     graph = _expand(expansion)
     if not resize and any(given.shape[1:] != mine.shape[1:] for given, mine in zip(inputs, own, strict=True)):
         reference = _own_graph(spec, own, values, mode)
         _check_same_weights(graph, reference, expansion)
-    return _with_overrides(graph, values)
+    calls = {path: made.layer for path, made in expansion.made.items()} if keeps_calls else {}
+    return Expanded(_with_overrides(graph, values), calls)
 
 
 def _check_channels(own: Shape, shape: Shape, resize: bool) -> None:

@@ -45,8 +45,8 @@ MAX_CHARACTERS = 20_000_000
 TIMES = Integer(0)
 
 
-class _Made(Struct):
-    """A layer as it was called, so that `share` can call it again."""
+class Made(Struct):
+    """A layer as it was called, so that `share` can call it again, and an editor finds where it is written."""
 
     layer: Layer
     environment: Environment
@@ -55,8 +55,10 @@ class _Made(Struct):
 class Expander:
     """One expansion of a spec; `graph()` is its result."""
 
-    def __init__(self, spec: Spec, inputs: Several[Value], edits: Edits, mode: str) -> None:
+    def __init__(self, spec: Spec, inputs: Several[Value], edits: Edits, mode: str, keeps_calls: bool = False) -> None:
         self.spec, self.inputs, self.edits, self.mode = spec, tuple(inputs), edits, mode
+        # Whether `made` is to have every call, where only `share` would ask for one.
+        self.keeps_calls = keeps_calls or spec.shares
         self.binder = Binder(spec, edits, self._charge)
         self.maker = GraphMaker(inputs)
         self.head_sources = {head.source for head in spec.heads}
@@ -74,7 +76,7 @@ class Expander:
         # By the path of every layer, block and list so far the value that it gave, and what it is; those that may not
         # be named where one is (in a sibling branch, in a head) are hidden.
         self.values: dict[str, str] = {value.name: value.name for value in inputs}
-        self.made: dict[str, _Made] = {}
+        self.made: dict[str, Made] = {}
         # By the ids of a `share` and what it calls, the call that it is: bindings are kept by the ids of calls.
         self.recalled: dict[tuple[int, int], Call | Parallel] = {}
         self.named: list[str] = []
@@ -423,8 +425,8 @@ class Expander:
             self.replaced.append((path, self.values[path]))
         self.values[path] = value
         self.named.append(path)
-        if self.spec.shares:
-            self.made[path] = _Made(layer, environment)
+        if self.keeps_calls:
+            self.made[path] = Made(layer, environment)
 
     # --- nodes, names, groups and heads ---
 

@@ -1,0 +1,215 @@
+"""The arguments of a part of a network, each where it is written: what a slider or a stepper writes in its place.
+
+An argument may be written elsewhere than at the part: `$c2.0` in a block is what the call of the block gives, a default
+is the block's. Each is followed to the number itself, and says how many parts read that.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from msgspec import Struct
+
+from gnet_inspect.editing.revision import Revision
+from gnet_inspect.graph.outline import Outline
+from gnet_inspect.language.document import path_below
+from gnet_inspect.language.model import Argument, Call, Layer
+from gnet_inspect.language.names import NAME_WORD
+from gnet_inspect.language.places import Place, Written, places_of
+from gnet_inspect.ops import VOCABULARY
+from gnet_inspect.ops.arguments import Elements, Integer, Integers, Kind, Optional, Sizes
+
+_NUMBER = re.compile(r"-?[0-9]{1,15}\Z")
+_REAL = re.compile(r"-?[0-9]{0,15}\.[0-9]{1,15}\Z")
+_REFERENCE = re.compile(rf"\$({NAME_WORD})(?:\.([0-9]{{1,4}}))?")
+# Of a reference to a reference to a reference.
+_MOST_STEPS = 64
+# A list of more elements is no row of steppers.
+_MOST_ELEMENTS = 16
+
+
+class Slot(Struct, frozen=True):
+    """An argument's value in the text. `kind` is "integer", "number", "flag" or "text" (which no stepper changes);
+    `least` the smallest integer that may stand there. `where` says where it is written, "" at the part itself; `uses`
+    how many layers and blocks of the network it reaches."""
+
+    label: str
+    text: str
+    kind: str
+    place: Place
+    where: str = ""
+    uses: int = 1
+    least: int | None = None
+
+
+class Part(Struct, frozen=True):
+    """A part that was selected: its path, what it is, the numbers of its layers, and its arguments."""
+
+    path: str
+    role: str
+    words: str
+    layers: Sequence[int]
+    slots: Sequence[Slot] = ()
+    # Where it is written itself.
+    place: Place | None = None
+
+
+def part_of_layers(revision: Revision, layers: Sequence[int]) -> str:
+    """The path of the part that has exactly these layers; of several equal parts drawn as one that of the first. ""
+    where there is none."""
+    wanted = set(layers)
+    first = ""
+    for entry in Outline(revision.graph).entries:
+        own = set(entry.indices)
+        if own == wanted:
+            return entry.name
+        if not first and own <= wanted and entry.role == "block":
+            first = entry.name
+    return first
+
+
+def part_at(revision: Revision, line: int, column: int) -> str:
+    """The path of the innermost part that is written at a place, of several calls of one the first; "" for none."""
+    written = places_of(revision.text)
+    best, smallest = "", None
+    for path, layer in revision.calls.items():
+        found = written.get(layer.path)
+        if found is None:
+            continue
+        start, place = found.key or found.value, found.value
+        if (start.line, start.column) <= (line, column) <= (place.end_line, place.end_column):
+            size = place.end_line - start.line, place.end_column - start.column
+            if smallest is None or size < smallest:
+                best, smallest = path, size
+    return best
+
+
+def find_part(revision: Revision, path: str) -> Part | None:
+    """A part by its path, with its arguments; None where the network has none of that path."""
+    entry = next((entry for entry in Outline(revision.graph).entries if entry.name == path), None)
+    if entry is None:
+        return None
+    written = places_of(revision.text)
+    slots = tuple(_Finder(revision, written).slots(path))
+    layer = revision.calls.get(path)
+    found = written.get(layer.path) if layer is not None else None
+    place = _whole(found) if found is not None else None
+    return Part(path, entry.role, entry.describe(), tuple(entry.indices), slots, place)
+
+
+def _whole(written: Written) -> Place:
+    """From the key to the end of the value."""
+    start = written.key or written.value
+    end = written.value
+    # A block of lines ends where the next one begins.
+    last = (
+        (end.end_line - 1, 1) if end.end_column == 1 and end.end_line > start.line else (end.end_line, end.end_column)
+    )
+    return Place(start.line, start.column, *last)
+
+
+class _Finder:
+    def __init__(self, revision: Revision, written: Mapping[str, Written]) -> None:
+        self.revision, self.calls, self.written = revision, revision.calls, written
+
+    def slots(self, path: str) -> Iterator[Slot]:
+        layer = self.calls.get(path)
+        if not isinstance(layer, Call):
+            return
+        for name, argument in layer.arguments.items():
+            yield from self._written_at(name, argument.path, path, layer, least_of(self._kind_of(layer, name)))
+        if layer.is_block:
+            block = self.revision.spec.blocks[layer.name]
+            for name, parameter in block.parameters.items():
+                if parameter.default is not None and name not in layer.arguments:
+                    yield from self._default(name, parameter.default, layer, least_of(self._kind_of(layer, name)))
+
+    def _kind_of(self, layer: Call, name: str) -> Kind:
+        if layer.is_block:
+            return self.revision.spec.blocks[layer.name].parameters[name].kind
+        return VOCABULARY[layer.name].parameters()[name].kind
+
+    def _written_at(
+        self, label: str, place: str, path: str, owner: Layer | None, least: int | None, where: str = "", steps: int = 0
+    ) -> Iterator[Slot]:
+        """The numbers of a value of the document, which a call at a path was given."""
+        found = self.written.get(place)
+        if found is None or steps > _MOST_STEPS:
+            return
+        if not found.is_scalar:
+            members = [path_below(place, index) for index in range(_MOST_ELEMENTS)]
+            for index, member in enumerate(member for member in members if member in self.written):
+                yield from self._written_at(f"{label}.{index}", member, path, owner, least, where, steps + 1)
+            return
+        references = list(_REFERENCE.finditer(found.text))
+        if not references:
+            uses = sum(layer is owner for layer in self.calls.values()) if owner is not None else 1
+            yield Slot(label, found.text, _kind(found.text), found.value, where, uses, least)
+        whole = len(references) == 1 and references[0][0] == found.text
+        for reference in references:
+            shown = label if whole else f"{label} by {reference[0]}"
+            yield from self._read(shown, reference[1], reference[2], path, least if whole else None, steps + 1)
+
+    def _read(
+        self, label: str, name: str, element: str | None, path: str, least: int | None, steps: int
+    ) -> Iterator[Slot]:
+        """What a parameter holds where a call at a path reads it."""
+        block = self._block_around(path)
+        suffix = f".{element}" if element is not None else ""
+        if block is None:
+            where = "a parameter of the model"
+            yield from self._written_at(label, f"params.{name}{suffix}", "", None, least, where, steps)
+            return
+        around, call = block
+        if name in call.arguments:
+            where = f"given to {around}"
+            yield from self._written_at(
+                label, f"{call.arguments[name].path}{suffix}", around, call, least, where, steps
+            )
+        elif (default := self.revision.spec.blocks[call.name].parameters[name].default) is not None:
+            yield from self._default(label, default, call, least, suffix)
+
+    def _block_around(self, path: str) -> tuple[str, Call] | None:
+        while path:
+            path = path.rpartition(".")[0]
+            layer = self.calls.get(path)
+            if isinstance(layer, Call) and layer.is_block:
+                return path, layer
+        return None
+
+    def _default(
+        self, label: str, default: Argument, call: Call, least: int | None, suffix: str = ""
+    ) -> Iterator[Slot]:
+        """A default of a block: one place for all calls that give nothing else."""
+        name = default.path.rpartition(".")[2]
+        users = [
+            layer
+            for layer in self.calls.values()
+            if isinstance(layer, Call) and layer.is_block and layer.name == call.name and name not in layer.arguments
+        ]
+        found = self.written.get(f"{default.path}{suffix}")
+        if found is not None and found.is_scalar:
+            where = f"a default of {call.name}"
+            yield Slot(label, found.text, _kind(found.text), found.value, where, len(users), least)
+
+
+def least_of(kind: Kind) -> int | None:
+    """The smallest integer that a kind takes, or the elements of its list; None where it takes none, or any.
+
+    >>> least_of(Optional(Sizes(Integer(0)))), least_of(Kind())
+    (0, None)
+    """
+    if isinstance(kind, Integer):
+        return kind.minimum
+    if isinstance(kind, Elements):
+        return max((least for each in kind.kinds if (least := least_of(each)) is not None), default=None)
+    if isinstance(kind, Sizes | Integers):
+        return least_of(kind.each)
+    return least_of(kind.of) if isinstance(kind, Optional) else None
+
+
+def _kind(text: str) -> str:
+    if _NUMBER.match(text):
+        return "integer"
+    if _REAL.match(text):
+        return "number"
+    return "flag" if text in ("true", "false") else "text"
