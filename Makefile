@@ -4,14 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt
 
-.PHONY: demo test check format bench gpu gpu-full goldens pictures clean
+EDITOR := gnet_inspect/serving/page/editor.js
+
+.PHONY: demo test check format bench gpu gpu-full goldens pictures editor clean
 
 ## demo: GoogLeNet stage by stage and block by block (no torch needed)
 demo: $(VENV)/.installed
 	@$(BIN)/gnet-inspect summary googlenet
 
-## test: the whole test suite, with torch
-test: $(VENV)/.developing
+## test: the whole test suite, with torch; tests of the editor's page are skipped where there is no npm to build it
+test: $(VENV)/.developing $(if $(shell command -v npm),$(EDITOR))
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile
 
 ## check: what CI runs besides the tests
@@ -46,6 +48,17 @@ goldens: $(VENV)/.developing
 pictures: $(VENV)/.installed
 	$(BIN)/python -m tests.gallery
 
+## editor: build the script of the editor's page, with CodeMirror from npm; a wheel that is built then holds it
+editor: $(EDITOR)
+
+$(EDITOR): editor/node_modules/.installed editor/build.js $(wildcard editor/src/*.js)
+	cd editor && npm run --silent build
+
+editor/node_modules/.installed: editor/package.json editor/package-lock.json
+	@command -v npm >/dev/null || { echo "the editor is built by npm, which is not installed" >&2; exit 3; }
+	cd editor && npm ci --silent
+	@touch $@
+
 $(VENV)/.created:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
@@ -62,4 +75,4 @@ $(VENV)/.developing: pyproject.toml constraints.txt | $(VENV)/.created
 	@touch $@ $(VENV)/.installed
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache dist editor/node_modules $(EDITOR)

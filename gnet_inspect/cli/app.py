@@ -15,6 +15,7 @@ COMMANDS = {
     "taps": "taps",
     "diagram": "diagram",
     "report": "report",
+    "serve": "serve",
     "roofline": "roofline",
     "list": "list_models",
     "trace": "trace",

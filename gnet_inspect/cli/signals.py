@@ -9,6 +9,7 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import signal
+    from asyncio import AbstractEventLoop
     from collections.abc import Callable
     from types import FrameType
 else:
@@ -63,6 +64,33 @@ class Held:
             check()
 
 
+class Told:
+    """While this is entered a signal is noted, and `stop` is called by an event loop: one that serves is not torn in
+    two, but ends in order. What asks for them afterwards is `check`."""
+
+    def __init__(self, loop: "AbstractEventLoop", stop: "Callable[[], None]") -> None:
+        self._loop, self._stop = loop, stop
+
+    def __enter__(self) -> None:
+        for number in _watched():
+            try:
+                self._loop.add_signal_handler(number, self._note, number)
+            except NotImplementedError:
+                return  # Windows: there they are raised
+
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
+        for number in _watched():
+            try:
+                self._loop.remove_signal_handler(number)
+            except NotImplementedError:
+                break
+        _answer_with(_raise)
+
+    def _note(self, number: int) -> None:
+        _received.append(number)
+        self._stop()
+
+
 def exit_code(code: int) -> int:
     """The exit code of a command that ended with `code`: 128 and the signal's number where one came."""
     return 128 + _received[0] if _received else code
@@ -82,10 +110,14 @@ def _number(name: str) -> int | None:
     return number
 
 
+def _watched() -> "list[int]":
+    """The signals that end a command, but for those that the caller had ignored."""
+    numbers = filter(None, map(_number, _WORDS))
+    return [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+
+
 def _answer_with(handler: "Callable[[int, FrameType | None], None]") -> None:
-    for number in filter(None, map(_number, _WORDS)):
-        if signal.getsignal(number) is signal.SIG_IGN:
-            continue
+    for number in _watched():
         try:
             signal.signal(number, handler)
         except ValueError:

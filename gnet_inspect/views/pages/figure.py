@@ -8,7 +8,7 @@ from html import escape
 
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
 from gnet_inspect.views.drawing.figures import Look, place_figure
-from gnet_inspect.views.drawing.placed import Border, Word
+from gnet_inspect.views.drawing.placed import Border, Placed, Word
 from gnet_inspect.views.drawing.svg import ThemePainter, draw_parts, number
 from gnet_inspect.views.drawing.themes import CLASSES, THEMES, legend_of
 
@@ -20,7 +20,11 @@ LOOK = Look(title="", legend=False)
 
 def page_figure(drawing: Drawing, places: dict[str, int], label: str, look: Look = LOOK) -> str:
     """The svg element of a drawing. `places` numbers the layers by name; `label` is what screen readers say of it."""
-    placed = place_figure(drawing, look)
+    return draw_page_figure(place_figure(drawing, look), drawing, places, label)
+
+
+def draw_page_figure(placed: Placed, drawing: Drawing, places: dict[str, int], label: str) -> str:
+    """The same of what is placed."""
     parts = draw_parts(placed, drawing, _ClassPainter(places))
     width, height = number(placed.width), number(placed.height)
     # Not "img": the boxes inside are buttons.

@@ -1,0 +1,290 @@
+// The page: what is typed goes to the server; what it counts and draws is shown.
+
+import { Connection } from "./connection.js";
+import { Drafts } from "./drafts.js";
+import { element, find } from "./elements.js";
+import { showFigures } from "./figures.js";
+import { Part } from "./part.js";
+import { Picture } from "./picture.js";
+import { Table } from "./table.js";
+import { Text } from "./text.js";
+
+const nonce = document.querySelector("meta[name=nonce]").content;
+const state = { number: 0, saved: "", start: "", marks: null, view: { depth: "block", opened: "" }, path: "" };
+let text, part, drafts, hello;
+
+const connection = new Connection(receive, lost);
+const picture = new Picture(find("#picture"), {
+  select: (layers) => choose({ layers }),
+  open: (layers) => {
+    state.opening = true;
+    choose({ layers });
+  },
+});
+const table = new Table(find("#table"), (path) => choose({ path }));
+
+function receive(message) {
+  if (message.is === "hello") return begin(message);
+  if (message.is === "saved") return saved(message);
+  const { number, answer } = message;
+  if (answer.is === "counted") counted(number, answer);
+  else if (answer.is === "drawn") drawn(number, answer);
+  else if (answer.is === "found") found(answer);
+  else wrong(number, answer);
+}
+
+// --- the text ---
+
+function begin(message) {
+  hello = message;
+  state.saved = state.start = hello.text;
+  drafts = new Drafts(`${hello.folder}/${hello.name}`);
+  text = new Text(find("#text"), {
+    text: hello.text,
+    nonce,
+    complete: (whole, offset) => connection.ask({ is: "ask", text: whole, offset }),
+    changed,
+    moved: later(() => connection.say({ is: "select", ...text.cursor }), 150),
+    save,
+    saveAs,
+  });
+  part = new Part(find("#part"), { text, open });
+  new ResizeObserver(later(fit, 250)).observe(find("#picture"));
+  fit();
+  const models = find("#models");
+  models.replaceChildren(...hello.models.map((name) => element("option", { value: name })));
+  find("#other").value = hello.chosen;
+  title();
+  offer(drafts.find(hello.text));
+  document.body.dataset.ready = "";
+}
+
+function changed(update) {
+  part.follow(update.changes);
+  state.number += 1;
+  document.body.dataset.edited = state.number;
+  connection.say({ is: "edit", number: state.number, text: text.text });
+  if (text.text === state.saved) drafts.drop();
+  else drafts.keep(() => text.text);
+  title();
+}
+
+function title() {
+  const dirty = text.text !== state.saved;
+  find("#file").textContent = hello.name;
+  find("#dirty").textContent = dirty ? "not saved" : hello.is_file ? "saved" : "not a file yet";
+  document.title = `${dirty ? "• " : ""}${hello.name} - gnet-inspect`;
+  find("#save").disabled = hello.is_file && !dirty;
+  find("#undo").disabled = !text.canUndo;
+  find("#redo").disabled = !text.canRedo;
+}
+
+// What was typed before and not saved.
+function offer(draft) {
+  if (!draft) return;
+  const when = new Date(draft.at).toLocaleString();
+  notice(`There is a text of ${when} that was not saved.`, [
+    ["Bring it back", () => (text.replace(draft.text), dismiss())],
+    ["Forget it", () => (drafts.drop(), dismiss())],
+  ]);
+}
+
+function save() {
+  if (hello.is_file) connection.say({ is: "save", text: text.text });
+  else saveAs();
+}
+
+function saveAs() {
+  const dialog = find("#naming");
+  find("#name").value = hello.is_file ? hello.name : `my_${hello.name.replace(/[^\w.-]/g, "_").replace(/\.ya?ml$/, "")}.yaml`;
+  find("#folder").textContent = hello.folder;
+  dialog.showModal();
+  find("#name").select();
+}
+
+function saved(message) {
+  if (message.problem) {
+    const name = message.name === hello.name ? "" : message.name;
+    const again = ["Overwrite it", () => (connection.say({ is: "save", text: message.text, name, overwrite: true }), dismiss())];
+    notice(`Not saved: ${message.problem}.`, [...(message.asks ? [again] : []), ["Save as ...", () => (dismiss(), saveAs())]]);
+    return;
+  }
+  drafts.drop();
+  hello = { ...hello, name: message.name, is_file: true };
+  state.saved = message.text;
+  drafts = new Drafts(`${hello.folder}/${hello.name}`);
+  if (text.text !== state.saved) drafts.keep(() => text.text);
+  title();
+  dismiss();
+}
+
+// --- what the server says ---
+
+function counted(number, answer) {
+  state.marks = { number, marks: answer.marks };
+  find("#title").textContent = answer.title;
+  find("#about").textContent = answer.about;
+  showFigures(find("#figures"), answer.figures, answer.beside);
+  find("#beside").textContent = answer.beside ? (answer.beside.wrong ? `${answer.beside.name}: ${answer.beside.wrong}` : `below each figure: ${answer.beside.name}`) : "";
+  table.show(answer.heads, answer.rows, answer.left_rows);
+  find("#changes").replaceChildren(
+    ...answer.changes.map((change) => element("li", { class: change.status }, [element("b", {}, [change.name]), ` ${change.status}`, change.what && `: ${change.what}`])),
+  );
+  find("#notes").replaceChildren(...answer.notes.map((note) => element("li", {}, [note])));
+  const command = find("#command");
+  command.textContent = answer.command || "no flags say this: save it, and summarize the file";
+  find("#copy").disabled = !answer.command;
+  if (number === state.number) {
+    text?.mark(null);
+    find("#mistake").textContent = "";
+    document.body.classList.remove("stale");
+  }
+  document.body.dataset.counted = number;
+}
+
+function drawn(number, answer) {
+  find("#no-picture").textContent = answer.note;
+  if (!answer.note) {
+    picture.show(answer);
+    find("#legend").replaceChildren(...answer.legend.map(([kind, words]) => element("li", {}, [element("span", { class: kind }), words])));
+    if (state.marks?.number === number) picture.mark(state.marks.marks);
+    picture.choose(state.layers ?? []);
+  }
+  document.body.dataset.drawn = number;
+}
+
+function found(answer) {
+  state.path = answer.path;
+  state.layers = answer.layers;
+  part?.show(answer);
+  text?.choose(answer.place, state.shows);
+  state.shows = false;
+  table.choose(answer.path);
+  picture.choose(answer.layers);
+  if (state.opening && answer.role === "block") open(answer.path);
+  state.opening = false;
+}
+
+// The last good picture and numbers stay.
+function wrong(number, answer) {
+  if (number !== state.number) return;
+  text.mark(answer);
+  const place = answer.place ? `line ${answer.place.line}: ` : "";
+  find("#mistake").textContent = `${place}${answer.path ? `${answer.path}: ` : ""}${answer.fact}${answer.hint ? `. (${answer.hint})` : ""}`;
+  document.body.classList.add("stale");
+  document.body.dataset.wrong = number;
+}
+
+function lost(reason) {
+  if (drafts && text) drafts.keepNow();
+  document.body.classList.add("ended");
+  const why = reason || "the server has ended";
+  notice(`No more numbers: ${why}. The text is still here, and this browser keeps it. Start it again with: gnet-inspect serve ${hello?.name ?? ""}`, [
+    ["Download the text", download],
+    ["Copy it", () => navigator.clipboard?.writeText(text.text)],
+  ]);
+}
+
+function download() {
+  const link = element("a", { href: URL.createObjectURL(new Blob([text.text], { type: "text/yaml" })), download: hello.name.endsWith("ml") ? hello.name : `${hello.name}.yaml` });
+  link.click();
+  URL.revokeObjectURL(link.href);
+}
+
+// --- what is chosen ---
+
+function choose(what) {
+  state.shows = true;
+  connection.say({ is: "select", ...what });
+}
+
+function open(path) {
+  look({ depth: state.view.depth === "layer" ? "block" : state.view.depth, opened: path });
+}
+
+function look(view) {
+  state.view = view;
+  for (const button of document.querySelectorAll("[data-depth]")) {
+    button.setAttribute("aria-pressed", String(button.dataset.depth === view.depth && !view.opened));
+  }
+  find("#close").hidden = !view.opened;
+  find("#close").textContent = `close ${view.opened}`;
+  picture.whole();
+  connection.say({ is: "view", ...view, aspect: state.aspect });
+}
+
+// Its columns are broken so that it fills its room.
+function fit() {
+  const { width, height } = find("#picture").getBoundingClientRect();
+  const aspect = Math.round((10 * width) / Math.max(height, 1)) / 10;
+  if (!aspect || aspect === state.aspect) return;
+  state.aspect = aspect;
+  connection.say({ is: "view", ...state.view, aspect });
+}
+
+// --- the page ---
+
+function notice(words, buttons) {
+  const made = buttons.map(([label, act]) => {
+    const button = element("button", { type: "button" }, [label]);
+    button.addEventListener("click", act);
+    return button;
+  });
+  find("#notice").replaceChildren(element("p", {}, [words]), ...made);
+  find("#notice").hidden = false;
+}
+
+function dismiss() {
+  find("#notice").hidden = true;
+}
+
+function later(act, wait) {
+  let timer = 0;
+  return () => {
+    clearTimeout(timer);
+    timer = setTimeout(act, wait);
+  };
+}
+
+function theme(name) {
+  if (name) document.documentElement.dataset.theme = name;
+  else delete document.documentElement.dataset.theme;
+}
+
+const actions = {
+  save,
+  "save-as": saveAs,
+  undo: () => text.undo(),
+  redo: () => text.redo(),
+  restart: () => (connection.say({ is: "restart", text: text.text }), (state.start = text.text)),
+  copy: () => navigator.clipboard?.writeText(find("#command").textContent),
+  larger: () => picture.zoom(1.25),
+  smaller: () => picture.zoom(0.8),
+  whole: () => picture.whole(),
+  close: () => look({ ...state.view, opened: "" }),
+};
+for (const [id, act] of Object.entries(actions)) find(`#${id}`).addEventListener("click", () => text && act());
+for (const button of document.querySelectorAll("[data-depth]")) {
+  button.addEventListener("click", () => look({ depth: button.dataset.depth, opened: "" }));
+}
+find("#other").addEventListener("change", (event) => connection.say({ is: "choose", model: event.target.value.trim() }));
+find("#theme").addEventListener("change", (event) => {
+  theme(event.target.value);
+  localStorage.setItem("gnet-inspect theme", event.target.value);
+});
+find("#theme").value = localStorage.getItem("gnet-inspect theme") ?? "";
+theme(find("#theme").value);
+find("#naming").addEventListener("close", (event) => {
+  if (event.target.returnValue === "save") connection.say({ is: "save", text: text.text, name: find("#name").value.trim() });
+});
+addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "s" && !event.defaultPrevented) {
+    event.preventDefault();
+    if (event.shiftKey) saveAs();
+    else save();
+  }
+});
+addEventListener("pagehide", () => drafts && text && text.text !== state.saved && drafts.keepNow());
+addEventListener("beforeunload", (event) => {
+  if (text && text.text !== state.saved) event.preventDefault();
+});

@@ -1,0 +1,167 @@
+"""`gnet-inspect serve`: the live editor, a local page where a spec is typed and its numbers and picture follow."""
+
+import asyncio
+import gc
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gnet_inspect.cli import options
+from gnet_inspect.errors import INSTALL_SERVE, MissingError, UsageError
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from gnet_inspect.serving.app import Setup
+    from gnet_inspect.serving.files import Opened
+
+DEFAULT = "googlenet"
+FIRST = "name: new\ninput: [3, 32, 32]\nstages:\n  main:\n    conv: {Conv2d: {out_channels: 16, kernel_size: 3}}\n"
+
+
+def serve(
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A built-in name, the path of a YAML spec (there or not yet), or - for a spec on standard input.",
+            autocompletion=options.complete_model,
+        ),
+    ] = DEFAULT,
+    compared: Annotated[
+        str | None,
+        typer.Option(
+            "--compare", metavar="MODEL", help="A model to show beside it from the start.", show_default=False
+        ),
+    ] = None,
+    inputs: options.Input = None,
+    batch: options.Batch = None,
+    mode: options.Mode = "eval",
+    dtype: options.Dtype = "fp32",
+    port: Annotated[
+        int | None,
+        typer.Option(
+            "--port", metavar="N", help="The port on 127.0.0.1. Default: 8421, or one that is free.", show_default=False
+        ),
+    ] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+) -> None:
+    """A local page to edit a spec: numbers, picture and table follow what is typed.
+
+    Its address, printed first, holds a token: nothing else on this machine's network can ask it. It reads and writes
+    the file it was given, and what "save as" names beside it. Ctrl-C ends it; the browser keeps what was not saved.
+
+    Example: gnet-inspect serve mine.yaml --compare googlenet
+    """
+    try:
+        from gnet_inspect.serving.app import bind
+    except ImportError as error:
+        raise MissingError(
+            f"serve needs {error.name}, which is not installed. Install it with: {INSTALL_SERVE}"
+        ) from None
+    if port is not None and not 0 <= port < 65536:
+        raise UsageError(f"--port: expected a number up to 65,535, got {port}")
+    setup = _setup(model, compared, options.Flags(inputs, batch, mode), dtype)
+    # Servers and their tasks make cycles, and this one may run for days.
+    gc.enable()
+    listening = bind(port)
+    try:
+        asyncio.run(_run(setup, listening, browser))
+    finally:
+        listening.close()
+    from gnet_inspect.cli import signals
+
+    # Every end is somebody's signal.
+    signals.check()
+
+
+def _setup(model: str, compared: str | None, flags: options.Flags, dtype: str) -> "Setup":
+    """What is edited and how it is counted. Raises as the commands do for what cannot be read."""
+    from gnet_inspect import __version__
+    from gnet_inspect.cli import models
+    from gnet_inspect.editing.revision import Setting
+    from gnet_inspect.language import parse_spec
+    from gnet_inspect.serving.app import Setup
+    from gnet_inspect.serving.messages import Job
+    from gnet_inspect.sources.spec import MODES
+    from gnet_inspect.units import DTYPE_BYTES
+
+    options.one_of("--mode", flags.mode, MODES)
+    options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
+    options.positive("--batch", flags.batch)
+    named = [model, *([compared] if compared is not None else [])]
+    models.need_specs(named, "serve", "whose text is edited")
+    opened = _open(model)
+    others = {} if compared is None else {compared: options.read_text(compared)[0].decode("utf-8-sig")}
+    shapes: dict[str, tuple[int, ...]] = {}
+    if flags.inputs:
+        # The inputs have to be known by now, to be given shapes.
+        spec = parse_spec(opened.text, opened.name)
+        shapes = options.read_inputs(spec.inputs, flags.inputs, flags.batch)
+    setting = Setting(tuple(shapes.items()), flags.batch or 1, flags.mode, dtype)
+    other = (compared, others[compared]) if compared is not None else None
+    job = Job("count", opened.text, opened.name, setting, other=other, model=model, flags=_words(flags, dtype))
+    return Setup(opened, job, others, __version__)
+
+
+def _words(flags: options.Flags, dtype: str) -> tuple[str, ...]:
+    """The flags again, of the command that gives the same."""
+    words = [word for text in flags.inputs or () for word in ("--input", text)]
+    words += ["--batch", str(flags.batch)] if flags.batch is not None else []
+    words += ["--mode", flags.mode] if flags.mode != "eval" else []
+    return (*words, *(["--dtype", dtype] if dtype != "fp32" else []))
+
+
+def _open(model: str) -> "Opened":
+    from gnet_inspect.cli.output import write_whole
+    from gnet_inspect.language import catalogue
+    from gnet_inspect.serving.files import ENDINGS, Opened, digest_of
+
+    path = Path(model)
+    if model == "-" or model in catalogue():
+        content, name = options.read_text(model)
+        return Opened(name, content.decode("utf-8-sig"), None, Path.cwd(), write_whole)
+    if not path.exists() and model.endswith(ENDINGS) and path.parent.is_dir():
+        # A file that is to be: it begins as a small network.
+        return Opened(path.name, FIRST, path.resolve(), path.resolve().parent, write_whole)
+    content, _ = options.read_text(model)
+    return Opened(
+        path.name, content.decode("utf-8-sig"), path.resolve(), path.resolve().parent, write_whole, digest_of(content)
+    )
+
+
+async def _run(setup: "Setup", listening: "socket", browser: bool) -> None:
+    """Serve until a signal comes."""
+    from gnet_inspect.cli import signals
+    from gnet_inspect.cli.output import emit, say
+    from gnet_inspect.serving.app import HOST, make_app, make_server, new_token
+    from gnet_inspect.serving.workers import Worker
+
+    counter, drawer = Worker(), Worker()
+    token, port = new_token(), listening.getsockname()[1]
+    server = make_server(make_app(setup, token, port, counter, drawer))
+
+    def stop() -> None:
+        server.should_exit = True
+
+    try:
+        await asyncio.gather(counter.start(), drawer.start())
+        address = f"http://{HOST}:{port}/{token}/"
+        emit(f"{address}\n", None)
+        say("Ctrl-C ends it")
+        if browser:
+            _show(address)
+        with signals.Told(asyncio.get_running_loop(), stop):
+            await server.serve(sockets=[listening])
+    finally:
+        await asyncio.gather(counter.close(), drawer.close())
+
+
+def _show(address: str) -> None:
+    import webbrowser
+
+    from gnet_inspect.cli.output import say
+
+    if not webbrowser.open(address):
+        say("no browser was found: open the address yourself")

@@ -1,0 +1,265 @@
+"""Job -> Answer: what a worker does, as a function."""
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from shlex import join
+
+from msgspec.structs import replace
+
+from gnet_inspect.editing.changes import Measure, edits_between, mark_changes, measure_changes
+from gnet_inspect.editing.revision import Mistake, Revision, Setting, mistake_in, read_revision
+from gnet_inspect.editing.slots import find_part, part_at, part_of_layers
+from gnet_inspect.errors import GnetError
+from gnet_inspect.graph.outline import Outline
+from gnet_inspect.language.completion import complete
+from gnet_inspect.serving.messages import (
+    Answer,
+    Beside,
+    Counted,
+    Drawn,
+    Figure,
+    Found,
+    Head,
+    Job,
+    Offered,
+    Row,
+    Stepper,
+    Told,
+    Wrong,
+)
+from gnet_inspect.units import byte_count, count, dimensions, percent
+from gnet_inspect.views.drawing.diagram import Options, drawing_of, too_large
+from gnet_inspect.views.drawing.figures import place_figure
+from gnet_inspect.views.pages.figure import LOOK, draw_page_figure, legend
+from gnet_inspect.views.tables.summary import Selection, summary_grid
+from gnet_inspect.views.text import at_least, coverage_line, field_text, headline, inputs_text, line_of
+
+# A page is no place for more rows; the command line has them all.
+MOST_ROWS = 1_000
+MOST_CHANGES = 40
+LEAST_ASPECT = 0.2
+NAMES = {
+    "params": "parameters",
+    "macs": "MACs",
+    "peak_activation_bytes": "peak of activations",
+    "receptive_field": "receptive field",
+}
+
+
+def answer(job: Job) -> Answer:
+    """What a job asks. A text that is no network is answered with what is wrong with it."""
+    if job.do == "complete":
+        found = complete(job.text, job.offset)
+        return Offered(found.options, found.replaced)
+    try:
+        revision = _read(job.text, job.file, job.setting)
+    except GnetError as error:
+        return _wrong(mistake_in(job.text, error))
+    return _ANSWERS[job.do](job, revision)
+
+
+# The start and the text, of two tabs; nothing older is asked for.
+@lru_cache(maxsize=6)
+def _read(text: str, file: str, setting: Setting) -> Revision:
+    return read_revision(text, file, setting)
+
+
+def _wrong(mistake: Mistake) -> Wrong:
+    return Wrong(line_of(mistake.fact, 600), line_of(mistake.hint, 400), line_of(mistake.path), mistake.place)
+
+
+# --- numbers ---
+
+
+def _count(job: Job, revision: Revision) -> Counted:
+    start = _start(job, revision)
+    marked = mark_changes(start, revision)
+    places = {node.name: index for index, node in enumerate(revision.graph.nodes)}
+    marks = {places[name]: mark for name, mark in marked.layers.items()}
+    heads, rows = _table(revision, marks)
+    summary = revision.summary
+    measures = measure_changes(start.summary, summary)
+    told = [
+        Told(line_of(change.name), change.status, line_of("; ".join(change.what), 400)) for change in marked.changes
+    ]
+    return Counted(
+        title=line_of(headline(summary.title, summary.model, ())),
+        about=f"{inputs_text(summary.input, summary.inputs)}, {summary.dtype}, {summary.mode} mode",
+        figures=[_figure(measure) for measure in measures],
+        heads=heads,
+        rows=rows[:MOST_ROWS],
+        left_rows=max(len(rows) - MOST_ROWS, 0),
+        marks=marks,
+        changes=told[:MOST_CHANGES],
+        notes=[coverage_line(summary.coverage), *map(line_of, summary.notes)],
+        command=_command(job, start, revision),
+        beside=_beside(job, revision),
+    )
+
+
+def _start(job: Job, revision: Revision) -> Revision:
+    """The start; a start that was no network has nothing to tell against."""
+    if job.start in ("", job.text):
+        return revision
+    try:
+        return _read(job.start, job.file, job.setting)
+    except GnetError:
+        return revision
+
+
+def _table(revision: Revision, marks: dict[int, str]) -> tuple[list[Head], list[Row]]:
+    """The command line's own table at the depth of blocks, with the part that each line is of."""
+    grid = summary_grid(revision.summary, revision.graph, Selection())
+    lines = [*Outline(revision.graph, "block").lines("block"), None]
+    heads = [Head(column.exact, column.title, column.number) for column in grid.columns]
+    rows = []
+    for line, drawn in zip(lines, grid.lines, strict=True):
+        mark = _strongest([marks.get(index, "") for index in line.entry.indices]) if line is not None else ""
+        path, level = (line.entry.name, line.level) if line is not None else ("", 0)
+        rows.append(Row(path, level, [line_of(cell.strip(), 80) for cell in drawn.cells], mark))
+    return heads, rows
+
+
+def _strongest(marks: Sequence[str]) -> str:
+    """Of the layers of a part the mark that says most; all of them new is a part that is new."""
+    if marks and all(mark == "added" for mark in marks):
+        return "added"
+    if any(mark in ("added", "changed") for mark in marks):
+        return "changed"
+    return "affected" if any(marks) else ""
+
+
+def _figure(measure: Measure) -> Figure:
+    before, after = measure.before, measure.after
+    write = _writer(measure)
+    now = write(after)
+    exact = ""
+    if after is not None and measure.key != "receptive_field":
+        exact = f"{after[0]:,.0f}{' bytes' if 'bytes' in measure.key else ''}"
+    least = "at least " if measure.status == "bound" and measure.key != "receptive_field" else ""
+    change = share = ""
+    direction = "same"
+    if before is not None and after is not None and before != after:
+        grown = max(after) - max(before)
+        direction = "more" if grown > 0 else "less"
+        if measure.key == "receptive_field":
+            change = f"{grown:+g}"
+        else:
+            change = f"{'+' if grown > 0 else '-'}{_amount(measure.key, abs(grown))}"
+        share = _grown(max(after), max(before))
+    return Figure(
+        measure.key, NAMES[measure.key], least + now, write(before), change, share, direction, measure.status, exact
+    )
+
+
+def _grown(after: float, before: float) -> str:
+    """How much more or less, as a share of before."""
+    if not before:
+        return ""
+    return f"{'+' if after > before else '-'}{percent(abs(after - before), before)} %"
+
+
+def _writer(measure: Measure) -> Callable[[tuple[float, ...] | None], str]:
+    if measure.key == "receptive_field":
+        status = None if measure.status == "all" else measure.status
+        return lambda size: field_text(size, status) or "none"
+    return lambda value: _amount(measure.key, value[0]) if value is not None else "?"
+
+
+def _amount(key: str, value: float) -> str:
+    return byte_count(round(value)) if "bytes" in key else count(round(value))
+
+
+def _command(job: Job, start: Revision, revision: Revision) -> str:
+    """The command that prints the same table: of the file or the built-in model as it is, else with --set."""
+    edits: dict[str, str] | None = {}
+    if revision.text != start.text:
+        edits = edits_between(start, revision, job.setting)
+    if edits is None:
+        return ""
+    flags = [word for path, text in edits.items() for word in ("--set", f"{path}={text}")]
+    return join(["gnet-inspect", "summary", job.model or job.file, *job.flags, *flags])
+
+
+def _beside(job: Job, revision: Revision) -> Beside | None:
+    """The other model's figures, with the text's as a share of them."""
+    if job.other is None:
+        return None
+    name, text = job.other
+    try:
+        # At its own input: models of other inputs are compared as they are.
+        other = _read(text, name, Setting(batch=job.setting.batch, mode=job.setting.mode, dtype=job.setting.dtype))
+    except GnetError as error:
+        return Beside(line_of(name), wrong=line_of(str(error), 300))
+    figures = []
+    for measure in measure_changes(revision.summary, other.summary):
+        figure = _figure(measure)
+        mine, theirs = measure.before, measure.after
+        ratio = f"{max(mine) / max(theirs):.2f} x" if mine and theirs and max(theirs) else ""
+        figures.append(
+            Figure(figure.key, figure.name, figure.now, figure.was, "", ratio, "same", figure.status, figure.exact)
+        )
+    least = at_least(other.summary.coverage)
+    return Beside(line_of(f"{other.summary.title or name}{' (' + least.strip() + ')' if least else ''}"), figures)
+
+
+# --- the picture ---
+
+
+def _draw(job: Job, revision: Revision) -> Drawn:
+    graph, summary = revision.graph, revision.summary
+    options = Options(job.depth, collapse=True, opened=job.opened)
+    try:
+        drawing = drawing_of(graph, summary, options)
+    except GnetError as error:
+        return Drawn(note=line_of(str(error), 300))
+    if bound := too_large(drawing):
+        return Drawn(note=f"A diagram can show {bound}.")
+    places = {node.name: index for index, node in enumerate(graph.nodes)}
+    # No narrower or wider than a picture can be read in.
+    aspect = min(max(job.aspect, LEAST_ASPECT), 1 / LEAST_ASPECT) if job.aspect else 0.0
+    placed = place_figure(drawing, replace(LOOK, aspect=aspect))
+    svg = draw_page_figure(placed, drawing, places, f"diagram of {line_of(summary.title)}")
+    return Drawn(svg, placed.width, placed.height, legend(drawing))
+
+
+# --- the selected part ---
+
+
+def _find(job: Job, revision: Revision) -> Found:
+    path = job.path
+    if not path and job.layers:
+        path = part_of_layers(revision, job.layers)
+    elif not path and job.line:
+        path = part_at(revision, job.line, job.column)
+    part = find_part(revision, path) if path else None
+    if part is None:
+        return Found()
+    steppers = [
+        Stepper(
+            line_of(slot.label), line_of(slot.text), slot.kind, slot.place, line_of(slot.where), slot.uses, slot.least
+        )
+        for slot in part.slots
+    ]
+    return Found(path, part.role, line_of(part.words), part.layers, part.place, steppers, _facts(revision, part.layers))
+
+
+def _facts(revision: Revision, indices: Sequence[int]) -> list[tuple[str, str]]:
+    """What a part gives and costs."""
+    summary = revision.summary
+    layers = [summary.layers[index] for index in indices]
+    totals, last = summary.totals, layers[-1]
+    params, macs = sum(layer.params for layer in layers), sum(layer.macs or 0 for layer in layers)
+    unknown = any(layer.macs is None for layer in layers)
+    facts = [
+        ("output", dimensions(last.output_shape)),
+        ("parameters", f"{count(params)} ({percent(params, totals.params)} %)"),
+        ("MACs", f"{'at least ' if unknown else ''}{count(macs)} ({percent(macs, totals.macs)} %)"),
+        ("activations", byte_count(sum(layer.activation_bytes for layer in layers))),
+    ]
+    if last.receptive_field_status is not None:
+        facts.append(("receptive field", field_text(last.receptive_field, last.receptive_field_status)))
+    return facts
+
+
+_ANSWERS: dict[str, Callable[[Job, Revision], Answer]] = {"count": _count, "draw": _draw, "find": _find}
