@@ -16,7 +16,7 @@ from gnet_inspect.language.model import Argument, Call, Layer
 from gnet_inspect.language.names import NAME_WORD
 from gnet_inspect.language.places import Place, Written, places_of
 from gnet_inspect.ops import VOCABULARY
-from gnet_inspect.ops.arguments import Elements, Integer, Integers, Kind, Optional, Sizes
+from gnet_inspect.ops.arguments import Elements, Integer, Integers, Kind, Optional, Padding, Sizes
 
 _NUMBER = re.compile(r"-?[0-9]{1,15}\Z")
 _REAL = re.compile(r"-?[0-9]{0,15}\.[0-9]{1,15}\Z")
@@ -84,10 +84,12 @@ def part_at(revision: Revision, line: int, column: int) -> str:
 
 
 def find_part(revision: Revision, path: str) -> Part | None:
-    """A part by its path, with its arguments; None where the network has none of that path."""
-    entry = next((entry for entry in Outline(revision.graph).entries if entry.name == path), None)
-    if entry is None:
+    """A part by its path, with its arguments; None where the network has none of that path. A stage that is called like
+    a layer is told by its layers alone."""
+    named = [entry for entry in Outline(revision.graph).entries if entry.name == path]
+    if not named:
         return None
+    entry = max(named, key=lambda entry: entry.depth)
     written = places_of(revision.text)
     slots = tuple(_Finder(revision, written).slots(path))
     layer = revision.calls.get(path)
@@ -155,7 +157,7 @@ class _Finder:
         """What a parameter holds where a call at a path reads it."""
         block = self._block_around(path)
         suffix = f".{element}" if element is not None else ""
-        if block is None:
+        if block is None or name not in self.revision.spec.blocks[block[1].name].parameters:
             where = "a parameter of the model"
             yield from self._written_at(label, f"params.{name}{suffix}", "", None, least, where, steps)
             return
@@ -202,6 +204,8 @@ def least_of(kind: Kind) -> int | None:
         return kind.minimum
     if isinstance(kind, Elements):
         return max((least for each in kind.kinds if (least := least_of(each)) is not None), default=None)
+    if isinstance(kind, Padding):
+        return 0
     if isinstance(kind, Sizes | Integers):
         return least_of(kind.each)
     return least_of(kind.of) if isinstance(kind, Optional) else None

@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from gnet_inspect.language.document import MAX_BYTES
 from gnet_inspect.language.places import Written, places_of
-from gnet_inspect.language.schema import json_schema
+from gnet_inspect.language.schema import VALUE_NAME, json_schema
 
 # Stands in the text where the cursor is; no spec has it, because it is of Unicode's private area.
 _CURSOR = "\ue000"
@@ -238,7 +238,7 @@ class _Offers:
             if self._is_layer(schema):
                 yield from self._layers(schema)
             numbers = numbers or not schema or schema.get("pattern", "").startswith(r"^\$")
-            if "a layer or block before" in schema.get("description", ""):
+            if schema.get("pattern") == VALUE_NAME["pattern"]:
                 yield from self._before(path)
         if numbers:
             yield from self._references(path)

@@ -4,11 +4,13 @@ Apart from the reading of specs, which needs no more than lines: what asks for p
 who read a spec never ask.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import yaml
 from msgspec import Struct
+from msgspec.structs import replace
 
 from gnet_inspect.language.document import MAX_VALUES, path_below
 
@@ -35,6 +37,10 @@ class Written(Struct, frozen=True):
     is_scalar: bool = False
 
 
+# What stands in front of a value on its line.
+_MARKS = re.compile(r"(?:[&!][^\s]*[ \t]+)+")
+
+
 class _Open(Struct):
     """A list or mapping whose end was not met yet."""
 
@@ -52,16 +58,17 @@ def places_of(text: str) -> dict[str, Written]:
 
     What an alias stands for is written where its anchor is, and has that place alone.
     """
-    return _Finder().find(text)
+    return _Finder(text).find()
 
 
 class _Finder:
-    def __init__(self) -> None:
+    def __init__(self, text: str) -> None:
+        self.text = text
         self.found: dict[str, Written] = {}
         self.open: list[_Open] = []
 
-    def find(self, text: str) -> dict[str, Written]:
-        for event in _events(text):
+    def find(self) -> dict[str, Written]:
+        for event in _events(self.text):
             self._meet(event)
             if len(self.found) > MAX_VALUES:
                 break
@@ -76,7 +83,7 @@ class _Finder:
             is_mapping = isinstance(event, yaml.MappingStartEvent)
             self.open.append(_Open(path, event.start_mark, key, is_mapping))
         elif isinstance(event, yaml.ScalarEvent):
-            place = _between(event.start_mark, event.end_mark)
+            place = self._own(event)
             if self._is_key():
                 self.open[-1].key, self.open[-1].next_key = event.value, place
                 return
@@ -85,6 +92,15 @@ class _Finder:
         elif isinstance(event, yaml.AliasEvent):
             path, key = self._next()
             self.found[path] = Written(key, _between(event.start_mark, event.end_mark))
+
+    def _own(self, event: Any) -> Place:
+        """Where a scalar is itself, behind its anchor: that stays where another number is written."""
+        place = _between(event.start_mark, event.end_mark)
+        if event.anchor is None and event.tag is None:
+            return place
+        start = event.start_mark.index
+        marked = _MARKS.match(self.text, start)
+        return replace(place, column=place.column + marked.end() - start) if marked else place
 
     def _is_key(self) -> bool:
         return bool(self.open) and self.open[-1].is_mapping and self.open[-1].key is None
