@@ -15,6 +15,7 @@ from urllib.request import Request, urlopen
 import msgspec
 import pytest
 
+from gnet_inspect.budgets.limits import parse_limit
 from gnet_inspect.cli.output import write_whole
 from gnet_inspect.errors import UsageError
 from gnet_inspect.language import spec_text
@@ -81,6 +82,16 @@ def test_another_model_stands_beside_it() -> None:
     wrong = counted(answer(job(other=("x", "name: x")))).beside
     assert wrong is not None
     assert "expected" in wrong.wrong
+
+
+def test_limits_of_the_project_are_lights() -> None:
+    """Kept, broken, and what is said to whoever breaks one."""
+    limits = ((parse_limit("params", "<= 7 M"), "smaller"), (parse_limit("field", ">= 1000"), ""))
+    lights = counted(answer(job(limits=limits))).lights
+    assert [(light.words, light.now, light.state, light.message) for light in lights] == [
+        ("parameters <= 7.00 M", "7.00 M", "kept", "smaller"),
+        ("receptive field >= 1000", "907", "broken", ""),
+    ]
 
 
 def test_a_start_that_was_no_network_has_nothing_to_tell_against() -> None:
@@ -620,6 +631,23 @@ def _children(pid: int) -> list[int]:
 def _lives(pid: int) -> bool:
     state = Path(f"/proc/{pid}/stat")
     return state.exists() and state.read_text().rpartition(")")[2].split()[0] not in "ZX"
+
+
+@needs_page
+def test_the_config_beside_the_file_gives_the_lights(tmp_path: Path) -> None:
+    """Also where the command runs elsewhere."""
+    folder = tmp_path / "specs"
+    folder.mkdir()
+    _with_file(folder)
+    (folder / "gnet-inspect.toml").write_text("[[check]]\nmodel = 'mine.yaml'\nparams = '<= 100'\n")
+    found = start("specs/mine.yaml", cwd=tmp_path)
+    with socket_of(found) as tab:
+        tab.recv()
+        answers = [json.loads(tab.recv())["answer"] for _ in range(2)]
+    (lights,) = [answer["lights"] for answer in answers if answer["is"] == "counted"]
+    assert [light["state"] for light in lights] == ["broken"]
+    found.process.terminate()
+    found.process.communicate()
 
 
 # --- the command ---

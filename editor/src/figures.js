@@ -28,3 +28,17 @@ export function showFigures(root, figures, beside) {
     }),
   );
 }
+
+const LIGHTS = { kept: "✓", broken: "✗", unknown: "?" };
+
+// The limits of the project's config, each kept, broken or not known.
+export function showLights(root, lights) {
+  root.replaceChildren(
+    ...lights.map((light) =>
+      element("li", { class: light.state, title: light.state === "broken" ? light.message : "" }, [
+        element("span", { "aria-hidden": "true" }, [LIGHTS[light.state], " "]),
+        `${light.words}: ${light.state === "kept" ? "kept" : light.state === "broken" ? `broken, ${light.now}` : `not known, ${light.now}`}`,
+      ]),
+    ),
+  );
+}

@@ -3,7 +3,7 @@
 import { Connection } from "./connection.js";
 import { Drafts } from "./drafts.js";
 import { element, find } from "./elements.js";
-import { showFigures } from "./figures.js";
+import { showFigures, showLights } from "./figures.js";
 import { Part } from "./part.js";
 import { Picture } from "./picture.js";
 import { Table } from "./table.js";
@@ -126,6 +126,7 @@ function counted(number, answer) {
   find("#about").textContent = answer.about;
   showFigures(find("#figures"), answer.figures, answer.beside);
   find("#beside").textContent = answer.beside ? (answer.beside.wrong ? `${answer.beside.name}: ${answer.beside.wrong}` : `below each figure: ${answer.beside.name}`) : "";
+  showLights(find("#lights"), answer.lights);
   table.show(answer.heads, answer.rows, answer.left_rows);
   find("#changes").replaceChildren(
     ...answer.changes.map((change) => element("li", { class: change.status }, [element("b", {}, [change.name]), ` ${change.status}`, change.what && `: ${change.what}`])),

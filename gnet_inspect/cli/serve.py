@@ -13,6 +13,7 @@ from gnet_inspect.errors import INSTALL_SERVE, MissingError, UsageError
 if TYPE_CHECKING:
     from socket import socket
 
+    from gnet_inspect.budgets.limits import Limit
     from gnet_inspect.serving.app import Setup
     from gnet_inspect.serving.files import Opened
 
@@ -99,10 +100,25 @@ def _setup(model: str, compared: str | None, flags: options.Flags, dtype: str) -
         # The inputs have to be known by now, to be given shapes.
         spec = parse_spec(opened.text, opened.name)
         shapes = options.read_inputs(spec.inputs, flags.inputs, flags.batch)
+    limits = _limits(model, opened)
     setting = Setting(tuple(shapes.items()), flags.batch or 1, flags.mode, dtype)
     other = (compared, others[compared]) if compared is not None else None
-    job = Job("count", opened.text, opened.name, setting, other=other, model=model, flags=_words(flags, dtype))
+    job = Job(
+        "count", opened.text, opened.name, setting, other=other, model=model, flags=_words(flags, dtype), limits=limits
+    )
     return Setup(opened, job, others, __version__)
+
+
+def _limits(model: str, opened: "Opened") -> "tuple[tuple[Limit, str], ...]":
+    """Those of the config beside the file, or where the command runs."""
+    from gnet_inspect.budgets.config import find_config
+
+    for folder in dict.fromkeys((opened.folder, Path.cwd())):
+        config = find_config(folder)
+        found = config.of(model, opened.path) if config is not None else []
+        if found:
+            return tuple((limit, budget.message) for budget in found for limit in budget.limits)
+    return ()
 
 
 def _words(flags: options.Flags, dtype: str) -> tuple[str, ...]:

@@ -6,6 +6,8 @@ from shlex import join
 
 from msgspec.structs import replace
 
+from gnet_inspect.analysis.summary import Summary
+from gnet_inspect.budgets.limits import Limit, amount_text, judge
 from gnet_inspect.editing.changes import Measure, edits_between, mark_changes, measure_changes
 from gnet_inspect.editing.revision import Mistake, Revision, Setting, mistake_in, read_revision
 from gnet_inspect.editing.slots import find_part, part_at, part_of_layers
@@ -21,6 +23,7 @@ from gnet_inspect.serving.messages import (
     Found,
     Head,
     Job,
+    Light,
     Offered,
     Row,
     Stepper,
@@ -31,6 +34,7 @@ from gnet_inspect.units import byte_count, count, dimensions, percent
 from gnet_inspect.views.drawing.diagram import Options, drawing_of, too_large
 from gnet_inspect.views.drawing.figures import place_figure
 from gnet_inspect.views.pages.figure import LOOK, draw_page_figure, legend
+from gnet_inspect.views.tables.changes import NAMES, measure_text
 from gnet_inspect.views.tables.summary import Selection, summary_grid
 from gnet_inspect.views.text import at_least, coverage_line, field_text, headline, inputs_text, line_of
 
@@ -38,12 +42,6 @@ from gnet_inspect.views.text import at_least, coverage_line, field_text, headlin
 MOST_ROWS = 1_000
 MOST_CHANGES = 40
 LEAST_ASPECT = 0.2
-NAMES = {
-    "params": "parameters",
-    "macs": "MACs",
-    "peak_activation_bytes": "peak of activations",
-    "receptive_field": "receptive field",
-}
 
 
 def answer(job: Job) -> Answer:
@@ -94,6 +92,7 @@ def _count(job: Job, revision: Revision) -> Counted:
         notes=[coverage_line(summary.coverage), *map(line_of, summary.notes)],
         command=_command(job, start, revision),
         beside=_beside(job, revision),
+        lights=[_light(limit, message, summary) for limit, message in job.limits],
     )
 
 
@@ -130,44 +129,17 @@ def _strongest(marks: Sequence[str]) -> str:
 
 
 def _figure(measure: Measure) -> Figure:
-    before, after = measure.before, measure.after
-    write = _writer(measure)
-    now = write(after)
-    exact = ""
-    if after is not None and measure.key != "receptive_field":
-        exact = f"{after[0]:,.0f}{' bytes' if 'bytes' in measure.key else ''}"
-    least = "at least " if measure.status == "bound" and measure.key != "receptive_field" else ""
-    change = share = ""
-    direction = "same"
-    if before is not None and after is not None and before != after:
-        grown = max(after) - max(before)
-        direction = "more" if grown > 0 else "less"
-        if measure.key == "receptive_field":
-            change = f"{grown:+g}"
-        else:
-            change = f"{'+' if grown > 0 else '-'}{_amount(measure.key, abs(grown))}"
-        share = _grown(max(after), max(before))
+    text = measure_text(measure)
     return Figure(
-        measure.key, NAMES[measure.key], least + now, write(before), change, share, direction, measure.status, exact
+        text.key, text.name, text.now, text.was, text.change, text.share, text.direction, measure.status, text.exact
     )
 
 
-def _grown(after: float, before: float) -> str:
-    """How much more or less, as a share of before."""
-    if not before:
-        return ""
-    return f"{'+' if after > before else '-'}{percent(abs(after - before), before)} %"
-
-
-def _writer(measure: Measure) -> Callable[[tuple[float, ...] | None], str]:
-    if measure.key == "receptive_field":
-        status = None if measure.status == "all" else measure.status
-        return lambda size: field_text(size, status) or "none"
-    return lambda value: _amount(measure.key, value[0]) if value is not None else "?"
-
-
-def _amount(key: str, value: float) -> str:
-    return byte_count(round(value)) if "bytes" in key else count(round(value))
+def _light(limit: Limit, message: str, summary: Summary) -> Light:
+    judged = judge(limit, summary)
+    state = {True: "kept", False: "broken", None: "unknown"}[judged.holds]
+    now = "?" if judged.value is None else amount_text(limit.name, judged.value)
+    return Light(f"{NAMES.get(limit.name, limit.name)} {limit}", now, state, line_of(message, 300))
 
 
 def _command(job: Job, start: Revision, revision: Revision) -> str:

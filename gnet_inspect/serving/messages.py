@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
+from gnet_inspect.budgets.limits import Limit
 from gnet_inspect.editing.revision import Setting
 from gnet_inspect.language.completion import Option
 from gnet_inspect.language.places import Place
@@ -27,6 +28,8 @@ class Job(Struct, frozen=True):
     # The MODEL of the command that gives the same; what --set can say is said of the start.
     model: str = ""
     flags: tuple[str, ...] = ()
+    # Limits of the project's config, each with what it says to whoever breaks it.
+    limits: tuple[tuple[Limit, str], ...] = ()
     # To draw: how far opened, and which block besides.
     depth: str = "block"
     opened: str = ""
@@ -98,6 +101,15 @@ class Beside(Struct, frozen=True):
     wrong: str = ""
 
 
+class Light(Struct, frozen=True):
+    """A limit of the project's config: what it says, the total, and whether that is "kept", "broken" or "unknown"."""
+
+    words: str
+    now: str
+    state: str
+    message: str = ""
+
+
 class Counted(Struct, frozen=True, tag_field="is", tag="counted"):
     """A text that is a network. `marks` are by the number of a layer; `command` is what prints the same table."""
 
@@ -113,6 +125,7 @@ class Counted(Struct, frozen=True, tag_field="is", tag="counted"):
     # Of rows that are not sent, because no one reads so many.
     left_rows: int = 0
     beside: Beside | None = None
+    lights: Sequence[Light] = ()
 
 
 class Drawn(Struct, frozen=True, tag_field="is", tag="drawn"):
