@@ -1,5 +1,8 @@
 """How runs and layers are timed: the protocol, a GPU's events and kernels, waiting threads, and the time left."""
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from types import SimpleNamespace
@@ -33,7 +36,7 @@ from gnet_inspect.runtime.latency import (  # noqa: E402  # needs torch
 from gnet_inspect.runtime.latency import protocol as protocols  # noqa: E402
 from gnet_inspect.runtime.latency.candidate import Candidate  # noqa: E402
 from gnet_inspect.runtime.latency.layers import SPAN, kernel_seconds, time_layers  # noqa: E402
-from gnet_inspect.runtime.latency.profiling import busy_seconds  # noqa: E402
+from gnet_inspect.runtime.latency.profiling import busy_seconds, profiled_events  # noqa: E402
 from gnet_inspect.runtime.latency.protocol import Interrupted, measure, warm_up  # noqa: E402
 from gnet_inspect.runtime.latency.setting import Setting  # noqa: E402
 from gnet_inspect.runtime.latency.waiting import ProcessorTime, processor_time  # noqa: E402
@@ -200,6 +203,63 @@ def test_a_gpu_is_busy_while_its_kernels_run() -> None:
 
     cuda, cpu = DeviceType.CUDA, DeviceType.CPU
     assert busy_seconds([event(cuda, 5.0), event(cuda, 7.0), event(cuda, 900.0, True), event(cpu, 80.0)]) == 12e-6
+
+
+# What torch 2.11 says on an H100, as it says it.
+CLEARED = (
+    "Warning: Profiler clears events at the end of each cycle.Only events from the current cycle will be reported."
+    "To keep events across cycles, set acc_events=True."
+)
+ADVICE = (
+    "TensorFloat32 tensor cores for float32 matrix multiplication available but not enabled. "
+    "Consider setting `torch.set_float32_matmul_precision('high')` for better performance."
+)
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """The warnings that reach whoever calls."""
+    texts: list[str] = []
+    with warnings.catch_warnings(record=True, action="always") as found:
+        yield texts
+    texts += [str(one.message) for one in found]
+
+
+@pytest.mark.parametrize(("text", "reaching"), [(CLEARED, []), ("something else", ["something else"])])
+def test_profiling_once_is_silent_on_cycles(monkeypatch: pytest.MonkeyPatch, text: str, reaching: list[str]) -> None:
+    """Of one cycle nothing is lost; what else it warns of is heard."""
+
+    @contextmanager
+    def profile(**_: Any) -> Iterator[Any]:
+        warnings.warn(text, stacklevel=2)
+        yield SimpleNamespace(events=lambda: ["event"])
+
+    monkeypatch.setattr(torch.profiler, "profile", profile)
+    runs: list[int] = []
+    with heard() as texts:
+        assert profiled_events(lambda: runs.append(1), "cpu", 3) == ["event"]
+    assert len(runs) == 3
+    assert texts == reaching
+
+
+@pytest.mark.parametrize(("text", "reaching"), [(ADVICE, []), ("something else", ["something else"])])
+def test_compiling_takes_no_advice_on_precision(
+    monkeypatch: pytest.MonkeyPatch, text: str, reaching: list[str]
+) -> None:
+    """The setting says how fp32 is multiplied; what else the compiler warns of is heard."""
+
+    def compiled(module: Any, **_: Any) -> Any:
+        def run(*given: Any) -> Any:
+            warnings.warn(text, stacklevel=2)
+            return module(*given)
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compiled)
+    with heard() as texts:
+        candidate = Candidate(lenet(), Setting(compiled="default"))
+    assert candidate.compile_s is not None
+    assert texts == reaching
 
 
 @pytest.mark.parametrize("seen", [True, False])

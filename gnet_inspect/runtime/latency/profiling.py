@@ -1,6 +1,7 @@
 """What torch's profiler saw of a GPU: https://docs.pytorch.org/docs/stable/profiler.html."""
 
 import os
+import warnings
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -15,10 +16,13 @@ def profiled_events(run: Callable[[], object], device: str, runs: int) -> list[A
     """torch's FunctionEvents of so many runs, of the host and of the GPU."""
     # Before CUDA 12.6 CUPTI must not be torn down while a CUDA graph lives, see torch.profiler's own workaround.
     os.environ.update(TEARDOWN_CUPTI="0", DISABLE_CUPTI_LAZY_REINIT="1")
-    with torch.profiler.profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profile:
-        for _ in range(runs):
-            run()
-        synchronize(device)
+    with warnings.catch_warnings():
+        # torch 2.11 says so of a profile that is used once, too, though one cycle loses no events; 2.13 does not.
+        warnings.filterwarnings("ignore", "Warning: Profiler clears events at the end of each cycle", UserWarning)
+        with torch.profiler.profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as profile:
+            for _ in range(runs):
+                run()
+            synchronize(device)
     return list(profile.events() or ())
 
 
