@@ -89,6 +89,18 @@ def test_training_memory_is_the_allocators_within_a_tenth(optimizer: str) -> Non
     assert candidate.estimated_bytes == pytest.approx(peak, rel=0.1)
 
 
+def test_training_memory_does_not_depend_on_what_ran_before() -> None:
+    """Whoever multiplies first makes cuBLAS's workspaces, which are no network's."""
+    peaks = []
+    with session(Setting("cuda:0")):
+        torch._C._cuda_clearCublasWorkspaces()
+        for _ in range(2):
+            candidate, peak = build_candidate(Job(graph_of(2, "train"), Setting("cuda:0", mode="train")))
+            peaks.append(peak)
+            del candidate
+    assert peaks[0] == pytest.approx(peaks[1], rel=0.01)
+
+
 @pytest.mark.filterwarnings("ignore:.*:DeprecationWarning")  # inductor's own use of deprecated torch functions
 def test_optimizing_keeps_the_output() -> None:
     """Every step that was tried, torch.compile and a CUDA graph among them; compiling ended in a module that ran."""

@@ -24,6 +24,7 @@ torch = pytest.importorskip("torch")
 
 from torch.autograd import DeviceType  # type: ignore[attr-defined]  # noqa: E402
 from torch.profiler import ProfilerActivity  # noqa: E402
+from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from gnet_inspect.runtime.latency import (  # noqa: E402  # needs torch
     Job,
@@ -34,6 +35,7 @@ from gnet_inspect.runtime.latency import (  # noqa: E402  # needs torch
     time_networks,
 )
 from gnet_inspect.runtime.latency import protocol as protocols  # noqa: E402
+from gnet_inspect.runtime.latency import result as results  # noqa: E402
 from gnet_inspect.runtime.latency.candidate import Candidate  # noqa: E402
 from gnet_inspect.runtime.latency.layers import SPAN, kernel_seconds, time_layers  # noqa: E402
 from gnet_inspect.runtime.latency.profiling import busy_seconds, profiled_events  # noqa: E402
@@ -291,6 +293,69 @@ def recorded(clock: FakeClock) -> FakeEvent:
     event = FakeEvent(clock)
     event.record()
     return event
+
+
+# --- a GPU's memory ---
+
+
+class FakeAllocator:
+    """torch's on a GPU, in bytes: what is held, the most of it, and a workspace for each thread that has multiplied."""
+
+    WORKSPACE = 2**25
+
+    def __init__(self) -> None:
+        self.held = self.most = 1000
+        self.threads: set[str] = set()
+
+    def multiply(self, *threads: str) -> None:
+        self.held += self.WORKSPACE * len(set(threads) - self.threads)
+        self.threads |= set(threads)
+        self.most = max(self.most, self.held)
+
+    def forget_most(self) -> None:
+        self.most = self.held
+
+
+def test_a_networks_memory_does_not_depend_on_what_ran_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first network of a process is not charged with the workspaces that all products after it use, too."""
+    allocator = FakeAllocator()
+
+    class Training:
+        inputs = ((),)
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            allocator.held += 400
+
+        def run(self) -> None:
+            allocator.multiply("forward", "autograd")
+
+    monkeypatch.setattr(results, "Candidate", Training)
+    monkeypatch.setattr(results, "_make_workspaces", lambda _: allocator.multiply("forward", "autograd"))
+    for function in ("release", "synchronize"):
+        monkeypatch.setattr(results, function, lambda _: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: allocator.held)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda _: allocator.most)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda _: allocator.forget_most())
+    job = Job(lenet(), Setting("cuda:0", mode="train"))
+    peaks = [results.build_candidate(job)[1] for _ in range(2)]
+    assert peaks == [400, 400]
+
+
+@pytest.mark.parametrize(("mode", "products"), [("eval", ["addmm"]), ("train", ["addmm", "mm"])])
+def test_workspaces_are_made_by_products_in_the_dtype(mode: str, products: list[str]) -> None:
+    """Forward, and in training backward, as the network's own."""
+    found: list[tuple[str, Any]] = []
+
+    class Products(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types for it
+        def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            name = function.overloadpacket.__name__
+            if name in ("addmm", "mm"):
+                found.append((name, args[0].dtype))
+            return function(*args, **(kwargs or {}))
+
+    with Products():  # type: ignore[no-untyped-call]
+        results._make_workspaces(Setting(dtype="bf16", mode=mode))
+    assert found == [(name, torch.bfloat16) for name in products]
 
 
 # --- threads that wait ---

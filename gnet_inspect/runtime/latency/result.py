@@ -44,8 +44,10 @@ def build_candidate(job: Job) -> tuple[Candidate, int | None]:
     device = job.setting.device
     on_cuda = device.startswith("cuda")
     release(device)
-    others = torch.cuda.memory_allocated(device) if on_cuda else 0
     with explain_out_of_memory(named(job.graph, job.setting), device):
+        if on_cuda:
+            _make_workspaces(job.setting)
+        others = torch.cuda.memory_allocated(device) if on_cuda else 0
         candidate = Candidate(job.graph, job.setting, own=own_module(job.traced) if job.traced else None)
         candidate.run()
         synchronize(device)
@@ -57,6 +59,18 @@ def build_candidate(job: Job) -> tuple[Candidate, int | None]:
     # All images but one are there to take turns.
     spare = sum(x.nbytes for given in candidate.inputs[1:] for x in given) if on_cuda else 0
     return candidate, None if most is None else most - others - spare
+
+
+def _make_workspaces(setting: Setting) -> None:
+    """Have cuBLAS make its workspaces: one for each thread that multiplies, from the first product on and for good.
+
+    They come from torch's allocator (by its source 32 MiB each on an H100), so that without this the first network of a
+    process would be charged with them, and no other. Autograd multiplies in a thread of its own.
+    """
+    layer = torch.nn.Linear(8, 8, device=setting.device, dtype=setting.torch_dtype)
+    output = layer(torch.ones(8, 8, device=setting.device, dtype=setting.torch_dtype))
+    if setting.mode == "train":
+        output.sum().backward()
 
 
 def measurement_of(timed: Timed, peak: int | None, layers: LayerTimes | None, bounds: Bounds | None) -> Measurement:
