@@ -35,7 +35,7 @@ bench: $(VENV)/.developing
 gpu: $(VENV)/.developing
 	$(BIN)/python -m benchmarks.gpu; code=$$?; [ $$code = 3 ] || $(BIN)/python -m pytest -q -m cuda tests/test_cuda.py; exit $$code
 
-## gpu-full: the same for two networks at batch 1, 16 and 128 in fp16 and bf16; hours, most of them torch's autotuning
+## gpu-full: the same for two networks at batch 1, 16 and 128 in fp16 and bf16, and torch's autotuning beside; hours
 gpu-full: $(VENV)/.developing
 	$(BIN)/python -m benchmarks.gpu --full
 

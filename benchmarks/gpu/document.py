@@ -16,9 +16,9 @@ No figures: no GPU was at hand when this was written. What runs on one (events, 
 the profiler's kernels, the allocator's peaks) was written against torch's documentation and source; its arithmetic is
 tested with made-up events and clocks, and none of it has been run. `make gpu` measures it wherever an NVIDIA GPU is at
 hand and writes this section: medians beside triton's do_bench, layers' kernels beside the whole, the gain of a CUDA
-graph, `--optimize` beside `torch.compile(mode="max-autotune")`, training memory beside `max_memory_allocated`,
-calibrated peaks beside the data sheet, and outputs against the CPU's. `make gpu-full` does so for more networks,
-batches and dtypes.
+graph and of `--optimize`, training memory beside `max_memory_allocated`, calibrated peaks beside the data sheet, and
+outputs against the CPU's. `make gpu-full` does so for more networks, batches and dtypes, and measures `--optimize`
+beside `torch.compile(mode="max-autotune")`.
 """
 WIDTHS = (60, 14, 14, 8)
 

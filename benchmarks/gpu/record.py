@@ -52,7 +52,7 @@ class GpuRecord(Struct, frozen=True):
 
     @property
     def kept(self) -> bool:
-        """Whether everything was measured and lies within its limits."""
+        """Whether all that the command had planned was measured, and lies within its limits."""
         return not self.missing and all(row.kept for row in self.rows)
 
 
