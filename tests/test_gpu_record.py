@@ -1,5 +1,6 @@
 """What `make gpu` does around the GPU: its plan, its budget, its record and the document, without one."""
 
+import re
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -11,7 +12,20 @@ import pytest
 from benchmarks.gpu import __main__ as command
 from benchmarks.gpu import document, record, schedule
 from benchmarks.gpu.record import GpuRecord, Missing, Row
-from benchmarks.gpu.schedule import AUTOTUNED, BESIDE, FULL, OPTIMIZED, QUICK, Case, Plan, Task, run_all, tasks_of
+from benchmarks.gpu.schedule import (
+    AUTOTUNED,
+    BESIDE,
+    FULL,
+    GRAPH,
+    OPTIMIZED,
+    QUICK,
+    WHOLE,
+    Case,
+    Plan,
+    Task,
+    run_all,
+    tasks_of,
+)
 from tests.clocks import FakeClock
 
 torch = pytest.importorskip("torch")
@@ -242,7 +256,7 @@ def test_a_section_has_every_row_and_what_is_missing() -> None:
         *("`make gpu`, NVIDIA H100 80GB HBM3, torch 2.13.0, CUDA 13.0, driver 580.1, 2026-01-01", "`make gpu-full`"),
         *("980.00 us", "1.00 ms", "0.980", "at least 0.95, at most 1.05", "800.00 MB", "3.01 TB/s"),
         *(
-            "0.800   at least 0.9, at most 1.1  NOT KEPT",
+            "0.800  at least 0.9, at most 1.1  NOT KEPT",
             "not measured: autotune of lenet5 at batch 4 in bf16: it took",
         ),
     ):
@@ -250,6 +264,39 @@ def test_a_section_has_every_row_and_what_is_missing() -> None:
     assert text.isascii()
     with pytest.raises(ValueError, match="expected <!-- gpu"):
         document.refreshed("no marks", [])
+
+
+def test_columns_are_as_wide_as_what_stands_in_them() -> None:
+    """The longest name and the longest figures stand apart from what is beside them; a case is one group."""
+    fast = Row(
+        "NVIDIA H100 SXM 80GB", "peak in tf32, calibrated / data sheet", 399.23e12, 494.5e12, "FLOP/s", most=1.05
+    )
+    beside = Row(str(CASE), BESIDE, 3.0, 2.5)
+    text = document.told(GpuRecord("make gpu-full", "2026-01-01", DEVICE, (GOOD, fast, beside)))
+    assert [re.split(" {2,}", line.strip()) for line in text.splitlines() if not line.startswith("-")] == [
+        ["what", "ours", "peer", "ratio", "allowed"],
+        [str(CASE)],
+        [GOOD.what, "980.00 us", "1.00 ms", "0.980", "at least 0.95, at most 1.05"],
+        [BESIDE, "3", "2.5", "1.200"],
+        [fast.case],
+        [fast.what, "399.23 TFLOP/s", "494.50 TFLOP/s", "0.807", "at most 1.05"],
+    ]
+
+
+def test_times_as_fast_as_eager_are_marked_where_eager_waits() -> None:
+    """With what its kernels take of all its runs; not where they fill it, nor where no kernels were seen."""
+    whole, gain = Row("a", WHOLE, 2e-3, 5e-3, "s"), Row("a", OPTIMIZED, 7e-3, 1e-3, "s")
+    busy = Row("b", WHOLE, 4e-3, 5e-3, "s"), Row("b", AUTOTUNED, 5e-3, 1e-3, "s")
+    kept = GpuRecord("make gpu-full", "2026-01-01", DEVICE, (Row("a", GRAPH, 4e-3, 2e-3, "s"), whole, gain, *busy))
+    text = " ".join(document.told(kept).split())
+    assert f" {OPTIMIZED} * 7.00 ms " in text
+    assert text.endswith(
+        " * a: not how much faster kernels are, because eager is launch-bound: its kernels take 2.00 ms, its "
+        "runs 4.00 ms to 7.00 ms"
+    )
+    assert text.count("*") == 2
+    for others in ((gain,), (whole,)):
+        assert "*" not in document.told(msgspec.structs.replace(kept, rows=others))
 
 
 def test_the_command_writes_both_and_exits_by_what_it_found(

@@ -4,7 +4,7 @@ import sys
 from datetime import UTC, datetime
 from time import perf_counter
 
-from benchmarks.gpu.document import MEASUREMENTS, refreshed, table
+from benchmarks.gpu.document import MEASUREMENTS, refreshed, told
 from benchmarks.gpu.record import GpuRecord, read_records, write_record
 from benchmarks.gpu.schedule import FULL, QUICK, run_all, run_apart
 
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     rows, absent = run_all(plan, run_apart, perf_counter, lambda text: print(text, file=sys.stderr, flush=True))
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     record = GpuRecord(command, date, describe_device("cuda:0", 1), tuple(rows), tuple(absent))
-    print(*table(record.rows), *(f"not measured: {one.part} of {one.case}: {one.why}" for one in absent), sep="\n")
+    print(told(record))
     if not rows:
         print("error: nothing was measured, and nothing is written", file=sys.stderr)
         return 1

@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 
 from benchmarks.gpu.record import GpuRecord, Row
+from benchmarks.gpu.schedule import AUTOTUNED, GRAPH, OPTIMIZED, WHOLE
+from gnet_inspect.records.timing import LAUNCH_BOUND
 from gnet_inspect.units import byte_count, count
+from gnet_inspect.views.grid import Column, Grid, Line, draw_text
 from gnet_inspect.views.tables.latency import seconds_text
 
 MEASUREMENTS = Path(__file__).parent.parent.parent / "docs" / "measurements.md"
@@ -20,12 +22,20 @@ graph and of `--optimize`, training memory beside `max_memory_allocated`, calibr
 outputs against the CPU's. `make gpu-full` does so for more networks, batches and dtypes, and measures `--optimize`
 beside `torch.compile(mode="max-autotune")`.
 """
-WIDTHS = (60, 14, 14, 8)
+COLUMNS = (
+    Column("what", "what", whole=True),
+    *(Column(name, name, number=True) for name in ("ours", "peer", "ratio")),
+    Column("allowed", "allowed", whole=True),
+)
+# Sentences below a table break there; its rows do not.
+PROSE = 120
+# Rows that are times as fast as eager, and what marks them where that is no speed of kernels.
+GAINS, MARK = frozenset({OPTIMIZED, AUTOTUNED}), "*"
 
 
 def section(records: Sequence[GpuRecord]) -> str:
     """The text between the two marks; what it says where nothing was measured."""
-    return "".join(map(_told, records)) or NONE
+    return "".join(map(_section_of, records)) or NONE
 
 
 def refreshed(text: str, records: Sequence[GpuRecord]) -> str:
@@ -36,34 +46,44 @@ def refreshed(text: str, records: Sequence[GpuRecord]) -> str:
     return whole.sub(lambda _: f"{BEGIN}\n{section(records)}\n{END}", text)
 
 
-def table(rows: Sequence[Row]) -> list[str]:
-    """The rows as lines of text, case by case."""
-    lines = [_line(("what", "ours", "peer", "ratio"), "allowed")]
-    for case, members in groupby(rows, lambda row: row.case):
-        lines.append(case)
-        lines += [
-            _line(
-                (f"  {row.what}", _said(row.ours, row.unit), _said(row.peer, row.unit), f"{row.ratio:.3f}"),
-                _allowed(row),
-            )
-            for row in members
-        ]
-    return lines
+def told(record: GpuRecord) -> str:
+    """A record's rows as a table, case by case; below it what must not be read into them, and what is missing."""
+    lines: list[Line] = []
+    notes: list[str] = []
+    for case in dict.fromkeys(row.case for row in record.rows):
+        rows = [row for row in record.rows if row.case == case]
+        waiting = _waiting(rows)
+        if waiting:
+            notes.append(f"{MARK} {case}: {waiting}")
+        lines.append(Line((case, "", "", "", ""), rule_above=bool(lines)))
+        lines += [Line(_cells(row, MARK if waiting and row.what in GAINS else "")) for row in rows]
+    notes += [f"not measured: {one.part} of {one.case}: {one.why}" for one in record.missing]
+    return "\n".join(text for text, _ in draw_text(Grid(COLUMNS, tuple(lines), below=tuple(notes)), PROSE))
 
 
-def _told(record: GpuRecord) -> str:
+def _section_of(record: GpuRecord) -> str:
     device = record.device
     about = [str(device.get("name", "a GPU")), f"torch {device.get('torch', '?')}", f"CUDA {device.get('cuda', '?')}"]
     about += [f"driver {device['driver']}"] if "driver" in device else []
-    missing = [f"not measured: {one.part} of {one.case}: {one.why}" for one in record.missing]
-    text = "\n".join([*table(record.rows), *missing])
-    return f"\n`{record.command}`, {', '.join(about)}, {record.date}\n\n```text\n{text}\n```\n"
+    return f"\n`{record.command}`, {', '.join(about)}, {record.date}\n\n```text\n{told(record)}\n```\n"
 
 
-def _line(cells: Sequence[str], end: str) -> str:
-    first, *numbers = cells
-    aligned = "".join(f"{cell:>{width}}" for cell, width in zip(numbers, WIDTHS[1:], strict=True))
-    return f"{first:<{WIDTHS[0]}}{aligned}   {end}".rstrip()
+def _waiting(rows: Sequence[Row]) -> str:
+    """What a case's times over eager are not, where eager is launch-bound; "" where it is not, or nobody knows."""
+    found = {row.what: row for row in rows}
+    whole = found.get(WHOLE)
+    if whole is None or whole.ratio >= LAUNCH_BOUND or not found.keys() & GAINS:
+        return ""
+    runs = [whole.peer, *(found[what].ours for what in (GRAPH, *GAINS) if what in found)]
+    return (
+        f"not how much faster kernels are, because eager is launch-bound: its kernels take {seconds_text(whole.ours)}, "
+        f"its runs {seconds_text(min(runs))} to {seconds_text(max(runs))}"
+    )
+
+
+def _cells(row: Row, mark: str) -> tuple[str, ...]:
+    what = f"  {row.what} {mark}".rstrip()
+    return what, _said(row.ours, row.unit), _said(row.peer, row.unit), f"{row.ratio:.3f}", _allowed(row)
 
 
 def _allowed(row: Row) -> str:

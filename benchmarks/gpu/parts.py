@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from benchmarks.gpu.record import Row
-from benchmarks.gpu.schedule import AUTOTUNED, DEVICE_PART, OPTIMIZED, Case
+from benchmarks.gpu.schedule import AUTOTUNED, DEVICE_PART, GRAPH, OPTIMIZED, WHOLE, Case
 from gnet_inspect.analysis.devices import Device, load_device
 
 DEVICE = "cuda:0"
@@ -99,7 +99,7 @@ def medians(case: Case) -> list[Row]:
             1 - NEAR,
             1 + NEAR,
         ),
-        Row(str(case), "eager / CUDA graph", median(ours), median(graphs), "s"),
+        Row(str(case), GRAPH, median(ours), median(graphs), "s"),
     ]
 
 
@@ -122,7 +122,7 @@ def layers(case: Case) -> list[Row]:
             1 - KERNELS_NEAR,
             1 + KERNELS_NEAR,
         ),
-        Row(str(case), "sum of the layers' kernels / the whole", total, result.median_s, "s", most=1 + KERNELS_NEAR),
+        Row(str(case), WHOLE, total, result.median_s, "s", most=1 + KERNELS_NEAR),
     ]
 
 

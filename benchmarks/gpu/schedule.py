@@ -98,6 +98,8 @@ def run_all(
     return [*rows, *beside_autotune(rows)], missing
 
 
+# What rows are called that are read again.
+GRAPH, WHOLE = "eager / CUDA graph", "sum of the layers' kernels / the whole"
 OPTIMIZED, AUTOTUNED = (
     "latency --optimize, times as fast as eager",
     "torch.compile(max-autotune), times as fast as eager",
