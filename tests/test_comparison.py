@@ -251,7 +251,8 @@ def test_the_list_is_sorted_and_filtered(run: Run) -> None:
         found: list[dict[str, Any]] = json.loads(run("list", "--format", "json", *arguments).out)["models"]
         return found
 
-    assert [model["model"] for model in models()] == catalogue()
+    assert [model["model"] for model in models("--sort", "model")] == catalogue()
+    assert {model["model"] for model in models()} == {*catalogue()}
     assert {model["family"] for model in models("--family", "vgg,nin")} == {"vgg", "nin"}
     assert [model["model"] for model in models("--filter", "*_bn", "--sort", "depth")] == [
         "vgg19_bn",
@@ -266,6 +267,11 @@ def test_the_list_is_sorted_and_filtered(run: Run) -> None:
     # Those of which none is published come last.
     assert errors == sorted(errors)
     assert errors[0] < 10 < errors[-1] == inf
+    # As it comes: families in their order, each by its years, and a network's variants beside it.
+    listed = [(model["family"], model["year"], model["model"]) for model in models()]
+    assert listed == sorted(listed)
+    names = [name for _, _, name in listed]
+    assert names.index("googlenet_naive") - names.index("googlenet") < 3
     nothing = run("list", "--filter", "zz*")
     assert (nothing.code, nothing.err.strip()) == (0, "list: no model is of these families and matches the filter")
     assert run("list", "--family", "vg").code == 2

@@ -283,7 +283,11 @@ def test_an_unknown_model_is_answered_with_the_command_that_lists_them(run: Run,
 def test_a_model_of_another_name_is_offered(run: Run) -> None:
     """What the field calls it elsewhere; every one of them is there."""
     assert set(OTHER_NAMES.values()) <= set(catalogue())
-    for written, meant in (("inception_v1", "googlenet"), ("Inception-v2", "bn_inception"), ("LeNet", "lenet5")):
+    for written, meant in (
+        ("inception_v1", "googlenet"),
+        ("Inception-v2", "bn_inception"),
+        ("naive", "googlenet_naive"),
+    ):
         assert f"did you mean `{meant}`? (`gnet-inspect list` shows all)" in run("summary", written).err
 
 

@@ -26,7 +26,7 @@ def list_models(
         typer.Option(
             "--sort", metavar="COLUMN", help="model, title, year, family, params, macs, depth, top1_error, top5_error."
         ),
-    ] = "model",
+    ] = "family",
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:

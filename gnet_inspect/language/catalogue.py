@@ -15,6 +15,7 @@ ENDINGS = (".yaml", ".yml")
 OTHER_NAMES = {
     **dict.fromkeys(("inceptionv1", "googlenetv1"), "googlenet"),
     **dict.fromkeys(("inceptionv2", "inceptionbn"), "bn_inception"),
+    **dict.fromkeys(("naive", "naiveinception", "inceptionnaive", "naivegooglenet"), "googlenet_naive"),
     "lenet": "lenet5",
     "networkinnetwork": "nin",
 }

@@ -11,19 +11,19 @@ from gnet_inspect.views.grid import Column, Grid, Line
 
 COLUMNS = (
     Column("model", "model"),
-    Column("title", "title", keep=3),
+    Column("title", "title", keep=4),
     Column("year", "year", number=True, keep=6),
     Column("family", "family", keep=2),
-    Column("input", "input", keep=5),
+    Column("input", "input", keep=3),
     Column("params", "params", number=True, keep=10),
     Column("macs", "MACs", number=True, keep=9),
-    Column("depth", "depth", number=True, keep=4),
+    Column("depth", "depth", number=True, keep=5),
     Column("top1_error", "top-1 err %", number=True, keep=7),
     Column("top5_error", "top-5 err %", number=True, keep=8),
     Column("source", "source of the errors", keep=1, widest=100),
 )
 SORTS = ("model", "title", "year", "family", "params", "macs", "depth", "top1_error", "top5_error")
-# Large networks and late years first, small errors first.
+# Large networks and late years first, small errors first; a family by its years, so that its members stand together.
 FALLING = ("year", "params", "macs", "depth")
 
 
@@ -31,6 +31,8 @@ def sorted_listing(listing: Listing, column: str) -> Listing:
     """The models in the order of one column; those without a value come last."""
 
     def key(model: ListedModel) -> tuple[bool, Any]:
+        if column == "family":
+            return not model.family, (model.family, model.year or 0, model.model)
         value = _exact(model)[column]
         missing = value is None
         return missing, 0 if missing else -value if column in FALLING else value  # type: ignore[operator]  # numbers
