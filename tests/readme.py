@@ -1,6 +1,7 @@
 """Write the outputs that the README and docs quote anew: `python -m tests.readme`.
 
-A block of text that follows a comment with a file's path, `<!-- tests/golden/list.txt -->`, is that file, whole.
+A block of text that follows a comment with a file's path, `<!-- tests/golden/list.txt -->`, is that file, whole; so is
+what stands between a comment with the path of a file of Markdown and `<!-- end -->`.
 """
 
 import re
@@ -9,8 +10,10 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 # What quotes files.
-PAGES = (README, ROOT / "docs" / "writing.md")
+PAGES = (README, ROOT / "docs" / "writing.md", ROOT / "docs" / "glossary.md")
 QUOTED = re.compile(r"<!-- ([\w./]+) -->\n```(text|yaml|python)\n(.*?)```\n", re.DOTALL)
+
+MARKED = re.compile(r"<!-- ([\w./]+\.md) -->\n\n.*?\n<!-- end -->\n", re.DOTALL)
 
 
 def quoted(text: str) -> dict[str, str]:
@@ -20,6 +23,7 @@ def quoted(text: str) -> dict[str, str]:
 
 def refreshed(text: str) -> str:
     """The text with every quoted block as its file has it now."""
+    text = MARKED.sub(lambda match: f"<!-- {match[1]} -->\n\n{(ROOT / match[1]).read_text()}\n<!-- end -->\n", text)
     return QUOTED.sub(lambda match: f"<!-- {match[1]} -->\n```{match[2]}\n{(ROOT / match[1]).read_text()}```\n", text)
 
 

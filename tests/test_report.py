@@ -26,7 +26,7 @@ from gnet_inspect.views.pages.glance import lede, measured, model_names, noted, 
 from gnet_inspect.views.pages.layers import COLUMNS
 from gnet_inspect.views.pages.measured import slow_layers
 from gnet_inspect.views.pages.report import SCRIPTS
-from gnet_inspect.views.pages.terms import TERMS
+from gnet_inspect.views.terms import PAGE
 from tests.conftest import Run
 from tests.specs import HEADER
 
@@ -382,14 +382,14 @@ def test_every_word_of_the_page_is_in_its_glossary(three: str) -> None:
     """Links, descriptions and columns lead there, and each says in sentences what it is."""
     page = Page(three)
     ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
-    assert {f"term-{key}" for key in TERMS} | {f"about-{key}" for key in TERMS} <= ids
-    assert {column.key for column in COLUMNS} <= set(TERMS)
+    assert {f"term-{key}" for key in PAGE} | {f"about-{key}" for key in PAGE} <= ids
+    assert {column.key for column in COLUMNS} <= set(PAGE)
     links = [attributes["href"][1:] for _, attributes in page.elements if attributes.get("href", "").startswith("#")]
     described = [name for _, attributes in page.elements for name in attributes.get("aria-describedby", "").split()]
     assert set(links) | set(described) <= ids
-    for term in TERMS.values():
+    for term in PAGE.values():
         assert term.text[-1] in ".)"
-        assert term.title.startswith(term.text)
+        assert term.meaning.startswith(term.text)
 
 
 # --- records that do not fit ---

@@ -325,7 +325,10 @@ def test_an_empty_file_is_no_device() -> None:
         (("--on", "h200", "--dtype", "fp8"), "--dtype: expected fp32, tf32, fp16, "),
         (("--on", "h200", "--depth", "node"), "--depth: expected stage, block, layer, got 'node'"),
         (("--on", "h200", "--sort", "time"), "--sort: expected a column, got 'time'"),
-        (("--on", "h200", "--sort", "least"), "--sort: expected a column, got 'least'. (did you mean `roofline_s`?)"),
+        (
+            ("--on", "h200", "--sort", "least time"),
+            "--sort: expected a column, got 'least time'. (did you mean `roofline_s`?)",
+        ),
         (("--on", "h200", "--top", "0"), "--top: expected a positive integer, got 0"),
         (
             ("--on", "h200", "--format", "pdf"),

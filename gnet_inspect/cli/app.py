@@ -28,6 +28,7 @@ COMMANDS = {
     "latency": "latency",
     "calibrate": "calibrate",
     "doctor": "doctor",
+    "glossary": "glossary",
 }
 # Of a command whose name no module can have.
 _MODULES = {"import": "importing"}
@@ -71,5 +72,5 @@ def options(
     Shapes, parameters, MACs, memory and receptive fields of GoogLeNet and its family, or of a network of your own in a
     few lines of YAML, without importing torch; and proof of every number against the real module where torch is there.
 
-    Example: gnet-inspect summary googlenet --input 1x3x224x224
+    Example: gnet-inspect summary googlenet --input 1x3x224x224; what the words mean: gnet-inspect glossary
     """

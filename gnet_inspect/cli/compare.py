@@ -67,7 +67,10 @@ def compare(
     Each is at its own input, unless --input puts all at one. With --diff two variants are aligned block by block: what
     was added, removed and changed, and what that does to the numbers.
 
-    Example: gnet-inspect compare googlenet alexnet vgg16
+    What its columns mean: gnet-inspect glossary --of compare
+
+    Example: gnet-inspect compare googlenet alexnet vgg16; what 1x1 reductions save: gnet-inspect compare googlenet
+    googlenet_naive
     """
     from gnet_inspect.analysis.comparison import compare_models
     from gnet_inspect.cli.output import emit_result

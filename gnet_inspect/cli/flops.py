@@ -21,6 +21,8 @@ def flops(
     One row for each kind of layer, one column for each tool's convention; totals equal to what that tool prints when it
     runs the built module. None of them is run, nor needs to be installed.
 
+    What its columns mean: gnet-inspect glossary --of flops
+
     Example: gnet-inspect flops googlenet_torchvision --batch 8
     """
     from gnet_inspect.analysis.conventions import count_flops

@@ -99,6 +99,8 @@ def latency(
 
     The modules have random weights and images. Progress is told on standard error.
 
+    What its columns mean: gnet-inspect glossary --of latency
+
     Example: gnet-inspect latency googlenet alexnet --batch 1,8 --layers
     """
     from gnet_inspect.cli.models import need_runnable

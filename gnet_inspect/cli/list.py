@@ -24,7 +24,10 @@ def list_models(
     sort: Annotated[
         str,
         typer.Option(
-            "--sort", metavar="COLUMN", help="model, title, year, family, params, macs, depth, top1_error, top5_error."
+            "--sort",
+            metavar="COLUMN",
+            help="model, title, year, family, params, macs, depth, top1_error, top5_error. What each is: gnet-inspect "
+            "glossary --of list.",
         ),
     ] = "family",
     style: options.Format = "table",

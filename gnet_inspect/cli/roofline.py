@@ -96,6 +96,8 @@ def roofline(
     A layer takes at least its FLOPs at the device's peak, and at least its bytes at the memory's bandwidth: the larger
     of the two bounds it. As svg, png or html it is a plot: layers under the device's roofs.
 
+    What its columns mean: gnet-inspect glossary --of roofline
+
     Example: gnet-inspect roofline googlenet --on h200 --dtype bf16 --batch 64
     """
     from gnet_inspect.analysis.devices import ELEMENT_BYTES

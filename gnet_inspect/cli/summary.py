@@ -20,7 +20,8 @@ def summary(
         typer.Option(
             "--columns",
             metavar="A,B,...",
-            help="Columns by their JSON names, such as name,params,macs.",
+            help="Columns by their JSON names, such as name,params,macs. What each is: gnet-inspect glossary --of "
+            "summary.",
             show_default=False,
         ),
     ] = None,

@@ -20,6 +20,8 @@ def taps(
 
     A tap is the last value at one resolution, under the name at which --until cuts the network in other commands.
 
+    What its columns mean: gnet-inspect glossary --of taps
+
     Example: gnet-inspect taps resnet50 --input 1x3x512x512
     """
     from gnet_inspect.analysis.taps import find_taps

@@ -36,6 +36,8 @@ def verify(
 
     Exits 1 where anything differs or a published figure disagrees, 3 where a check could not be run.
 
+    What its columns mean: gnet-inspect glossary --of verify
+
     Example: gnet-inspect verify googlenet --mode train
     """
     from gnet_inspect.analysis.audit import audit, verification_of

@@ -45,7 +45,7 @@ COLUMNS = (
     Column("bytes", "bytes", number=True),
     Column("held", "held", number=True),
     Column("intensity", "FLOP/B", number=True),
-    Column("field", "receptive field", number=True),
+    Column("field", "field", number=True),
     Column("stage", "stage"),
 )
 

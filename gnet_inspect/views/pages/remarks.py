@@ -12,7 +12,7 @@ from gnet_inspect.analysis.remarks import (
     WeightsOverPeak,
 )
 
-_WHAT = {"params": "the parameters", "macs": "the work (MACs)", "peak_activation_bytes": "the peak memory"}
+_WHAT = {"params": "the parameters", "macs": "the work (MACs)", "peak_activation_bytes": "the peak of activations"}
 _OF = {"params": "parameters", "macs": "MACs"}
 
 

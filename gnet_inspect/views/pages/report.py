@@ -32,9 +32,9 @@ from gnet_inspect.views.pages.html import draw_html
 from gnet_inspect.views.pages.layers import columns, rows
 from gnet_inspect.views.pages.measured import layer_seconds, measurement_section, name_of, timed
 from gnet_inspect.views.pages.page import json_text, policy_of, script_text
-from gnet_inspect.views.pages.terms import TERMS
 from gnet_inspect.views.tables.comparison import comparison_grids
 from gnet_inspect.views.tables.verification import verification_grid
+from gnet_inspect.views.terms import PAGE
 from gnet_inspect.views.text import at_least, coverage_line, field_text, headline, inputs_text, line_of
 
 # A browser takes seconds to lay out more rows.
@@ -102,7 +102,7 @@ def draw_report(report: Report) -> str:
         colors=class_colors(),
         theme=theme_colors(),
         measures=MEASURES,
-        terms=TERMS,
+        terms=PAGE,
     )
 
 

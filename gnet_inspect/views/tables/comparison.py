@@ -155,7 +155,7 @@ def _sentences(comparison: Comparison, inputs: set[tuple[int, ...]]) -> list[str
         ratios = (
             (model.ratios.params, "the parameters"),
             (model.ratios.macs, "the MACs"),
-            (model.ratios.peak_activation_bytes, "the peak memory"),
+            (model.ratios.peak_activation_bytes, "the peak of activations"),
         )
         parts = [f"{_roughly(ratio)} x {what}" for ratio, what in ratios if ratio is not None]
         lines.append(f"{model.label}: {', '.join(parts)} of {baseline}")

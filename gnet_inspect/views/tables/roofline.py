@@ -43,7 +43,7 @@ COLUMNS = {
         Column("intensity", "FLOP/B", True, keep=7),
         Column("compute_s", "compute", True, keep=3),
         Column("memory_s", "memory", True, keep=2),
-        Column("roofline_s", "least", True),
+        Column("roofline_s", "least time", True),
         Column("share", "%", True, keep=8),
         Column("bound", "bound", keep=9),
     )

@@ -17,7 +17,7 @@ COLUMNS = (
     Column("params", "params", number=True, keep=5),
     Column("macs", "MACs", number=True, keep=4),
 )
-STATUS = Column("receptive_field_status", "field status")
+STATUS = Column("receptive_field_status", "field is")
 
 
 def taps_grid(result: Taps) -> Grid:
