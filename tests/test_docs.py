@@ -36,10 +36,11 @@ def blocks(language: str, text: str = README) -> list[str]:
 def test_readme_quotes_what_is_printed() -> None:
     """Golden files and the last saved run of the benchmarks, to the letter; `make goldens` sees to it."""
     files = [
+        "tests/golden/summary_googlenet_stage_80.txt",
         "tests/golden/summary_googlenet_block.txt",
         "tests/golden/compare.txt",
         "tests/golden/compare_edited.txt",
-        "tests/golden/list_140.txt",
+        "tests/golden/list_inception_140.txt",
         "benchmarks/results.txt",
     ]
     assert list(quoted(README)) == files
@@ -53,7 +54,7 @@ def test_readme_quotes_under_the_command_that_prints_it() -> None:
     before = dict(
         zip(quoted(README), re.split(r"<!-- [\w./]+ -->\n```text\n.*?```\n", README, flags=re.DOTALL), strict=False)
     )
-    commands = OUTPUTS | {f"{name}_140.txt": command for name, command in NARROW.items()}
+    commands = OUTPUTS | {f"{name}_{width}.txt": command for name, command in NARROW.items() for width in (80, 140)}
     for path, text in before.items():
         if path.startswith("tests/golden/"):
             command = shlex.join(["gnet-inspect", *commands[Path(path).name]])
@@ -256,6 +257,7 @@ def test_readme_numbers_are_those_of_the_code() -> None:
     from gnet_inspect.sources.spec import build_graph
 
     assert f"any of the {len(catalogue())} models" in README
+    assert f"has all {len(catalogue())} models" in README
     totals = count_flops(build_graph(load_spec("googlenet_torchvision"))).totals
     for text in (README, (ROOT / "docs" / "counting.md").read_text()):
         assert f"{totals.torchinfo:,}" in text
@@ -281,6 +283,12 @@ def test_every_layer_class_is_documented() -> None:
 
     text = (ROOT / "docs" / "spec-language.md").read_text()
     assert [kind for kind in VOCABULARY if kind not in text] == []
+
+
+def test_readme_leads_to_every_page() -> None:
+    """In the table of where to read on."""
+    (index,) = re.findall(r"^## Where to read on\n(.*?)^## ", README, re.DOTALL | re.MULTILINE)
+    assert set(re.findall(r"\]\(docs/([\w-]+\.md)\)", index)) == {path.name for path in DOCS}
 
 
 @pytest.mark.parametrize("path", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS], ids=lambda path: path.name)
