@@ -211,6 +211,15 @@ def test_a_word_is_told_in_full(word: str, key: str, run: Run) -> None:
     assert list(told[0]) == ["key", "title", "unit", "text", "group", "names", "headings", "where"]
 
 
+def test_a_word_in_full_fits_60_columns(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of any is cut off."""
+    monkeypatch.setenv("COLUMNS", "60")
+    for key in TERMS:
+        lines = run("glossary", key).out.splitlines()
+        assert max(map(len, lines)) <= 60
+        assert not any(line.endswith("...") for line in lines), key
+
+
 def test_a_word_of_several_meanings_has_them_all(run: Run) -> None:
     """The stride of a tap and of a window; of one command, that command's."""
     assert [term.key for term in find_terms("stride")] == ["resolution_stride", "stride"]

@@ -19,8 +19,8 @@ ONE = (
     "`gnet-inspect glossary WORD` says all of a word: a column by its heading or JSON name, or a sign such as '?'; "
     "`--of COMMAND` the words of one command"
 )
-# The lists of one word in full break at so many cells, because rows of a table never wrap.
-LIST_CELLS = 56
+# The lists of one word in full break at so many cells: rows never wrap, and 60 columns hold them beside a name.
+LIST_CELLS = 44
 
 
 class ToldTerm(Struct, frozen=True):
