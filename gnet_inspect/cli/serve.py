@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -175,9 +177,13 @@ async def _run(setup: "Setup", listening: "socket", browser: bool) -> None:
 
 
 def _show(address: str) -> None:
+    """Open the page, where there is a screen: a browser of text would take the terminal."""
     import webbrowser
 
     from gnet_inspect.cli.output import say
 
-    if not webbrowser.open(address):
+    has_screen = sys.platform in ("darwin", "win32") or any(
+        map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"))
+    )
+    if not has_screen or not webbrowser.open(address):
         say("no browser was found: open the address yourself")
