@@ -36,6 +36,12 @@ def test_the_wheel_holds_the_specs_and_nothing_of_the_workshop(wheel: Path) -> N
     assert "gnet_inspect/py.typed" in names
     templates = "gnet_inspect/views/pages/templates/"
     assert {f"{templates}report.{kind}" for kind in ("html", "css", "js")} <= set(names)
+    assert {f"gnet_inspect/serving/page/page.{kind}" for kind in ("html", "css")} <= set(names)
+    script = "gnet_inspect/serving/page/editor.js"
+    # Built, with the licences of what is in it, where there is npm.
+    assert (script in names) == (ROOT / script).is_file()
+    if script in names:
+        assert "Permission is hereby granted" in zipfile.ZipFile(wheel).read(script)[:5000].decode()
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"gnet_inspect"}
 
