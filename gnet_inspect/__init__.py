@@ -12,8 +12,8 @@ Importing the package imports neither torch nor the command line; `build_module`
 `optimized_module` import torch when they are first used.
 """
 
+from gnet_inspect import display as _display
 from gnet_inspect.conversion import CONVERTERS as _CONVERTERS
-from gnet_inspect.display import FORMATTERS as _FORMATTERS
 
 # Nothing else is imported before it is needed, not even `typing`: until the command line has put its handlers in place,
 # a signal is answered with a traceback.
@@ -115,24 +115,26 @@ _HOMES = {
     "Term": "ops",
 }
 
-# What shows the values that a notebook's cell ends with: rooms above theirs.
-_FORMATTERS.update(
-    (name, f"{__name__}.views.pages.cells:{function}")
+# What shows the values that are printed, or that a notebook's cell ends with: rooms above theirs.
+_display.TABLES.update(
+    (name, f"{__name__}.views.tables.results:{function}")
     for name, function in (
-        ("Summary", "summary_html"),
-        ("Comparison", "comparison_html"),
-        ("FlopCounts", "flops_html"),
-        ("TrainingMemory", "training_html"),
-        ("LoadedWeights", "weights_html"),
-        ("Taps", "taps_html"),
-        ("Listing", "listing_html"),
-        ("Roofline", "roofline_html"),
-        ("Verification", "verification_html"),
-        ("TimingRecord", "timing_html"),
-        ("Examination", "examination_html"),
+        ("Summary", "summary_tables"),
+        ("Comparison", "comparison_tables"),
+        ("FlopCounts", "flops_tables"),
+        ("TrainingMemory", "training_tables"),
+        ("LoadedWeights", "weights_tables"),
+        ("Taps", "taps_tables"),
+        ("Listing", "listing_tables"),
+        ("Roofline", "roofline_tables"),
+        ("Verification", "verification_tables"),
+        ("TimingRecord", "timing_tables"),
+        ("Examination", "examination_tables"),
     )
 )
-_FORMATTERS["Graph"] = f"{__name__}.views.pages.notebook:graph_svg"
+_display.DRAWERS["text"] = f"{__name__}.views.tables.results:draw_tables"
+_display.DRAWERS["html"] = f"{__name__}.views.pages.html:draw_cell"
+_display.PICTURES["Graph"] = f"{__name__}.views.pages.notebook:graph_svg"
 
 # What makes a Graph of what is none: a room above those that need one.
 _CONVERTERS["torch.nn.modules.module.Module"] = f"{__name__}.runtime.tracing:trace_given"

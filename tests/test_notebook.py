@@ -22,7 +22,7 @@ from gnet_inspect.analysis.roofline import roofline
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.analysis.taps import find_taps
 from gnet_inspect.analysis.training import training_memory
-from gnet_inspect.display import FORMATTERS, Shown
+from gnet_inspect.display import PICTURES, TABLES, Shown
 from gnet_inspect.graph import Graph
 from gnet_inspect.language import Spec, catalogue, load_spec, parse_spec
 from gnet_inspect.records.environment import Examination, Part
@@ -184,7 +184,8 @@ def test_every_result_shows_itself() -> None:
     names = {kind.__name__ for kind in results()}
     shown = {kind.__name__ for kind in results() if issubclass(kind, Shown)}
     assert names - shown == {name for name in SHOW_NONE if name in names}
-    assert shown == set(HARMFUL) == set(FORMATTERS) - {"Graph"}
+    assert shown == set(HARMFUL) == set(TABLES)
+    assert set(PICTURES) == {"Graph"}
     assert set(gnet_inspect.__all__) >= set(SHOW_NONE)
 
 

@@ -10,7 +10,7 @@ from gnet_inspect.analysis.listing import PublishedAccuracy, accuracies
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import StageSummary, Summary, Totals, summarize
 from gnet_inspect.display import Shown
-from gnet_inspect.errors import UsageError
+from gnet_inspect.errors import UsageError, some_of
 from gnet_inspect.graph import Graph
 from gnet_inspect.language import Spec
 from gnet_inspect.records import SCHEMA_VERSION
@@ -60,6 +60,12 @@ class Comparison(Shown, Struct, frozen=True, omit_defaults=True):
     models: tuple[ComparedModel, ...]
     # How the second model differs from the first, part by part; JSON has the key where that was asked for.
     diff: tuple[Change, ...] | None = None
+
+    def _brief(self) -> str:
+        names = some_of(" ".join([model.model, *model.overrides]) for model in self.models)
+        if self.diff is None:
+            return f"of {names}"
+        return f"of {names}: {sum(change.status != 'same' for change in self.diff):,} parts differ"
 
 
 def compare_models(

@@ -15,11 +15,11 @@ from msgspec import Struct
 from gnet_inspect.analysis.gradients import backward_pass, needed_nodes
 from gnet_inspect.analysis.memory import may_lie_otherwise
 from gnet_inspect.analysis.summary import Coverage, coverage_of
-from gnet_inspect.display import Shown
+from gnet_inspect.display import Shown, network_words
 from gnet_inspect.graph import Graph, Node, as_graph
 from gnet_inspect.ops import TOOLS, Shape, Shapes, Term, Terms
 from gnet_inspect.records import SCHEMA_VERSION
-from gnet_inspect.units import sum_known
+from gnet_inspect.units import count, sum_known
 
 
 class KindFlops(Struct, frozen=True):
@@ -81,6 +81,11 @@ class FlopCounts(Shown, Struct, frozen=True, omit_defaults=True):
     backward_macs: int | None = None
     backward_flops: int | None = None
     backward_status: str | None = None
+
+    def _brief(self) -> str:
+        least = "at least " if self.coverage.unknown else ""
+        kinds = f"{least}{count(self.totals.macs)} MACs in {len(self.kinds)} kinds of layers"
+        return f"{network_words(self.model, self.overrides, self.input, self.mode)}: {kinds}"
 
 
 class Convention(Struct, frozen=True):

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from gnet_inspect.analysis.summary import StageSummary, Totals, summarize
 from gnet_inspect.display import Shown
+from gnet_inspect.errors import some_of
 from gnet_inspect.language import Spec, catalogue, parse_spec
 from gnet_inspect.language.catalogue import built_in_text, specs_folder
 from gnet_inspect.language.model import Published
@@ -58,6 +59,9 @@ class Listing(Shown, Struct, frozen=True):
 
     schema_version: int
     models: tuple[ListedModel, ...]
+
+    def _brief(self) -> str:
+        return f"of {len(self.models)} models: {some_of(model.model for model in self.models)}"
 
 
 class KeptModel(Struct, frozen=True):

@@ -13,12 +13,13 @@ from msgspec import Struct
 from gnet_inspect.analysis.devices import ELEMENT_BYTES, Device
 from gnet_inspect.analysis.memory import activation_peak, storages
 from gnet_inspect.analysis.summary import Coverage, coverage_of
-from gnet_inspect.display import Shown
+from gnet_inspect.display import Shown, network_words
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph, Node
 from gnet_inspect.graph.outline import Outline
 from gnet_inspect.ops import Shape
 from gnet_inspect.records import SCHEMA_VERSION
+from gnet_inspect.units import duration
 
 COMPUTE, MEMORY, NOTHING, UNKNOWN = "compute", "memory", "none", "unknown"
 
@@ -105,6 +106,11 @@ class Roofline(Shown, Struct, frozen=True, omit_defaults=True):
     overrides: tuple[str, ...] = ()
     # All inputs by their names; JSON has the key where there are several.
     inputs: Mapping[str, Shape] = {}
+
+    def _brief(self) -> str:
+        least = f"at least {duration(self.totals.roofline_s)}, bound by {self.totals.bound}"
+        network = network_words(self.model, self.overrides, self.input, self.mode)
+        return f"{network} on {self.device.name} in {self.dtype}: {least}"
 
 
 def roofline(graph: Graph, device: Device, dtype: str = "fp32") -> Roofline:

@@ -9,13 +9,13 @@ from msgspec import Struct
 from gnet_inspect.analysis.depth import weight_layers
 from gnet_inspect.analysis.memory import activation_peak, least_peak_activation_bytes
 from gnet_inspect.analysis.receptive import Field, Status, model_field, receptive_fields
-from gnet_inspect.display import Shown
+from gnet_inspect.display import Brief, Shown, network_words
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.graph import Graph, Unreached, as_graph
 from gnet_inspect.graph.outline import Outline
 from gnet_inspect.ops import Shape, Shapes
 from gnet_inspect.records import SCHEMA_VERSION
-from gnet_inspect.units import DTYPE_BYTES
+from gnet_inspect.units import DTYPE_BYTES, byte_count, count, dimensions
 
 if TYPE_CHECKING:
     from gnet_inspect.analysis.gradients import Backward
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Size = tuple[int | float, ...]
 
 
-class LayerSummary(Struct, frozen=True):
+class LayerSummary(Brief, Struct, frozen=True):
     """One node. `flops` are 2 x macs; `activation_bytes` is its output; `intensity` FLOPs per byte moved
     (parameters, inputs and output, each once). `receptive_field`, `offset` (where output (0, 0)'s begins on the input)
     and `jump` are [height, width], None for N x F and where nobody knows; `receptive_field_status` is "exact", "bound"
@@ -51,8 +51,12 @@ class LayerSummary(Struct, frozen=True):
     backward_macs: int | None = None
     backward_flops: int | None = None
 
+    def _brief(self) -> str:
+        macs = "?" if self.macs is None else count(self.macs)
+        return f"{self.name}: {self.kind}, {dimensions(self.output_shape)}, {count(self.params)} params, {macs} MACs"
 
-class StageSummary(Struct, frozen=True):
+
+class StageSummary(Brief, Struct, frozen=True):
     """One stage (or head): sums over its nodes, and the shape it hands on."""
 
     name: str
@@ -61,8 +65,12 @@ class StageSummary(Struct, frozen=True):
     macs: int
     activation_bytes: int
 
+    def _brief(self) -> str:
+        sums = f"{count(self.params)} params, {count(self.macs)} MACs"
+        return f"{self.name}: {dimensions(self.output_shape)}, {sums}"
 
-class Totals(Struct, frozen=True):
+
+class Totals(Brief, Struct, frozen=True):
     """The whole network.
 
     `params` are those that the graph uses, of which `frozen_params` are not trained; `unreached_params` are those of
@@ -97,13 +105,20 @@ class Totals(Struct, frozen=True):
     backward_flops: int | None = None
     backward_status: str | None = None
 
+    def _brief(self) -> str:
+        peak = byte_count(self.peak_activation_bytes)
+        return f"{count(self.params)} params, {count(self.macs)} MACs, {peak} of activations at the peak"
 
-class Coverage(Struct, frozen=True):
+
+class Coverage(Brief, Struct, frozen=True):
     """How many nodes were counted; `unknown` names those nobody can count."""
 
     nodes: int
     counted: int
     unknown: tuple[str, ...]
+
+    def _brief(self) -> str:
+        return f"{self.counted:,} of {self.nodes:,} nodes"
 
 
 class SavedBytes(Struct, frozen=True):
@@ -127,6 +142,10 @@ class TrainingMemory(Shown, Struct, frozen=True):
     total_bytes: int
     saved: tuple[SavedBytes, ...]
     saved_status: str
+
+    def _brief(self) -> str:
+        parts = f"{byte_count(self.weights_bytes)} of weights, {byte_count(self.saved_bytes)} saved"
+        return f"{self.optimizer}: {byte_count(self.total_bytes)}, {parts}"
 
 
 class Summary(Shown, Struct, frozen=True, omit_defaults=True):
@@ -152,6 +171,11 @@ class Summary(Shown, Struct, frozen=True, omit_defaults=True):
     training: TrainingMemory | None = None
     # What the network's source shows of it that no number says; JSON has the key where there is any.
     notes: tuple[str, ...] = ()
+
+    def _brief(self) -> str:
+        least = "at least " if self.coverage.unknown else ""
+        sums = f"{count(self.totals.params)} params, {least}{count(self.totals.macs)} MACs, {len(self.layers):,} layers"
+        return f"{network_words(self.model, self.overrides, self.input, self.mode)}: {sums}"
 
 
 def summarize(network: object, inputs: object = None, dtype: str = "fp32", *, optimizer: str | None = None) -> Summary:

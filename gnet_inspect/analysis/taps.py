@@ -14,8 +14,8 @@ from math import prod
 from msgspec import Struct
 
 from gnet_inspect.analysis.receptive import Status, receptive_fields
-from gnet_inspect.display import Shown
-from gnet_inspect.errors import expect
+from gnet_inspect.display import Shown, network_words
+from gnet_inspect.errors import expect, some_of
 from gnet_inspect.graph import Graph, Group, Node, node_of
 from gnet_inspect.graph.cutting import Ends, indices, needed, parts_of
 from gnet_inspect.graph.outline import Outline
@@ -63,6 +63,10 @@ class Taps(Shown, Struct, frozen=True, omit_defaults=True):
     overrides: tuple[str, ...] = ()
     # All inputs by their names; JSON has the key where there are several.
     inputs: Mapping[str, Shape] = {}
+
+    def _brief(self) -> str:
+        network = network_words(self.model, self.overrides, self.input, self.mode)
+        return f"{network}: {some_of(tap.name for tap in self.taps) or 'none'}"
 
 
 def find_taps(graph: Graph) -> Taps:

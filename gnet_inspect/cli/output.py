@@ -1,7 +1,6 @@
 """Where a result goes: standard output or a file, whole or not at all; talk goes to standard error."""
 
 import os
-import shutil
 import stat
 import sys
 from collections.abc import Callable
@@ -11,7 +10,7 @@ from typing import Any, TextIO
 from gnet_inspect.cli import signals
 from gnet_inspect.errors import UsageError, printable, shorten
 from gnet_inspect.views.grid import Grid, draw_csv, draw_markdown, draw_text
-from gnet_inspect.views.text import ASCII_BARS
+from gnet_inspect.views.text import ASCII_BARS, terminal_width
 
 # How much is written before it is looked whether a signal came.
 _PORTION = 1 << 20
@@ -94,13 +93,6 @@ def say_usage(error: Any) -> int:
         say("")
     say(f"Error: {error.format_message()}")
     return int(error.exit_code)
-
-
-def terminal_width() -> int | None:
-    """The width to keep to; None where nothing bounds it: a pipe has no width, unless COLUMNS asks for one."""
-    if (sys.stdout is not None and sys.stdout.isatty()) or os.environ.get("COLUMNS", "").isdecimal():
-        return max(shutil.get_terminal_size().columns, 20)
-    return None
 
 
 def _plain(lines: list[tuple[str, str]]) -> str:

@@ -11,10 +11,10 @@ from typing import Any
 from msgspec import Struct
 
 from gnet_inspect.conversion import converted
-from gnet_inspect.display import shown
+from gnet_inspect.display import Brief, network_words, picture_of
 from gnet_inspect.errors import UsageError, expect
 from gnet_inspect.ops import Op, Shape, Shapes, Weight
-from gnet_inspect.units import FIXED_BYTES
+from gnet_inspect.units import FIXED_BYTES, count, dimensions
 
 # The name under which `inputs` lists the network's own input, where it has one that nobody named.
 INPUT = "input"
@@ -44,7 +44,7 @@ class Output(Struct, frozen=True):
     weight: float | None = None
 
 
-class Node(Struct, frozen=True):
+class Node(Brief, Struct, frozen=True):
     """One call of a layer.
 
     `name` is the layer's path, with "@1" behind it for its second call. Its values are `name`, and `name:1` for a
@@ -76,6 +76,10 @@ class Node(Struct, frozen=True):
     frozen: int = 0
     is_frozen: bool = False
     held: tuple[Weight, ...] | None = None
+
+    def _brief(self) -> str:
+        inputs, outputs = (", ".join(map(dimensions, shapes)) for shapes in (self.input_shapes, self.output_shapes))
+        return f"{self.name}: {self.describe()}, {inputs} -> {outputs}"
 
     @property
     def output_shape(self) -> Shape:
@@ -190,7 +194,7 @@ class Run(Struct, frozen=True):
     uncounted: tuple[str, ...] = ()
 
 
-class Graph(Struct, frozen=True):
+class Graph(Brief, Struct, frozen=True):
     """A network at one size of its inputs: calls in execution order, and the tree of parts they lie in.
 
     `parts` is never empty: a network without stages is one part of its own name. The first of `outputs` is the main
@@ -216,9 +220,15 @@ class Graph(Struct, frozen=True):
     # What its source shows of it that no number says, in sentences.
     notes: tuple[str, ...] = ()
 
+    def _brief(self) -> str:
+        params, macs = (sum(getattr(node, name) or 0 for node in self.nodes) for name in ("params", "macs"))
+        least = "at least " if any(node.macs is None for node in self.nodes) else ""
+        sums = f"{count(params)} params, {least}{count(macs)} MACs, {len(self.nodes):,} nodes"
+        return f"{network_words(self.model, self.overrides, self.input_shape, self.mode)}: {sums}"
+
     def _repr_svg_(self) -> str | None:
         """The diagram, as the last line of a notebook's cell shows it; None where Graphviz is missing."""
-        diagram: str | None = shown(self)
+        diagram: str | None = picture_of(self)
         return diagram
 
     @property

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from gnet_inspect.display import Brief, network_words
 from gnet_inspect.errors import some_of
 from gnet_inspect.language.arithmetic import Reference
 from gnet_inspect.language.document import Value
@@ -243,7 +244,7 @@ class OutputName(Struct, frozen=True):
     path: str
 
 
-class Spec(Struct, frozen=True):
+class Spec(Brief, Struct, frozen=True):
     """A model as its YAML file describes it. `inputs` are what it is given, without the batch; `outputs` are the values
     it returns by their names, none where it returns what its last layer gives.
 
@@ -269,6 +270,10 @@ class Spec(Struct, frozen=True):
     outputs: Mapping[str, OutputName] = {}
     # Whether any layer is called again by `share`.
     shares: bool = False
+
+    def _brief(self) -> str:
+        parts = f"{len(self.stages)} stages, {len(self.blocks)} blocks, {len(self.heads)} heads"
+        return f"{network_words(self.name, (), self.input)}: {self.title or self.file}, {parts}"
 
     @property
     def input(self) -> Shape:

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from gnet_inspect.display import Shown
+from gnet_inspect.errors import some_of
 
 
 class Part(Struct, frozen=True):
@@ -19,3 +20,7 @@ class Examination(Shown, Struct, frozen=True):
 
     schema_version: int
     parts: tuple[Part, ...]
+
+    def _brief(self) -> str:
+        missing = some_of(part.name for part in self.parts if part.found is None)
+        return f"of {len(self.parts)} parts, missing: {missing or 'none'}"

@@ -14,7 +14,7 @@ from gnet_inspect.errors import UsageError, quoted, some_of
 from gnet_inspect.graph import Graph
 from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.records import SCHEMA_VERSION
-from gnet_inspect.units import LARGEST_EXACT
+from gnet_inspect.units import LARGEST_EXACT, duration
 
 # What a file may say: no time is negative, and none is longer than a year.
 Seconds = Annotated[float, Meta(ge=0, le=3.2e7)]
@@ -133,6 +133,12 @@ class TimingRecord(Shown, Struct, frozen=True):
     schema_version: int = SCHEMA_VERSION
     device: dict[str, Any] = {}
     protocol: dict[str, Any] = {}
+
+    def _brief(self) -> str:
+        times = (
+            f"{result.model} {'?' if result.median_s is None else duration(result.median_s)}" for result in self.results
+        )
+        return f"of {some_of(times) or 'nothing'}"
 
 
 class Stopped(KeyboardInterrupt):

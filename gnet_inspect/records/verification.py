@@ -73,6 +73,11 @@ class Verification(Shown, Struct, frozen=True, omit_defaults=True):
     # How the sources' figures are to be read; JSON has the key where one of them needs it.
     sources: tuple[AuditSource, ...] = ()
 
+    def _brief(self) -> str:
+        model = " ".join([self.model, *self.overrides])
+        found = f"{len(self.checks)} checks, {len(self.published)} published figures"
+        return f"{model}: {'ok' if self.ok else 'not ok'}, {found}"
+
 
 def compare(what: str, against: str, pairs: list[tuple[str, object, object]]) -> Check:
     """A check from (name, ours, theirs): every pair is compared, and a check that compared nothing has failed."""

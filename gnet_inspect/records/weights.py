@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from gnet_inspect.display import Shown
-from gnet_inspect.errors import quoted, some_of
+from gnet_inspect.errors import printable, quoted, some_of
 
 
 class Mismatch(Struct, frozen=True):
@@ -35,6 +35,11 @@ class LoadedWeights(Shown, Struct, frozen=True):
     notes: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
 
+    def _brief(self) -> str:
+        others = {"missing": self.missing, "unexpected": self.unexpected, "mismatched": self.mismatched}
+        counts = [f"{len(self.loaded)} loaded", *(f"{len(names)} {what}" for what, names in others.items() if names)]
+        return f"{self.path}: {', '.join(counts)}"
+
     @property
     def complete(self) -> bool:
         """Whether nothing was missing, unexpected or mismatched."""
@@ -42,12 +47,12 @@ class LoadedWeights(Shown, Struct, frozen=True):
 
     def __str__(self) -> str:
         """One line for each thing there is to say; long lists are cut."""
-        lines = [f"{self.path} ({self.format}): {_tensors(len(self.loaded))} loaded"]
+        lines = [f"{printable(self.path)} ({self.format}): {_tensors(len(self.loaded))} loaded"]
         if self.left:
             lines.append(f"left alone on purpose: {some_of(self._left())}")
         if self.untracked:
             lines.append(f"BatchNorm counters the file lacks, kept: {_tensors(len(self.untracked))}")
-        return "\n  ".join([*lines, *self.faults(), *self.notes])
+        return "\n  ".join([*lines, *self.faults(), *map(printable, self.notes)])
 
     def _left(self) -> list[str]:
         """Each part left alone that has tensors, and how many."""

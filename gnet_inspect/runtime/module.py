@@ -12,13 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from gnet_inspect.analysis.overwriting import overwriting
-from gnet_inspect.errors import MissingError, UsageError, expect
+from gnet_inspect.errors import MissingError, UsageError, expect, some_of
 from gnet_inspect.graph import Graph
 from gnet_inspect.graph.outline import Outline
 from gnet_inspect.graph.scopes import Scopes
 from gnet_inspect.runtime.layers import build_layer
 from gnet_inspect.runtime.plan import Plan, network_plan, scope_plan
-from gnet_inspect.units import byte_count
+from gnet_inspect.units import byte_count, dimensions
 
 
 class Interface(NamedTuple):
@@ -35,6 +35,11 @@ class Outputs(NamedTuple):
 
     logits: Any
     heads: dict[str, Tensor]
+
+    def __repr__(self) -> str:
+        logits = self.logits if isinstance(self.logits, dict) else {"logits": self.logits}
+        shapes = (f"{name} {dimensions(value.shape)}" for name, value in (logits | self.heads).items())
+        return f"<Outputs {some_of(shapes)}>"
 
 
 class Members(nn.Module):

@@ -1,5 +1,8 @@
-"""Text from strangers, made safe for where it is drawn."""
+"""Text from strangers, made safe for where it is drawn; and how wide that is."""
 
+import os
+import shutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,13 @@ if TYPE_CHECKING:
 
 # What bars are drawn with where there are no block characters: a cell at least half full is one.
 ASCII_BARS = str.maketrans(dict.fromkeys("█▉▊▋▌", "#") | dict.fromkeys("▍▎▏", "."))
+
+
+def terminal_width() -> int | None:
+    """The width to keep to; None where nothing bounds it: a pipe has no width, unless COLUMNS asks for one."""
+    if (sys.stdout is not None and sys.stdout.isatty()) or os.environ.get("COLUMNS", "").isdecimal():
+        return max(shutil.get_terminal_size().columns, 20)
+    return None
 
 
 def markdown(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What a notebook shows of a result that is the last line of a cell: the table of the command line, as HTML.
+"""The tables of a result by itself: what is printed of it, and what a notebook's cell shows.
 
 A result has no graph at hand: tables that the command line makes along a graph are made of the result alone.
 """
@@ -13,7 +13,7 @@ from gnet_inspect.records.environment import Examination
 from gnet_inspect.records.timing import TimingRecord
 from gnet_inspect.records.verification import Verification
 from gnet_inspect.records.weights import LoadedWeights
-from gnet_inspect.views.pages.html import draw_cell
+from gnet_inspect.views.grid import Grid, draw_text
 from gnet_inspect.views.tables.comparison import comparison_grids
 from gnet_inspect.views.tables.difference import difference_grid
 from gnet_inspect.views.tables.doctor import doctor_grid
@@ -26,60 +26,65 @@ from gnet_inspect.views.tables.taps import taps_grid
 from gnet_inspect.views.tables.training import training_grid
 from gnet_inspect.views.tables.verification import verification_grid
 from gnet_inspect.views.tables.weights import weights_grid
+from gnet_inspect.views.text import terminal_width
 
 
-def summary_html(summary: Summary) -> str:
+def draw_tables(*grids: Grid) -> str:
+    """Tables one below the other, as wide as a terminal that they are printed on, else as wide as they take."""
+    cells = terminal_width()
+    return "\n\n".join("\n".join(text for text, _ in draw_text(grid, cells)) for grid in grids)
+
+
+def summary_tables(summary: Summary) -> list[Grid]:
     """Stage by stage and block by block; below it what a training step keeps, where that was asked for."""
-    return draw_cell(summary_table(summary), *([training_grid(summary.training)] if summary.training else []))
+    return [summary_table(summary), *([training_grid(summary.training)] if summary.training else [])]
 
 
-def comparison_html(comparison: Comparison) -> str:
+def comparison_tables(comparison: Comparison) -> list[Grid]:
     """The models beside each other; of a difference its parts."""
-    if comparison.diff is not None:
-        return draw_cell(difference_grid(comparison))
-    return draw_cell(*comparison_grids(comparison))
+    return [*comparison_grids(comparison)] if comparison.diff is None else [difference_grid(comparison)]
 
 
-def flops_html(counts: FlopCounts) -> str:
+def flops_tables(counts: FlopCounts) -> list[Grid]:
     """Kind by kind, as each tool counts them."""
-    return draw_cell(flops_grid(counts))
+    return [flops_grid(counts)]
 
 
-def training_html(memory: TrainingMemory) -> str:
+def training_tables(memory: TrainingMemory) -> list[Grid]:
     """The parts that a training step keeps."""
-    return draw_cell(training_grid(memory))
+    return [training_grid(memory)]
 
 
-def weights_html(loaded: LoadedWeights) -> str:
+def weights_tables(loaded: LoadedWeights) -> list[Grid]:
     """What came of the tensors of a file and of a module."""
-    return draw_cell(weights_grid(loaded))
+    return [weights_grid(loaded)]
 
 
-def taps_html(taps: Taps) -> str:
+def taps_tables(taps: Taps) -> list[Grid]:
     """One row for each tap."""
-    return draw_cell(taps_grid(taps))
+    return [taps_grid(taps)]
 
 
-def listing_html(listing: Listing) -> str:
+def listing_tables(listing: Listing) -> list[Grid]:
     """One row for each model."""
-    return draw_cell(listing_grid(listing))
+    return [listing_grid(listing)]
 
 
-def roofline_html(found: Roofline) -> str:
+def roofline_tables(found: Roofline) -> list[Grid]:
     """Stage by stage and block by block."""
-    return draw_cell(roofline_table(found))
+    return [roofline_table(found)]
 
 
-def verification_html(result: Verification) -> str:
+def verification_tables(result: Verification) -> list[Grid]:
     """The checks, and the audit of published figures."""
-    return draw_cell(verification_grid(result))
+    return [verification_grid(result)]
 
 
-def timing_html(record: TimingRecord) -> str:
+def timing_tables(record: TimingRecord) -> list[Grid]:
     """All results, and the layers of those whose layers were timed."""
-    return draw_cell(*latency_grids(record, None))
+    return [*latency_grids(record, None)]
 
 
-def examination_html(result: Examination) -> str:
+def examination_tables(result: Examination) -> list[Grid]:
     """What is there and what is missing."""
-    return draw_cell(doctor_grid(result))
+    return [doctor_grid(result)]
