@@ -30,6 +30,11 @@ class UsageError(GnetError):
         self.message, self.lines = message, tuple(lines)
         super().__init__("\n".join((message, *self.lines)))
 
+    def say_of(self, what: str) -> None:
+        """Put before the message what it is of: the frame that knows it does."""
+        self.message = f"{what}: {self.message}"
+        self.args = ("\n".join((self.message, *self.lines)),)
+
 
 class SpecError(GnetError):
     """A spec that cannot be read: where it is wrong, what was expected, what came, how to mend it.

@@ -14,6 +14,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from gnet_inspect.errors import GnetError
+
 INTERRUPTED = 130
 COMPLETION = "_GNET_INSPECT_COMPLETE"
 SHELLS = ("bash", "zsh", "fish", "powershell", "pwsh")
@@ -119,7 +121,7 @@ def _answer(error: Exception, debug: bool) -> int:
     """Say what went wrong, on one line, and what there is to choose from below it (with --debug where, too); the exit
     code that goes with it."""
     from gnet_inspect.cli.output import say, say_usage
-    from gnet_inspect.errors import GnetError, SpecError, UsageError
+    from gnet_inspect.errors import GnetError
 
     if debug:
         import traceback
@@ -127,16 +129,8 @@ def _answer(error: Exception, debug: bool) -> int:
         traceback.print_exception(error)
     if hasattr(error, "format_message"):
         return say_usage(error)
-    if isinstance(error, SpecError):
-        # FILE:LINE first, where editors and terminals look for it.
-        say(str(error))
-        return error.exit_code
-    if isinstance(error, UsageError):
-        for line in (f"error: {error.message}", *error.lines):
-            say(line)
-        return error.exit_code
     if isinstance(error, GnetError):
-        say(f"error: {error}")
+        say_error(error)
         return error.exit_code
     lacking = _lacking_memory(error)
     if lacking:
@@ -147,6 +141,20 @@ def _answer(error: Exception, debug: bool) -> int:
     else:
         say(f"error: {type(error).__name__}: {error}. (a defect of gnet-inspect: --debug shows where)")
     return 2
+
+
+def say_error(error: "GnetError") -> None:
+    """Say what went wrong, on one line, and what there is to choose from below it."""
+    from gnet_inspect.cli.output import say
+    from gnet_inspect.errors import SpecError, UsageError
+
+    if isinstance(error, SpecError):
+        # FILE:LINE first, where editors and terminals look for it.
+        say(str(error))
+        return
+    message, lines = (error.message, error.lines) if isinstance(error, UsageError) else (str(error), ())
+    for line in (f"error: {message}", *lines):
+        say(line)
 
 
 def _lacking_memory(error: Exception) -> str:

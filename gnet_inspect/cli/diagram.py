@@ -30,7 +30,8 @@ def diagram(
         typer.Option(
             "--depth",
             metavar="stage|block|layer",
-            help="How far the diagram opens. [default: to layers, where these are at most 150, else to blocks]",
+            help="How far the diagram opens; 1, 2 and 3 mean the same. [default: to layers, where these are at most "
+            "150, else to blocks]",
             show_default=False,
         ),
     ] = None,

@@ -1,10 +1,12 @@
-"""`gnet-inspect flops`: one network in the conventions of the tools people use."""
+"""`gnet-inspect flops`: a network in the conventions of the tools people use."""
+
+from functools import partial
 
 from gnet_inspect.cli import options
 
 
 def flops(
-    model: options.Model,
+    models: options.Models,
     inputs: options.Input = None,
     batch: options.Batch = None,
     mode: options.Mode = "eval",
@@ -26,11 +28,15 @@ def flops(
     Example: gnet-inspect flops googlenet_torchvision --batch 8
     """
     from gnet_inspect.analysis.conventions import count_flops
-    from gnet_inspect.cli.output import emit_result
+    from gnet_inspect.cli.several import Result, emit_results
     from gnet_inspect.views.tables.flops import flops_grid, flops_rows
 
     options.table_format(style, output)
     flags = options.Flags(inputs, batch, mode, edits, resize, None, until, arguments, function)
-    graph = options.read_graph(model, flags)
-    result = count_flops(graph)
-    emit_result(result, style, output, lambda: flops_grid(result), lambda: flops_rows(result))
+    options.one_edited(models, edits)
+    results = [count_flops(variant.graph) for variant in options.read_variants(models, flags)]
+    shown = [
+        Result(result, partial(flops_grid, result), partial(flops_rows, result), {"model": name})
+        for name, result in zip(models, results, strict=True)
+    ]
+    emit_results(shown, style, output)

@@ -3,13 +3,14 @@
 import os
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from gnet_inspect.errors import SpecError, UsageError, did_you_mean
+from gnet_inspect.errors import SpecError, UsageError, did_you_mean, show
 from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.units import dimensions
 
@@ -46,6 +47,17 @@ Model = Annotated[
         help="A built-in name (see `gnet-inspect list`), the path of a YAML spec, FILE.graph.json, .pt2 or .onnx, "
         "- for a spec on standard input; or a module in Python: package.module:NAME, ./file.py:NAME, timm:NAME, "
         "torchvision:NAME.",
+        autocompletion=complete_model,
+        show_default=False,
+    ),
+]
+Models = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="MODEL...",
+        help="Built-in names (see `gnet-inspect list`), paths of YAML specs, FILE.graph.json, .pt2 or .onnx, - for a "
+        "spec on standard input; or modules in Python: package.module:NAME, ./file.py:NAME, timm:NAME, "
+        "torchvision:NAME. Each has its own result.",
         autocompletion=complete_model,
         show_default=False,
     ),
@@ -349,15 +361,31 @@ def read_variants(names: list[str], flags: Flags, batches: Sequence[int | None] 
     from gnet_inspect.cli.models import Variant, open_model
 
     one_of("--mode", flags.mode, MODES)
-    opened = {name: open_model(name, flags) for name in dict.fromkeys(names)}
+    several = len(names) > 1
+    opened = {}
+    for name in dict.fromkeys(names):
+        with _naming(name, several):
+            opened[name] = open_model(name, flags)
     variants = []
     for batch in [flags.batch] if batches is None else batches:
         for index, name in enumerate(names):
             edits = flags.edits if index == len(names) - 1 else None
-            spec, graph, traced = opened[name](flags._replace(batch=batch, edits=edits))
-            graph = graph if flags.until is None else _cut(graph, flags.until)
-            variants.append(Variant(spec, _freeze(graph, flags.frozen) if flags.frozen else graph, traced))
+            with _naming(name, several):
+                spec, graph, traced = opened[name](flags._replace(batch=batch, edits=edits))
+                graph = graph if flags.until is None else _cut(graph, flags.until)
+                variants.append(Variant(spec, _freeze(graph, flags.frozen) if flags.frozen else graph, traced))
     return variants
+
+
+@contextmanager
+def _naming(model: str, several: bool) -> Iterator[None]:
+    """Of several models, an error that does not name the one it is of says so."""
+    try:
+        yield
+    except UsageError as error:
+        if several and show(model) not in str(error):
+            error.say_of(show(model))
+        raise
 
 
 def _cut(graph: "Graph", until: str) -> "Graph":

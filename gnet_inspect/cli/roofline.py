@@ -1,5 +1,6 @@
 """`gnet-inspect roofline`: the least time that a device could take."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,13 +32,13 @@ def _print_devices(wanted: bool) -> None:
 
 
 def roofline(
-    model: options.Model,
-    device: Annotated[
+    models: options.Models,
+    devices: Annotated[
         str | None,
         typer.Option(
             "--on",
-            metavar="DEVICE",
-            help="A built-in device (--devices lists them), or a YAML file with the peaks of one.",
+            metavar="DEVICE,...",
+            help="A built-in device (--devices lists them), or a YAML file with the peaks of one; several by commas.",
             autocompletion=complete_device,
             show_default=False,
         ),
@@ -49,7 +50,8 @@ def roofline(
     inputs: options.Input = None,
     batch: options.Batch = None,
     depth: Annotated[
-        str, typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens.")
+        str,
+        typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens; 1, 2 and 3 mean the same."),
     ] = "block",
     sort: Annotated[
         str | None,
@@ -94,7 +96,8 @@ def roofline(
     """The least time a device could take, by layer and in all.
 
     A layer takes at least its FLOPs at the device's peak, and at least its bytes at the memory's bandwidth: the larger
-    of the two bounds it. As svg, png or html it is a plot: layers under the device's roofs.
+    of the two bounds it. As svg, png or html it is a plot: layers under the device's roofs. Several models and devices
+    have each their table.
 
     What its columns mean: gnet-inspect glossary --of roofline
 
@@ -102,7 +105,8 @@ def roofline(
     """
     from gnet_inspect.analysis.devices import ELEMENT_BYTES
     from gnet_inspect.analysis.roofline import roofline as bounds_of
-    from gnet_inspect.cli.output import emit, emit_result
+    from gnet_inspect.cli.output import emit
+    from gnet_inspect.cli.several import Result, emit_results
     from gnet_inspect.graph.outline import DEPTHS
     from gnet_inspect.views.tables.roofline import Selection, check_sort, roofline_grid, roofline_rows
 
@@ -113,23 +117,30 @@ def roofline(
     selection = Selection(options.one_of("--depth", depth, DEPTHS), sort, top)
     if latency is not None and form not in PLOTS:
         raise UsageError(f"--latency goes into a plot: expected --format {', '.join(PLOTS)}, got {form!r}")
-    on = _device(device)
+    named = _devices_of(devices)
+    options.one_edited(models, edits)
+    if form in PLOTS and (len(models), len(named)) != (1, 1):
+        raise UsageError(
+            f"a plot is of one model on one device, expected one of each, got {len(models)} and {len(named)}. "
+            f"(run it for each, or leave {form} out for a table)"
+        )
     flags = options.Flags(inputs, batch, mode, edits, resize, None, until, arguments, function)
-    graph = options.read_graph(model, flags)
-    result = bounds_of(graph, on, dtype)
+    graphs = [variant.graph for variant in options.read_variants(models, flags)]
     if form in PLOTS:
         from gnet_inspect.views.pages.roofline import draw_plot
 
-        measured = _measured(latency, graph, dtype) if latency else {}
-        emit(draw_plot(result, graph, form, measured), output)
+        measured = _measured(latency, graphs[0], dtype) if latency else {}
+        (device,) = named.values()
+        emit(draw_plot(bounds_of(graphs[0], device, dtype), graphs[0], form, measured), output)
         return
-    emit_result(
-        result,
-        form,
-        output,
-        lambda: roofline_grid(result, graph, selection),
-        lambda: roofline_rows(result, graph, selection),
-    )
+    shown = []
+    for model, graph in zip(models, graphs, strict=True):
+        for name, device in named.items():
+            result = bounds_of(graph, device, dtype)
+            table = partial(roofline_grid, result, graph, selection)
+            rows = partial(roofline_rows, result, graph, selection)
+            shown.append(Result(result, table, rows, {"model": model, "device": name}))
+    emit_results(shown, form, output)
 
 
 PLOTS = ("svg", "png", "html")
@@ -144,15 +155,17 @@ def _format(style: str | None, output: Path | None) -> str:
     return options.fitting_format(form, output, (*FORMATS, *PLOTS))
 
 
-def _device(name: str | None) -> "Device":
+def _devices_of(text: str | None) -> "dict[str, Device]":
+    """The devices of --on, by their names there; a file whose own name has a comma is one."""
     from gnet_inspect.analysis.devices import known_devices, load_device
 
-    if name is None:
+    names = (text,) if text is not None and Path(text).exists() else options.split_words(text)
+    if not names:
         raise UsageError(
             f"expected --on with a device ({', '.join(known_devices())}) or a device file, got none. "
             "(--devices lists their peaks)"
         )
-    return load_device(name)
+    return {name: load_device(name) for name in names}
 
 
 def _measured(path: Path, graph: "Graph", dtype: str) -> dict[str, float]:

@@ -1,5 +1,6 @@
-"""`gnet-inspect summary`: the table of one model."""
+"""`gnet-inspect summary`: the table of a model."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -9,11 +10,12 @@ from gnet_inspect.errors import UsageError
 
 
 def summary(
-    model: options.Model,
+    models: options.Models,
     inputs: options.Input = None,
     batch: options.Batch = None,
     depth: Annotated[
-        str, typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens.")
+        str,
+        typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens; 1, 2 and 3 mean the same."),
     ] = "block",
     columns: Annotated[
         str | None,
@@ -61,10 +63,13 @@ def summary(
 ) -> None:
     """Shapes, parameters, MACs and memory, by stage, block or layer.
 
+    Of several models the tables stand below each other; compare puts totals beside each other.
+
     Example: gnet-inspect summary googlenet --input 1x3x224x224 --depth layer --sort macs --top 10
     """
     from gnet_inspect.analysis.summary import summarize
-    from gnet_inspect.cli.output import emit_result, say
+    from gnet_inspect.cli.output import say
+    from gnet_inspect.cli.several import Result, emit_results
     from gnet_inspect.graph.outline import DEPTHS
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.tables.summary import Selection, check_columns, matches, summary_grid, summary_rows
@@ -82,18 +87,24 @@ def summary(
     check_columns(selection)
     if optimizer is not None:
         _check_training(optimizer, mode, dtype)
-    graph = options.read_graph(
-        model, options.Flags(inputs, batch, mode, edits, resize, frozen, until, arguments, function)
-    )
-    result = summarize(graph, dtype, optimizer=optimizer)
-    emit_result(
-        result,
+    options.one_edited(models, edits)
+    flags = options.Flags(inputs, batch, mode, edits, resize, frozen, until, arguments, function)
+    graphs = [variant.graph for variant in options.read_variants(models, flags)]
+    found = [(summarize(graph, dtype, optimizer=optimizer), graph) for graph in graphs]
+    emit_results(
+        [
+            Result(
+                result,
+                partial(summary_grid, result, graph, selection),
+                partial(summary_rows, result, graph, selection),
+                {"model": name},
+            )
+            for name, (result, graph) in zip(models, found, strict=True)
+        ],
         style,
         output,
-        lambda: summary_grid(result, graph, selection),
-        lambda: summary_rows(result, graph, selection),
     )
-    if pattern is not None and not matches(result, graph, selection):
+    if pattern is not None and not any(matches(result, graph, selection) for result, graph in found):
         say(f"--filter: nothing matches {pattern!r}")
 
 

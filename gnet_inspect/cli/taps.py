@@ -1,10 +1,12 @@
 """`gnet-inspect taps`: what a detector can take from a backbone."""
 
+from functools import partial
+
 from gnet_inspect.cli import options
 
 
 def taps(
-    model: options.Model,
+    models: options.Models,
     inputs: options.Input = None,
     batch: options.Batch = None,
     mode: options.Mode = "eval",
@@ -25,10 +27,15 @@ def taps(
     Example: gnet-inspect taps resnet50 --input 1x3x512x512
     """
     from gnet_inspect.analysis.taps import find_taps
-    from gnet_inspect.cli.output import emit_result
+    from gnet_inspect.cli.several import Result, emit_results
     from gnet_inspect.views.tables.taps import taps_grid, taps_rows
 
     options.table_format(style, output)
     flags = options.Flags(inputs, batch, mode, edits, resize, None, until, arguments, function)
-    result = find_taps(options.read_graph(model, flags))
-    emit_result(result, style, output, lambda: taps_grid(result), lambda: taps_rows(result))
+    options.one_edited(models, edits)
+    results = [find_taps(variant.graph) for variant in options.read_variants(models, flags)]
+    shown = [
+        Result(result, partial(taps_grid, result), partial(taps_rows, result), {"model": name})
+        for name, result in zip(models, results, strict=True)
+    ]
+    emit_results(shown, style, output)

@@ -1,6 +1,7 @@
 """`gnet-inspect verify`: the static numbers against the real module, and against the published figures."""
 
 import gc
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,13 +10,12 @@ from gnet_inspect.cli import options, signals
 from gnet_inspect.errors import INSTALL_TORCH
 
 if TYPE_CHECKING:
-    from gnet_inspect.graph import Graph
+    from gnet_inspect.cli.models import Variant
     from gnet_inspect.records.verification import Check
-    from gnet_inspect.runtime.references import Traced
 
 
 def verify(
-    model: options.Model,
+    models: options.Models,
     inputs: options.Input = None,
     batch: options.Batch = None,
     mode: options.Mode = "eval",
@@ -42,20 +42,37 @@ def verify(
     """
     from gnet_inspect.analysis.audit import audit, verification_of
     from gnet_inspect.cli.models import need_runnable
-    from gnet_inspect.cli.output import emit_result, say
+    from gnet_inspect.cli.output import say
+    from gnet_inspect.cli.several import Result, emit_results
     from gnet_inspect.views.tables.verification import verification_grid, verification_rows
 
     options.table_format(style, output)
-    need_runnable([model], "verify")
+    need_runnable(models, "verify")
+    options.one_edited(models, edits)
     flags = options.Flags(inputs, batch, mode, edits, resize, arguments=arguments, function=function)
-    ((spec, graph, traced),) = options.read_variants([model], flags)
+    variants = options.read_variants(models, flags)
     # A published row that names what is not there is told before the checks, which take seconds.
-    figures = audit(spec) if spec else ()
-    checks = [] if published else _checks(graph) if traced is None else _checks_of(traced, mode)
-    result = verification_of(spec, graph, figures, checks)
-    emit_result(result, style, output, lambda: verification_grid(result, graph), lambda: verification_rows(result))
-    if not result.ok:
+    figures = [audit(variant.spec) if variant.spec else () for variant in variants]
+    results = [
+        verification_of(variant.spec, variant.graph, rows, [] if published else _checks(variant, mode))
+        for variant, rows in zip(variants, figures, strict=True)
+    ]
+    emit_results(
+        [
+            Result(
+                result,
+                partial(verification_grid, result, variant.graph),
+                partial(verification_rows, result),
+                {"model": name},
+            )
+            for name, variant, result in zip(models, variants, results, strict=True)
+        ],
+        style,
+        output,
+    )
+    if not all(result.ok for result in results):
         raise typer.Exit(1)
+    checks = [check for result in results for check in result.checks]
     missing = sorted({check.note for check in checks if check.ok is None and not check.note.startswith("prints")})
     if missing:
         mend = f"Install what they need with: {INSTALL_TORCH}"
@@ -65,16 +82,14 @@ def verify(
         raise typer.Exit(3)
 
 
-def _checks_of(traced: "Traced", mode: str) -> "list[Check]":
-    from gnet_inspect.cli.output import say
-    from gnet_inspect.runtime.verify_network import run_network_checks
-
-    return run_network_checks(traced, mode, say)[1]
-
-
-def _checks(graph: "Graph") -> "list[Check]":
+def _checks(variant: "Variant", mode: str) -> "list[Check]":
     from importlib.util import find_spec
 
+    if variant.traced is not None:
+        from gnet_inspect.cli.output import say
+        from gnet_inspect.runtime.verify_network import run_network_checks
+
+        return run_network_checks(variant.traced, mode, say)[1]
     if find_spec("torch") is None:
         from gnet_inspect.records.verification import not_run
 
@@ -84,4 +99,4 @@ def _checks(graph: "Graph") -> "list[Check]":
 
     signals.check()
     gc.enable()
-    return run_checks(graph, say)
+    return run_checks(variant.graph, say)

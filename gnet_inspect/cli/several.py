@@ -1,0 +1,49 @@
+"""Several results of one command: as one is, below each other, in a list or in a table with what each is of."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from gnet_inspect.cli.output import emit_result
+from gnet_inspect.records import SCHEMA_VERSION
+from gnet_inspect.views.grid import Column, Grid
+
+
+class Results(Struct, frozen=True):
+    """What `--format json` prints of several models or devices: what it prints of each."""
+
+    schema_version: int
+    results: tuple[object, ...]
+
+
+class Result(NamedTuple):
+    """A result with its tables, its rows for CSV, and what it is of, by the columns that say so there."""
+
+    result: object
+    grid: Callable[[], Grid]
+    rows: Callable[[], Grid]
+    of: Mapping[str, str]
+
+
+def emit_results(shown: Sequence[Result], style: str, output: Path | None) -> None:
+    """One result as it is; of several the tables below each other, a list in JSON, and in CSV one table with the names
+    of the models (and devices) in front."""
+    if len(shown) == 1:
+        emit_result(shown[0].result, style, output, shown[0].grid, shown[0].rows)
+        return
+    results = Results(SCHEMA_VERSION, tuple(one.result for one in shown))
+    emit_result(results, style, output, lambda: [one.grid() for one in shown], lambda: _joined(shown))
+
+
+def _joined(shown: Sequence[Result]) -> Grid:
+    tables = [one.rows() for one in shown]
+    columns = (*(Column(name, name) for name in shown[0].of), *tables[0].columns)
+    lines = (
+        replace(line, exact=(*one.of.values(), *line.exact))
+        for one, table in zip(shown, tables, strict=True)
+        for line in table.lines
+    )
+    return Grid(columns, tuple(lines))
