@@ -34,6 +34,7 @@ LINES = {
     "trace": ["lenet5"],
     "import": ["lenet5", "-o", "lenet5.json"],
     "export": ["lenet5", "-o", "lenet5.json"],
+    "init": ["-"],
     "show": ["lenet5"],
     "validate": ["lenet5"],
     "schema": [],

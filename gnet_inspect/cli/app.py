@@ -21,6 +21,7 @@ COMMANDS = {
     "trace": "trace",
     "import": "import_network",
     "export": "export",
+    "init": "init",
     "show": "show",
     "validate": "validate",
     "schema": "schema",
