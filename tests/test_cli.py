@@ -365,8 +365,9 @@ def test_only_the_command_that_is_called_is_put_in() -> None:
         (["summary", "no/such.yaml"], "expected a spec file, got 'no/such.yaml', which does not exist"),
         (["summary", "."], "expected a built-in model or a spec file, got the folder '.'"),
         (["summary", ""], "expected a built-in model or a spec file, got"),
-        (["summary", "googlenet", "--input", "224"], "--input: expected NxCxHxW or CxHxW of positive integers, got '224'"),
+        (["summary", "googlenet", "--input", "1x2x3x4x5"], "--input: expected NxCxHxW, CxHxW or HxW of positive integers, got '1x2x3x4x5'. (for example 1x3x224x224)"),
         (["summary", "googlenet", "--input", "1x3x-4x4"], "--input: expected NxCxHxW"),
+        (["summary", "nosuch.yaml"], "expected a spec file, got 'nosuch.yaml', which does not exist. (gnet-inspect init nosuch.yaml writes a first one)"),
         (["summary", "googlenet", "--input", "1x3x0x4"], "--input: expected NxCxHxW"),
         (["summary", "googlenet", "--input", "1x3x9999999x4"], "expected an input shape"),
         (["summary", "googlenet", "--input", "2x3x64x64", "--batch", "4"], "has a batch of 2, --batch says 4"),
@@ -377,8 +378,8 @@ def test_only_the_command_that_is_called_is_put_in() -> None:
         (["summary", "googlenet", "--mode", "train", "--optimizer", "adamw"], "--optimizer: expected sgd, momentum, adam, got 'adamw'. (did you mean `adam`?)"),
         (["summary", "googlenet", "--mode", "train", "--optimizer", "sgd", "--dtype", "int8"], "--dtype: expected fp32, fp16, bf16, fp64, got 'int8'"),
         (["summary", "googlenet", "--depth", "blocks"], "--depth: expected stage, block, layer, got 'blocks'. (did you mean `block`?"),
-        (["summary", "googlenet", "--mode", "test"], "--mode: expected eval, train, got 'test'"),
-        (["summary", "googlenet", "--dtype", "float32"], "--dtype: expected fp32, fp16, bf16, fp64, int8, got 'float32'"),
+        (["summary", "googlenet", "--mode", "both"], "--mode: expected eval, train, got 'both'"),
+        (["summary", "googlenet", "--dtype", "float8"], "--dtype: expected fp32, fp16, bf16, fp64, int8, got 'float8'"),
         (["summary", "googlenet", "--format", "yaml"], "--format: expected table, json, csv, markdown, got 'yaml'"),
         (["summary", "googlenet", "--columns", "name,parms"], "expected a column, got 'parms'. (did you mean `params`"),
         (["summary", "googlenet", "--sort", "mac"], "expected a column, got 'mac'. (did you mean `macs`"),
@@ -391,7 +392,7 @@ def test_only_the_command_that_is_called_is_put_in() -> None:
         (["summary", "googlenet", "--set", "x"], "--set: expected PATH=VALUE, got 'x'"),
         (["summary", "googlenet", "--inptu", "1"], "No such option: --inptu"),
         (["summary"], "Missing argument"),
-        (["sumary", "googlenet"], "No such command"),
+        (["sumary", "googlenet"], "expected a command or a MODEL, got 'sumary'. (did you mean `gnet-inspect summary googlenet`?)"),
         (["summary", "googlenet", "-o", "/no/such/folder/x"], "-o: cannot write '/no/such/folder/x': No such file or directory"),
         (["summary", "googlenet", "-o", "."], "-o: expected a file, got the folder '.'"),
     ],
@@ -631,8 +632,8 @@ def test_a_page_is_not_poured_onto_a_terminal(command: str) -> None:
 @pytest.mark.parametrize(
     ("command", "example"),
     [
-        (["report", "lenet5"], "gnet-inspect report googlenet vgg16 -o report.html"),
-        (["diagram", "lenet5", "--format", "dot"], "gnet-inspect diagram googlenet -o googlenet.svg"),
+        (["report", "lenet5"], "gnet-inspect report lenet5 -o report.html"),
+        (["diagram", "lenet5", "--format", "dot"], "gnet-inspect diagram lenet5 -o lenet5.svg"),
     ],
 )
 def test_a_terminal_is_told_how_to_write_a_file(command: list[str], example: str) -> None:

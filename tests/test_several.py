@@ -76,7 +76,10 @@ def test_a_device_file_may_have_a_comma_in_its_name(run: Run, tmp_path: Path) ->
         (["taps", "-", "-"], "expected one spec on standard input, got `-` twice"),
         (["summary", "lenet5", "vgg16", "--set", "classes=5"], "--set: expected one model to edit, got 2 models"),
         (["roofline", "lenet5", "vgg16", "--on", "h200", "--format", "svg"], "a plot is of one model on one device"),
-        (["roofline", "lenet5", "--on", "h200,l4", "--format", "svg"], "got 1 and 2. (run it for each, or leave svg out"),
+        (
+            ["roofline", "lenet5", "--on", "h200,l4", "--format", "svg"],
+            "got 1 and 2. (run it for each, or leave svg out",
+        ),
         (["roofline", "lenet5", "--on", "h200,nope"], "got 'nope'"),
         (["roofline", "lenet5", "--on", ","], "expected --on with a device"),
     ],
@@ -86,6 +89,23 @@ def test_errors_say_which_one_they_are_of(line: list[str], message: str, run: Ru
     result = run(*line)
     assert (result.code, result.out) == (2, "")
     assert message in result.err
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("(2, 3, 64, 32)", "2x3x64x32"),
+        ("[3,64,32]", "1x3x64x32"),
+        ("2 3 64 32", "2x3x64x32"),
+        ("3*64*32", "1x3x64x32"),
+        ("3×64×32", "1x3x64x32"),
+        ("64x32", "1x3x64x32"),
+        ("64", "1x3x64x64"),
+    ],
+)
+def test_a_shape_is_written_in_many_ways(text: str, shape: str, run: Run) -> None:
+    """As Python writes it, with another sign between, and an image by its height and width or its side."""
+    assert f"input {shape} " in run("flops", "squeezenet1_1", "--input", text).out
 
 
 def test_validation_goes_on_behind_what_is_wrong(run: Run, write_spec: Callable[..., str]) -> None:

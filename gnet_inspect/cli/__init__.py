@@ -74,18 +74,30 @@ def _call(arguments: list[str]) -> int:
     from typer.main import get_command
 
     from gnet_inspect.cli.app import make_app
-    from gnet_inspect.cli.options import with_values
+    from gnet_inspect.cli.synonyms import HELP, read_command, read_flags
 
-    arguments = with_values(arguments)
-    command = get_command(make_app(arguments))
     if os.environ.get(COMPLETION):
-        return _complete(command)
+        return _complete(get_command(make_app(arguments)))
+    arguments, is_other = read_command(arguments)
+    if is_other and arguments[-1] not in HELP:
+        _say_command(arguments)
+    command = get_command(make_app(arguments))
+    arguments = read_flags(arguments, command)
     try:
         with command.make_context("gnet-inspect", arguments) as context:
             command.invoke(context)
     except Exit as end:
         return end.exit_code or _tell()
     return 0
+
+
+def _say_command(arguments: list[str]) -> None:
+    """Say which command is run in the place of what was typed: the next time it can be typed."""
+    from shlex import join
+
+    from gnet_inspect.cli.output import say
+
+    say(f"running {join(['gnet-inspect', *arguments])}")
 
 
 def _tell() -> int:

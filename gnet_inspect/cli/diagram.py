@@ -138,7 +138,7 @@ def diagram(
     from gnet_inspect.views.drawing.themes import THEMES
 
     chosen = _format(form, output)
-    options.refuse_terminal(output, "diagram googlenet -o googlenet.svg")
+    options.refuse_terminal(output, ["diagram", model, "-o", f"{options.own_name(model)}.svg"])
     if depth is not None:
         options.one_of("--depth", depth, DEPTHS)
     options.one_of("--direction", direction, ("TB", "LR"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gnet_inspect.cli import options, signals
-from gnet_inspect.cli.options import COMPILE_MODES
+from gnet_inspect.cli.synonyms import OPTIONAL_VALUES
 from gnet_inspect.errors import INSTALL_TORCH, MissingError, UsageError
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ def _setting(
     options.one_of("--dtype", dtype, tuple(DTYPES))
     options.one_of("--optimizer", optimizer, tuple(OPTIMIZERS))
     if compiled is not None:
-        options.one_of("--compile", compiled, COMPILE_MODES)
+        options.one_of("--compile", compiled, OPTIONAL_VALUES["--compile"])
     return Setting(
         pick_device(device),
         dtype,

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from shlex import join, quote
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
@@ -67,8 +68,8 @@ Input = Annotated[
     typer.Option(
         "--input",
         metavar="SHAPE",
-        help="1x3x224x224, or 3x224x224 with --batch; NAME=SHAPE for each of several inputs; 1x77:int64. Default: the "
-        "spec's own.",
+        help="1x3x224x224, 3x224x224 with --batch, or 224; NAME=SHAPE for each of several inputs; 1x77:int64. "
+        "Default: the spec's own.",
         show_default=False,
     ),
 ]
@@ -141,47 +142,13 @@ Output = Annotated[
 
 # A day: what lasts longer, or is infinite or no number, is a mistake.
 LONGEST_MEASUREMENT = 86_400
-# The modes of torch.compile; --compile alone is the first.
-COMPILE_MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs")
-
-
-def with_values(arguments: list[str]) -> list[str]:
-    """A command line in which flags that may stand without their value have it.
-
-    >>> with_values(["latency", "--compile", "googlenet", "--compile", "max-autotune"])
-    ['latency', '--compile=default', 'googlenet', '--compile', 'max-autotune']
-    """
-    end = arguments.index("--") if "--" in arguments else len(arguments)
-    alone = {
-        index
-        for index, argument in enumerate(arguments[:end])
-        if argument == "--compile" and arguments[index + 1 : index + 2] not in [[mode] for mode in COMPILE_MODES]
-    }
-    return [f"{word}={COMPILE_MODES[0]}" if index in alone else word for index, word in enumerate(arguments)]
-
-
 MODES = ("eval", "train")
-# What torch and YAML call what a flag calls otherwise.
-OTHER_WORDS = {
-    "float32": "fp32",
-    "float": "fp32",
-    "float16": "fp16",
-    "half": "fp16",
-    "bfloat16": "bf16",
-    "float64": "fp64",
-    "double": "fp64",
-    "md": "markdown",
-    "training": "train",
-    "inference": "eval",
-    "test": "eval",
-}
 
 
 def one_of(flag: str, value: str, options: tuple[str, ...]) -> str:
     """A flag's value that must be one of a few words."""
     if value not in options:
-        other = OTHER_WORDS.get(value.lower())
-        offer = f"did you mean `{other}`?" if other in options else did_you_mean(value, options)
+        offer = did_you_mean(value, options)
         mend = f". ({offer})" if offer else ""
         raise UsageError(f"{flag}: expected {', '.join(options)}, got {value!r}{mend}")
     return value
@@ -253,7 +220,12 @@ def read_text(model: str) -> tuple[bytes, str]:
 
     if model == "-":
         return _read_stdin(MAX_BYTES), "<stdin>"
-    return spec_text(model)
+    try:
+        return spec_text(model)
+    except UsageError as error:
+        if model.endswith((".yaml", ".yml")) and not os.path.lexists(model):
+            raise UsageError(f"{error.message}. (gnet-inspect init {quote(model)} writes a first one)") from None
+        raise
 
 
 def _read_stdin(most: int) -> bytes:
@@ -297,12 +269,17 @@ def _read_shape(given: "Value", text: str, batch: int | None, resize: bool) -> t
     if colon and dtype != given.dtype:
         raise UsageError(f"--input: expected {given.dtype} for `{given.name}`, as the model has it, got {dtype!r}")
     own, rank = given.shape, len(given.shape) + 1
-    sizes = written.lower().replace(",", "x").split("x")
-    numbers = all(size.strip().isdecimal() and len(size) < 19 and int(size) for size in sizes)
+    # As a tuple of Python is written, too: (1, 3, 224, 224).
+    sizes = _BETWEEN_SIZES.split(written.strip(" ()[]").lower())
+    numbers = all(size.isdecimal() and len(size) < 19 and int(size) for size in sizes)
+    if rank == 4 and len(sizes) < 3 and numbers:
+        # Height and width of an image, or the side of a square one: its channels are the model's own.
+        sizes = [str(own[0]), *(sizes * 2)[:2]]
     if len(sizes) not in (rank, rank - 1) or not numbers:
-        words = "NxCxHxW or CxHxW" if rank == 4 else f"{rank} sizes, the batch first, or {rank - 1} without it,"
-        example = dimensions((1, *own)) if rank != 4 else "1x3x224x224"
-        raise UsageError(f"--input: expected {words} of positive integers, got {text!r}. (for example {example})")
+        words = "NxCxHxW, CxHxW or HxW" if rank == 4 else f"{rank} sizes, the batch first, or {rank - 1} without it,"
+        raise UsageError(
+            f"--input: expected {words} of positive integers, got {text!r}. (for example {dimensions((1, *own))})"
+        )
     shape = tuple(map(int, sizes))
     if rank == 4:
         _check_image(text, shape, own, resize)
@@ -326,6 +303,9 @@ def _check_image(text: str, shape: tuple[int, ...], own: tuple[int, ...], resize
             f"--input {text} is {shape[0]} channels of {shape[1]}x{shape[2]}, expected {own[0]} channels. "
             f"(with its batch a shape has four sizes, as {dimensions((1, *own))})"
         )
+
+
+_BETWEEN_SIZES = re.compile(r"\s*[x,*×]\s*|\s+")
 
 
 class Flags(NamedTuple):
@@ -419,10 +399,13 @@ def one_edited(models: list[str], edits: list[str] | None) -> None:
         raise UsageError(f"--set: expected one model to edit, got {len(models)} models")
 
 
-def refuse_terminal(output: Path | None, example: str) -> None:
-    """Refuse to pour a whole page or drawing onto a terminal; a pipe, a file and `-o -` get it."""
+def refuse_terminal(output: Path | None, instead: list[str]) -> None:
+    """Refuse to pour a whole page or drawing onto a terminal, and say what to type `instead`; a pipe, a file and `-o -`
+    get it."""
     if output is None and sys.stdout is not None and sys.stdout.isatty():
-        raise UsageError(f"expected a file or a pipe for the result, got a terminal. (gnet-inspect {example})")
+        raise UsageError(
+            f"expected a file or a pipe for the result, got a terminal. ({join(['gnet-inspect', *instead])})"
+        )
 
 
 def positive(flag: str, value: int | None) -> None:

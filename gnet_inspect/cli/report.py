@@ -55,7 +55,7 @@ def report(
     from gnet_inspect.views.pages.printing import print_page
     from gnet_inspect.views.pages.report import draw_report
 
-    browser = _check_output(output)
+    browser = _check_output(output, models)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
     options.one_edited(models, edits)
     flags = options.Flags(inputs, batch, mode, edits, resize, arguments=arguments, function=function)
@@ -66,10 +66,10 @@ def report(
     emit(print_page(page, browser) if browser else page.encode(), output)
 
 
-def _check_output(output: Path | None) -> str:
+def _check_output(output: Path | None, models: list[str]) -> str:
     """The browser that prints, for a file that is to be a PDF; "" for a page. A name that promises another format is
     refused."""
-    options.refuse_terminal(output, "report googlenet vgg16 -o report.html")
+    options.refuse_terminal(output, ["report", *models, "-o", "report.html"])
     if output is None or not options.names_a_file(output) or output.suffix.lower() in ENDINGS:
         return ""
     if output.suffix.lower() == PDF:

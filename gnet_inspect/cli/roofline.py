@@ -163,7 +163,7 @@ def _devices_of(text: str | None) -> "dict[str, Device]":
     if not names:
         raise UsageError(
             f"expected --on with a device ({', '.join(known_devices())}) or a device file, got none. "
-            "(--devices lists their peaks)"
+            "(`gnet-inspect roofline --devices` lists their peaks)"
         )
     return {name: load_device(name) for name in names}
 
