@@ -19,6 +19,7 @@ from gnet_inspect.cli.synonyms import (
     read_flags,
 )
 from gnet_inspect.errors import UsageError
+from gnet_inspect.language import catalogue
 from tests.conftest import Run
 
 PAGE = (Path(__file__).parent.parent / "docs" / "other-tools.md").read_text(encoding="utf-8")
@@ -45,6 +46,7 @@ def read(line: str) -> str:
         ("summary --arch=googlenet", "summary googlenet"),
         ("diagram googlenet --no_legend", "diagram googlenet --no-legend"),
         ("init -o a.yaml", "init a.yaml"),
+        ("summary googlenet -batch 8 -depth=1", "summary googlenet --batch 8 --depth stage"),
         # torchinfo's depth.
         ("summary googlenet --depth 1", "summary googlenet --depth stage"),
         ("summary googlenet -d 2", "summary googlenet --depth block"),
@@ -140,6 +142,17 @@ def test_what_is_run_in_the_place_of_what_was_typed_is_said(run: Run) -> None:
     assert run("help", "list") == run("list", "--help")
 
 
+def test_a_file_is_a_model_whatever_it_is_called(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is there, and one that would be; a folder and a name that no file can have are none."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine").write_text("name: mine\ninput: [3, 8, 8]\nstages: {s: {a: ReLU}}\n")
+    (tmp_path / "folder").mkdir()
+    assert run("mine").out.startswith("mine\n")
+    assert "which does not exist. (gnet-inspect init a.yaml" in run("a.yaml").err
+    for word in ("folder", "x" * 300, "a\x00b"):
+        assert "expected a command or a MODEL" in run(word).err
+
+
 def test_flags_by_other_names_are_not_in_the_help(run: Run) -> None:
     """It has one name for each thing."""
     out = run("summary", "--help").out
@@ -156,7 +169,7 @@ def test_no_word_hides_one_of_ours() -> None:
     assert {ours.split()[0] for ours in OTHER_COMMANDS} - {"--version"} <= set(COMMANDS)
     others = [word for words in OTHER_COMMANDS.values() for word in words.split()]
     assert len(set(others)) == len(others)
-    assert not {*others, *AMBIGUOUS_COMMANDS, "help"} & set(COMMANDS)
+    assert not {*others, *AMBIGUOUS_COMMANDS, "help"} & {*COMMANDS, *catalogue()}
     for name, values in OTHER_VALUES.items():
         everywhere = {
             word.partition("[")[0]

@@ -5,10 +5,10 @@ expected, a flag by another tool's name, a value as torch spells it. What can me
 the rest the right words are named. None of it is in --help: docs/other-tools.md has all of them.
 """
 
+import os
 import shlex
 from collections import deque
 from functools import cache
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from gnet_inspect.cli.app import COMMANDS
@@ -88,6 +88,7 @@ HINTS = {
     "--checkpoint": Hint(_NO_WEIGHTS, takes_value=True),
     "--gpu": Hint(_NO_DEVICE),
     "--cuda": Hint(_NO_DEVICE),
+    "--cpu": Hint(_NO_DEVICE),
     "--device": Hint(_NO_DEVICE, takes_value=True),
     "-d": Hint(_NO_DEVICE, takes_value=True),
     "--num-classes": Hint(_CLASSES, takes_value=True, instead="--set classes={}"),
@@ -206,7 +207,7 @@ def _is_model(word: str) -> bool:
         from gnet_inspect.cli.models import is_python
 
         return is_python(word)
-    return "/" in word and Path(word).is_file()
+    return os.path.isfile(word)
 
 
 def _offer(word: str, rest: list[str]) -> str:
@@ -274,12 +275,13 @@ class _Reader:
     def __init__(self, name: str, command: Any) -> None:
         self.name = name
         self.flags: dict[str, Flag] = {}
-        # What its argument is called, and how many it takes: None is any number.
+        # What its arguments are called, and how many it takes: None is any number.
         self.argument = "MODEL"
         self.places: int | None = 0
         for parameter in command.params:
             if parameter.param_type_name == "argument":
-                self.argument, self.places = parameter.metavar.rstrip("."), None if parameter.nargs < 0 else 1
+                self.argument = (parameter.metavar or self.argument).rstrip(".")
+                self.places = None if parameter.nargs < 0 or self.places is None else self.places + parameter.nargs
                 continue
             choices = tuple(word.partition("[")[0] for word in (parameter.metavar or "").split("|"))
             flag = Flag(not parameter.is_flag, choices if len(choices) > 1 else ())
@@ -320,9 +322,12 @@ class _Reader:
         return read
 
     def _split(self, word: str) -> tuple[str, str | None]:
-        """A flag, and the value that is written in one word with it: --depth=3, -b8."""
-        if word.startswith("--"):
-            name, equals, value = word.partition("=")
+        """A flag, and the value that is written in one word with it: --depth=3, -depth=3, -b8."""
+        name, equals, value = word.partition("=")
+        if len(name) > 2 and not name.startswith("--") and (f"-{name}" in self.flags or f"-{name}" in _flags_meant()):
+            # Where tools have no flags of one letter, one dash is enough.
+            name = f"-{name}"
+        if name.startswith("--"):
             return name, value if equals else None
         if len(word) == 2 or word in _flags_meant():
             return word, None
@@ -370,13 +375,14 @@ class _Reader:
             return [f"{name}={optional[0]}"]
         if value is None and not rest:
             return [name]
+        apart = value is None
         value = rest.popleft() if value is None else value
         if name == "--input" and value.isdecimal():
             while rest and rest[0].isdecimal():
                 value += f"x{rest.popleft()}"
         if name in OTHER_VALUES:
             value = self.flags[name].choice(name, value) or value
-        return [name, value]
+        return [name, value] if apart or not name.startswith("--") else [f"{name}={value}"]
 
     def _too_many(self, models: list[str], read: list[str]) -> UsageError:
         """The error for more arguments than the command takes."""
