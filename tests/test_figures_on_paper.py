@@ -26,14 +26,14 @@ from gnet_inspect.views.drawing.lettering import LETTERS
 from gnet_inspect.views.drawing.painting import Area, Letters, Sign, colors_of, paint
 from gnet_inspect.views.drawing.placed import Border, Card, Placed
 from gnet_inspect.views.drawing.themes import THEMES
-from gnet_inspect.views.drawing.tikz import draw_tikz, in_tex
+from gnet_inspect.views.drawing.tikz import draw_tikz
+from gnet_inspect.views.tex import in_tex
 from tests.conftest import Run
 from tests.drawing import HOSTILE
+from tests.paper import has_package, typeset
 
-PDFLATEX, PDFTOTEXT, KPSEWHICH = map(shutil.which, ("pdflatex", "pdftotext", "kpsewhich"))
-HAS_TIKZ = bool(
-    PDFLATEX and KPSEWHICH and subprocess.run([KPSEWHICH, "tikz.sty"], check=False, capture_output=True).stdout
-)
+PDFTOTEXT = shutil.which("pdftotext")
+HAS_TIKZ = has_package("tikz")
 # What is drawn: a model, and the part of it that is drawn alone.
 PICTURES = {
     "inception3a": ("googlenet", "inception3a"),
@@ -349,19 +349,13 @@ def test_letters_that_tex_lacks_are_cut_where_their_place_ends() -> None:
 def compiled(picture: str, folder: Path) -> bytes:
     """A pdf of one page, as large as the picture, by pdflatex; nothing in it is packed."""
     (folder / "picture.tex").write_text(picture, encoding="ascii")
-    (folder / "page.tex").write_text(
+    return typeset(
         "\\documentclass{article}\n\\usepackage{tikz}\n"
         "\\pdfcompresslevel=0 \\pdfobjcompresslevel=0 \\pdfhorigin=0pt \\pdfvorigin=0pt\n"
         "\\begin{document}\n\\setbox0=\\hbox{\\input{picture}}\n"
         "\\pdfpagewidth=\\wd0 \\pdfpageheight=\\dimexpr\\ht0+\\dp0\\relax \\shipout\\box0\n\\end{document}\n",
-        encoding="ascii",
+        folder,
     )
-    command = [str(PDFLATEX), "-interaction=batchmode", "-halt-on-error", "-no-shell-escape", "page.tex"]
-    ended = subprocess.run(command, check=False, capture_output=True, cwd=folder)
-    log = (folder / "page.log").read_text(encoding="latin-1")
-    assert ended.returncode == 0, "\n".join(re.findall(r"(?ms)^!.*?^l\.\d+.*?$", log))
-    assert "Missing character" not in log
-    return (folder / "page.pdf").read_bytes()
 
 
 @pytest.mark.skipif(not HAS_TIKZ, reason="no pdflatex with TikZ here")
