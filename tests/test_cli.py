@@ -380,7 +380,7 @@ def test_only_the_command_that_is_called_is_put_in() -> None:
         (["summary", "googlenet", "--depth", "blocks"], "--depth: expected stage, block, layer, got 'blocks'. (did you mean `block`?"),
         (["summary", "googlenet", "--mode", "both"], "--mode: expected eval, train, got 'both'"),
         (["summary", "googlenet", "--dtype", "float8"], "--dtype: expected fp32, fp16, bf16, fp64, int8, got 'float8'"),
-        (["summary", "googlenet", "--format", "yaml"], "--format: expected table, json, csv, markdown, got 'yaml'"),
+        (["summary", "googlenet", "--format", "yaml"], "--format: expected table, json, csv, markdown, latex, got 'yaml'"),
         (["summary", "googlenet", "--columns", "name,parms"], "expected a column, got 'parms'. (did you mean `params`"),
         (["summary", "googlenet", "--sort", "mac"], "expected a column, got 'mac'. (did you mean `macs`"),
         (["summary", "googlenet", "--columns", "layer"], "--columns: expected a column, got 'layer'. (did you mean `name`?)"),

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from math import inf
@@ -19,8 +20,9 @@ from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.ops import Opaque
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.grid import draw_text
-from gnet_inspect.views.tables.comparison import bar, comparison_grids, comparison_rows
+from gnet_inspect.views.tables.comparison import comparison_grids, comparison_rows
 from gnet_inspect.views.tables.difference import difference_grid
+from gnet_inspect.views.text import bar
 from tests.conftest import Run
 from tests.specs import HEADER
 
@@ -183,7 +185,7 @@ def test_a_terminal_without_blocks_gets_bars_in_ascii(run: Run, monkeypatch: pyt
     monkeypatch.delenv("NO_COLOR", raising=False)
     assert run("compare", "alexnet").code == 0
     stream.seek(0)
-    assert "96.0 %  ####" in stream.read()
+    assert "96.0 %  ####" in re.sub(r"\x1b\[[0-9;]*m", "", stream.read())
 
 
 def test_an_encoding_without_blocks_gets_them_in_ascii(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

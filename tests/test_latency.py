@@ -418,7 +418,7 @@ def test_layers_are_grouped(depth: str) -> None:
     assert len(grid.columns) == len(LAYER_COLUMNS)
     outermost = [line for line in grid.lines[:-1] if not line.cells[0].startswith(" ")]
     assert sum(float(line.cells[3]) for line in outermost) == pytest.approx(100, abs=1)
-    assert all(line.cells[5] == "50.0" for line in grid.lines[:-1])
+    assert all(line.cells[6] == "50.0" for line in grid.lines[:-1])
     names = [line.cells[0].strip() for line in grid.lines]
     expected = {
         "stage": "inception3",

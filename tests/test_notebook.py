@@ -31,7 +31,7 @@ from gnet_inspect.records.verification import Check, Difference
 from gnet_inspect.records.weights import LoadedWeights, Mismatch
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.units import byte_count
-from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.grid import Column, Grid, Line, beyond_text
 from gnet_inspect.views.pages.html import MOST_ROWS, draw_cell
 from gnet_inspect.views.tables.parts import parts_by_name
 from gnet_inspect.views.tables.roofline import Selection as BoundSelection
@@ -212,7 +212,7 @@ def test_a_summary_shows_its_table(model: str, mode: str) -> None:
         add_up(rows, column)
     assert f"{summary.totals.params:,}" in unescape(summary._repr_html_())
     # They are the terminal's rows, though told by names alone: what a block is takes its graph.
-    drawn = [list(line.cells) for line in summary_grid(summary, graph, Selection()).lines]
+    drawn = [list(line.cells) for line in beyond_text(summary_grid(summary, graph, Selection())).lines]
     assert [[row[0], *row[2:]] for row in rows] == [[row[0], *row[2:]] for row in drawn]
     assert [row[0] for row in bold(summary)] == [row[0] for row in stages]
 

@@ -332,7 +332,7 @@ def test_an_empty_file_is_no_device() -> None:
         (("--on", "h200", "--top", "0"), "--top: expected a positive integer, got 0"),
         (
             ("--on", "h200", "--format", "pdf"),
-            "--format: expected table, json, csv, markdown, svg, png, html, got 'pdf'",
+            "--format: expected table, json, csv, markdown, latex, svg, png, html, got 'pdf'",
         ),
         (
             ("--on", "h200", "--latency", "x"),

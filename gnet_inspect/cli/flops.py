@@ -15,6 +15,7 @@ def flops(
     resize: options.Resize = False,
     arguments: options.Arguments = None,
     function: options.Function = None,
+    columns: options.Columns = None,
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:
@@ -29,14 +30,22 @@ def flops(
     """
     from gnet_inspect.analysis.conventions import count_flops
     from gnet_inspect.cli.several import Result, emit_results
-    from gnet_inspect.views.tables.flops import flops_grid, flops_rows
+    from gnet_inspect.views.grid import check_columns, picked
+    from gnet_inspect.views.tables.flops import COLUMNS, flops_grid, flops_rows
 
     options.table_format(style, output)
+    names = options.split_words(columns)
+    check_columns("--columns", names, COLUMNS)
     flags = options.Flags(inputs, batch, mode, edits, resize, None, until, arguments, function)
     options.one_edited(models, edits)
     results = [count_flops(variant.graph) for variant in options.read_variants(models, flags)]
     shown = [
-        Result(result, partial(flops_grid, result), partial(flops_rows, result), {"model": name})
+        Result(
+            result,
+            partial(lambda found: picked(flops_grid(found), names), result),
+            partial(lambda found: picked(flops_rows(found), names), result),
+            {"model": name},
+        )
         for name, result in zip(models, results, strict=True)
     ]
     emit_results(shown, style, output)

@@ -30,6 +30,7 @@ def list_models(
             "glossary --of list.",
         ),
     ] = "family",
+    columns: options.Columns = None,
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:
@@ -39,15 +40,19 @@ def list_models(
     """
     from gnet_inspect.analysis.listing import list_catalogue, select_models
     from gnet_inspect.cli.output import emit_result, say
-    from gnet_inspect.views.tables.listing import SORTS, listing_grid, sorted_listing
+    from gnet_inspect.views.grid import check_columns, picked
+    from gnet_inspect.views.tables.listing import COLUMNS, SORTS, listing_grid, sorted_listing
 
     options.table_format(style, output)
     options.one_of("--sort", sort, SORTS)
+    names = options.split_words(columns)
+    check_columns("--columns", names, COLUMNS)
     listing = list_catalogue()
     families = options.split_words(family)
-    for name in families:
-        options.one_of("--family", name, tuple(sorted({model.family for model in listing.models})))
+    for chosen in families:
+        options.one_of("--family", chosen, tuple(sorted({model.family for model in listing.models})))
     result = sorted_listing(select_models(listing, families, pattern), sort)
-    emit_result(result, style, output, lambda: listing_grid(result))
+    shorter = [flag for flag, given in (("--family NAME", family), ("--filter GLOB", pattern)) if given is None]
+    emit_result(result, style, output, lambda: picked(listing_grid(result), names), shorter=shorter)
     if not result.models:
         say("list: no model is of these families and matches the filter")

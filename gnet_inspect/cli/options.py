@@ -125,7 +125,18 @@ Resize = Annotated[
     bool,
     typer.Option("--resize", help="Accept an input at which layers get weights of another shape (a new network)."),
 ]
-Format = Annotated[str, typer.Option("--format", metavar="table|json|csv|markdown", help="How the result is written.")]
+Format = Annotated[
+    str, typer.Option("--format", metavar="table|json|csv|markdown|latex", help="How the result is written.")
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        "--columns",
+        metavar="A,B,...",
+        help="Columns by their JSON names, such as name,params,macs. What each is: gnet-inspect glossary.",
+        show_default=False,
+    ),
+]
 Device = Annotated[
     str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="auto is a GPU where there is one.")
 ]
@@ -160,6 +171,7 @@ _PROMISED = {
     ".md": "markdown",
     ".htm": "html",
     ".yml": "yaml",
+    ".tex": "latex",
 }
 
 
@@ -190,7 +202,8 @@ def check_ending(output: Path | None, style: str, options: tuple[str, ...] = ())
     if output is None or not names_a_file(output):
         return
     promised = _PROMISED.get(output.suffix.lower(), style)
-    if promised != style:
+    # A picture in TeX is called by its ending.
+    if promised != style and (promised, style) != ("latex", "tex"):
         mend = f"say --format {promised}, or give another ending" if promised in options else "give another ending"
         raise UsageError(f"-o: expected a file of another ending for {_a_result(style)}, got {str(output)!r}. ({mend})")
 
@@ -431,3 +444,13 @@ def check_min_time(seconds: float) -> None:
 def split_words(text: str | None) -> tuple[str, ...]:
     """The words of a comma-separated list."""
     return tuple(word.strip() for word in (text or "").split(",") if word.strip())
+
+
+def shorter(depth: str, top: int | None) -> list[str]:
+    """The flags that make a table shorter which opens to a depth, and may be cut.
+
+    >>> shorter("layer", None), shorter("stage", 3)
+    (['--depth block', '--top 10'], [])
+    """
+    coarser = {"layer": ["--depth block"], "block": ["--depth stage"]}.get(depth, [])
+    return coarser + (["--top 10"] if top is None else [])

@@ -1,21 +1,40 @@
 """Where a result goes: standard output or a file, whole or not at all; talk goes to standard error."""
 
 import os
+import shutil
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from gnet_inspect.cli import signals
 from gnet_inspect.errors import UsageError, printable, shorten
-from gnet_inspect.views.grid import Grid, draw_csv, draw_markdown, draw_text
+from gnet_inspect.views.grid import Drawn, Grid, draw_csv, draw_latex, draw_markdown, draw_text
 from gnet_inspect.views.text import ASCII_BARS, terminal_width
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 # How much is written before it is looked whether a signal came.
 _PORTION = 1 << 20
 
-FORMATS = ("table", "json", "csv", "markdown")
+# The styles of lines, in colours that are read on a white and on a black ground: of the 256 that no terminal's theme
+# changes, those halfway between both. Of the first 16 a theme may make anything, and green, yellow, blue and cyan are
+# nearly as light or as dark as one of the grounds: a terminal that has no others shows red and bold alone.
+COLORS = {
+    "bold": "bold",
+    "dim": "color(243)",
+    "red": "bold color(160)",
+    "green": "color(28)",
+    "yellow": "color(130)",
+    "heat0": "color(243)",
+    "heat1": "color(32)",
+    "heat2": "color(136)",
+    "heat3": "color(160)",
+}
+FEW_COLORS = {style: {"bold": "bold", "red": "bold red", "heat3": "red"}.get(style, "none") for style in COLORS}
+FORMATS = ("table", "json", "csv", "markdown", "latex")
 
 
 def emit(content: str | bytes, output: Path | None) -> None:
@@ -38,8 +57,12 @@ def emit_result(
     output: Path | None,
     grid: Callable[[], Grid | list[Grid]],
     rows: Callable[[], Grid] | None = None,
+    shorter: Sequence[str] = (),
 ) -> None:
-    """A result in the format that was asked for: the record as JSON, its tables, or (`rows`) what CSV has instead."""
+    """A result in the format that was asked for: the record as JSON, its tables, or (`rows`) what CSV has instead.
+
+    `shorter` are the flags that make its tables shorter, for who has a terminal that is not as high.
+    """
     if style == "json":
         from gnet_inspect.views.json import draw_json
 
@@ -47,23 +70,35 @@ def emit_result(
     elif style == "csv":
         (table,) = _tables((rows or grid)())
         emit(draw_csv(table), output)
-    elif style == "markdown":
-        emit("\n".join(map(draw_markdown, _tables(grid()))), output)
+    elif style in _DRAWINGS:
+        emit("\n".join(map(_DRAWINGS[style], _tables(grid()))), output)
     elif output is not None and str(output) != "-":
-        emit(_plain(_draw(grid(), None)), output)
+        emit(_plain(_draw(_tables(grid()), None)), output)
     else:
-        _print_styled(_draw(grid(), terminal_width()))
+        tables = _tables(grid())
+        _print_styled(_draw(tables, terminal_width()))
+        _say_if_long(sum(len(table.lines) for table in tables), shorter)
+
+
+_DRAWINGS = {"markdown": draw_markdown, "latex": draw_latex}
+
+
+def _say_if_long(rows: int, shorter: Sequence[str]) -> None:
+    """Tell who looks at a terminal that is not as high as a table what is as long as it."""
+    if sys.stdout is not None and sys.stdout.isatty() and rows > shutil.get_terminal_size().lines:
+        ways = f"{', '.join(shorter)} or " if shorter else ""
+        say(f"{rows:,} rows, which do not fit here: {ways}`| less -S`")
 
 
 def _tables(grid: Grid | list[Grid]) -> list[Grid]:
     return grid if isinstance(grid, list) else [grid]
 
 
-def _draw(grid: Grid | list[Grid], cells: int | None) -> list[tuple[str, str]]:
+def _draw(tables: list[Grid], cells: int | None) -> list[Drawn]:
     """The tables one below the other."""
-    lines: list[tuple[str, str]] = []
-    for table in _tables(grid):
-        lines += [("", "")] if lines else []
+    lines: list[Drawn] = []
+    for table in tables:
+        lines += [("", ())] if lines else []
         lines += draw_text(table, cells)
     return lines
 
@@ -95,20 +130,30 @@ def say_usage(error: Any) -> int:
     return int(error.exit_code)
 
 
-def _plain(lines: list[tuple[str, str]]) -> str:
+def _plain(lines: list[Drawn]) -> str:
     return "".join(f"{text}\n" for text, _ in lines)
 
 
-def _print_styled(lines: list[tuple[str, str]]) -> None:
+def _print_styled(lines: list[Drawn]) -> None:
     if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         _to_stdout(_plain(lines))
         return
     from rich.console import Console
+
+    print_colored(lines, Console(highlight=False, soft_wrap=True))
+
+
+def print_colored(lines: list[Drawn], console: "Console") -> None:
+    """Print drawn lines in the colours that a terminal has."""
     from rich.text import Text
 
-    console = Console(highlight=False, soft_wrap=True)
-    for text, style in lines:
-        console.print(Text(_encodable(text), style=style))
+    colors = COLORS if console.color_system in ("256", "truecolor") else FEW_COLORS
+    for text, spans in lines:
+        colored = Text(_encodable(text))
+        for start, end, style in spans:
+            # What a terminal cannot write is longer there.
+            colored.stylize(colors[style], len(_encodable(text[:start])), len(_encodable(text[:end])))
+        console.print(colored)
 
 
 def _to_stdout(text: str) -> None:

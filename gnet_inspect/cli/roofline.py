@@ -82,7 +82,7 @@ def roofline(
         str | None,
         typer.Option(
             "--format",
-            metavar="table|json|csv|markdown|svg|png|html",
+            metavar="table|json|csv|markdown|latex|svg|png|html",
             help="Default: svg, png or html by the file's ending, or a table.",
             show_default=False,
         ),
@@ -108,12 +108,13 @@ def roofline(
     from gnet_inspect.cli.output import emit
     from gnet_inspect.cli.several import Result, emit_results
     from gnet_inspect.graph.outline import DEPTHS
-    from gnet_inspect.views.tables.roofline import Selection, check_sort, roofline_grid, roofline_rows
+    from gnet_inspect.views.grid import check_columns
+    from gnet_inspect.views.tables.roofline import COLUMNS, Selection, roofline_grid, roofline_rows
 
     form = _format(style, output)
     options.one_of("--dtype", dtype, tuple(ELEMENT_BYTES))
     options.positive("--top", top)
-    check_sort(sort)
+    check_columns("--sort", [sort] if sort else [], COLUMNS.values())
     selection = Selection(options.one_of("--depth", depth, DEPTHS), sort, top)
     if latency is not None and form not in PLOTS:
         raise UsageError(f"--latency goes into a plot: expected --format {', '.join(PLOTS)}, got {form!r}")
@@ -140,7 +141,7 @@ def roofline(
             table = partial(roofline_grid, result, graph, selection)
             rows = partial(roofline_rows, result, graph, selection)
             shown.append(Result(result, table, rows, {"model": model, "device": name}))
-    emit_results(shown, form, output)
+    emit_results(shown, form, output, options.shorter(depth, top))
 
 
 PLOTS = ("svg", "png", "html")

@@ -28,14 +28,14 @@ class Result(NamedTuple):
     of: Mapping[str, str]
 
 
-def emit_results(shown: Sequence[Result], style: str, output: Path | None) -> None:
+def emit_results(shown: Sequence[Result], style: str, output: Path | None, shorter: Sequence[str] = ()) -> None:
     """One result as it is; of several the tables below each other, a list in JSON, and in CSV one table with the names
-    of the models (and devices) in front."""
+    of the models (and devices) in front. `shorter` are the flags that make a table shorter."""
     if len(shown) == 1:
-        emit_result(shown[0].result, style, output, shown[0].grid, shown[0].rows)
+        emit_result(shown[0].result, style, output, shown[0].grid, shown[0].rows, shorter)
         return
     results = Results(SCHEMA_VERSION, tuple(one.result for one in shown))
-    emit_result(results, style, output, lambda: [one.grid() for one in shown], lambda: _joined(shown))
+    emit_result(results, style, output, lambda: [one.grid() for one in shown], lambda: _joined(shown), shorter)
 
 
 def _joined(shown: Sequence[Result]) -> Grid:

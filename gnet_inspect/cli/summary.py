@@ -17,16 +17,7 @@ def summary(
         str,
         typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens; 1, 2 and 3 mean the same."),
     ] = "block",
-    columns: Annotated[
-        str | None,
-        typer.Option(
-            "--columns",
-            metavar="A,B,...",
-            help="Columns by their JSON names, such as name,params,macs. What each is: gnet-inspect glossary --of "
-            "summary.",
-            show_default=False,
-        ),
-    ] = None,
+    columns: options.Columns = None,
     sort: Annotated[
         str | None,
         typer.Option("--sort", metavar="COLUMN", help="Sort the rows; numbers largest first.", show_default=False),
@@ -72,7 +63,8 @@ def summary(
     from gnet_inspect.cli.several import Result, emit_results
     from gnet_inspect.graph.outline import DEPTHS
     from gnet_inspect.units import DTYPE_BYTES
-    from gnet_inspect.views.tables.summary import Selection, check_columns, matches, summary_grid, summary_rows
+    from gnet_inspect.views.grid import check_columns
+    from gnet_inspect.views.tables.summary import COLUMNS, Selection, matches, summary_grid, summary_rows
 
     options.table_format(style, output)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
@@ -84,7 +76,8 @@ def summary(
         pattern=pattern,
         top=top,
     )
-    check_columns(selection)
+    check_columns("--columns", selection.columns, COLUMNS.values())
+    check_columns("--sort", [sort] if sort else [], COLUMNS.values())
     if optimizer is not None:
         _check_training(optimizer, mode, dtype)
     options.one_edited(models, edits)
@@ -103,6 +96,7 @@ def summary(
         ],
         style,
         output,
+        options.shorter(depth, top),
     )
     if pattern is not None and not any(matches(result, graph, selection) for result, graph in found):
         say(f"--filter: nothing matches {pattern!r}")

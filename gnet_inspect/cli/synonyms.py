@@ -120,7 +120,7 @@ OTHER_VALUES = {
         "f64": "fp64",
     },
     "--mode": {"training": "train", "inference": "eval", "evaluation": "eval", "test": "eval"},
-    "--format": {"md": "markdown", "text": "table", "txt": "table", "tikz": "tex", "gv": "dot"},
+    "--format": {"md": "markdown", "text": "table", "txt": "table", "tikz": "tex", "tex": "latex", "gv": "dot"},
     "--depth": {"1": "stage", "2": "block", **{str(level): "layer" for level in range(3, 100)}, "all": "layer"},
     "--device": {"gpu": "cuda"},
     "--direction": {"vertical": "TB", "horizontal": "LR"},
@@ -147,7 +147,8 @@ class Flag(NamedTuple):
     def choice(self, name: str, value: str) -> str:
         """The choice that a value of the flag `name` is, in whatever words; "" where it is none."""
         plain = value.lower().removeprefix("torch.")
-        plain = OTHER_VALUES.get(name, {}).get(plain, plain)
+        if plain not in self.choices:
+            plain = OTHER_VALUES.get(name, {}).get(plain, plain)
         return next((choice for choice in self.choices if choice.lower() == plain.lower()), "")
 
 

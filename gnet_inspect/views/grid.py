@@ -1,24 +1,39 @@
-"""A table as data, and its three drawings: terminal text, Markdown and CSV.
+"""A table as data, and its four drawings: terminal text, Markdown, LaTeX and CSV.
 
-The terminal drawing is laid out here: rows never wrap, columns are dropped in their order of importance when the
-terminal is narrow, and a hundred thousand rows take a second. Rich styles the lines where colour is wanted.
+The terminal drawing is laid out here: rows do not wrap (but for columns that must lose nothing), columns are dropped in
+their order of importance when the terminal is narrow, and a hundred thousand rows take a second. It says which parts of
+a line have which style; the command line knows what colour that is.
 """
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from gnet_inspect.errors import printable
-from gnet_inspect.views.text import clip, csv_cell, markdown, width
+from gnet_inspect.errors import UsageError, nearest, printable, show
+from gnet_inspect.views.text import bar, bar_share, clip, csv_cell, markdown, width
 
 GAP = "  "
-NARROWEST_TEXT = 12
+# What a column of text is narrowed to, one step after the other; then the line is cut. Rather than that others are
+# dropped, one that is clipped takes the first step, and one that wraps, and loses nothing, the second.
+TEXT_FLOORS = (28, 20, 12, 4)
 WIDEST_TEXT = 60
+# A bar behind a share: a cell is a tenth.
+BAR_CELLS = 10
+# Bars are dropped before any column, that of the least share first.
+BARS_BEFORE = 100
+# From which share of its whole on a bar is of which heat.
+HEAT_STEPS = (0.05, 0.15, 0.3)
 
 
 class Column(Struct, frozen=True):
-    """One column. `keep` is its rank when columns are dropped: the lowest goes first; `exact` heads its CSV column;
-    texts longer than `widest` cells are clipped even where there is room, those of a `whole` column never are."""
+    """One column. `keep` is its rank when columns are dropped: the lowest goes first, 0 never, and what is below 0
+    before any text is narrowed; `exact` heads its CSV column; texts longer than `widest` cells are clipped even where
+    there is room, those of a `whole` column never are, and those of one that `wraps` go on in the next line. `bar` is
+    how many cells the whole would take, where its texts are bars; `text_only` is drawn in text alone."""
 
     exact: str
     title: str
@@ -26,14 +41,18 @@ class Column(Struct, frozen=True):
     keep: int = 0
     widest: int = WIDEST_TEXT
     whole: bool = False
+    wraps: bool = False
+    bar: int = 0
+    text_only: bool = False
 
     @property
     def clips(self) -> bool:
-        return not (self.number or self.whole)
+        """Whether a terminal may give it less than its texts take."""
+        return not (self.number or self.whole or self.bar)
 
 
 class Line(Struct, frozen=True):
-    """One row: a text for each column, the exact values for CSV, and how it is styled ("" or a rich style).
+    """One row: a text for each column, the exact values for CSV, and how it is styled ("" or words of `STYLES`).
 
     Texts are as they came: each drawing escapes them for where it is drawn.
     """
@@ -45,65 +64,195 @@ class Line(Struct, frozen=True):
 
 
 class Grid(Struct, frozen=True):
-    """A table with what is said above and below it."""
+    """A table with what is said above and below it; `ways` are the flags that show columns which had no room."""
 
     columns: tuple[Column, ...]
     lines: tuple[Line, ...]
     above: tuple[str, ...] = ()
     below: tuple[str, ...] = ()
+    ways: tuple[str, ...] = ()
 
 
-def draw_text(grid: Grid, cells: int | None = None) -> list[tuple[str, str]]:
-    """(line, style) for a terminal `cells` wide; None is as wide as it takes."""
+class Span(NamedTuple):
+    """A part of a drawn line, from one character up to another, and its style."""
+
+    start: int
+    end: int
+    style: str
+
+
+# Every style of a line or of a part of one.
+STYLES = ("bold", "dim", "red", "green", "yellow", *(f"heat{step}" for step in range(len(HEAT_STEPS) + 1)))
+Drawn = tuple[str, tuple[Span, ...]]
+Item = TypeVar("Item")
+
+
+def check_columns(flag: str, names: Iterable[str], columns: Iterable[Column]) -> None:
+    """Raise UsageError for a column there is not; who calls it by its title is told its name."""
+    titles = {column.exact: column.title.lower() for column in columns}
+    for name in names:
+        if name not in titles:
+            near = [exact for exact, title in titles.items() if title == name.lower()]
+            mend = nearest(near[0] if near else name, titles)
+            raise UsageError(f"{flag}: expected a column, got {show(name)}. ({mend})")
+
+
+def picked(grid: Grid, names: Sequence[str]) -> Grid:
+    """A table with the columns of these names alone, in their order; all where none are named."""
+    if not names:
+        return grid
+    places = {column.exact: index for index, column in enumerate(grid.columns)}
+    chosen = [places[name] for name in names]
+    lines = tuple(replace(line, cells=_of(line.cells, chosen), exact=_of(line.exact, chosen)) for line in grid.lines)
+    return replace(grid, columns=_of(grid.columns, chosen), lines=lines)
+
+
+def _of(items: tuple[Item, ...], chosen: Sequence[int]) -> tuple[Item, ...]:
+    """The items at some places, of a row that has any."""
+    return tuple(items[index] for index in chosen) if items else ()
+
+
+def beyond_text(grid: Grid) -> Grid:
+    """The table as all but text shows it."""
+    chosen = [index for index, column in enumerate(grid.columns) if not column.text_only]
+    if len(chosen) == len(grid.columns):
+        return grid
+    lines = tuple(replace(line, cells=_of(line.cells, chosen)) for line in grid.lines)
+    return replace(grid, columns=_of(grid.columns, chosen), lines=lines)
+
+
+def bar_column(column: Column) -> Column:
+    """The column of bars behind a column of shares, for who reads text."""
+    return Column(f"{column.exact}_bar", "", keep=column.keep - BARS_BEFORE, bar=BAR_CELLS, text_only=True)
+
+
+def share_bar(part: float | None, whole: float) -> str:
+    """The text of a bar behind a share; nothing of what is not known."""
+    return bar(part or 0, whole, BAR_CELLS)
+
+
+def draw_text(grid: Grid, cells: int | None = None) -> list[Drawn]:
+    """The lines for a terminal `cells` wide, with their styles; None is as wide as it takes."""
     texts = [list(column) for column in zip(*(line.cells for line in grid.lines), strict=True)] or [[]] * len(
         grid.columns
     )
-    widths = [
-        max(map(width, map(printable, {column.title, *items})))
-        if not column.clips
-        else min(max(map(width, map(printable, {column.title, *items}))), column.widest)
-        for column, items in zip(grid.columns, texts, strict=True)
-    ]
+    widths = [_natural(column, items) for column, items in zip(grid.columns, texts, strict=True)]
     kept = list(range(len(grid.columns)))
     if cells is not None:
         kept = _fitting(grid.columns, widths, cells)
-    drawn = [(_wrapped(text, cells), "bold" if index == 0 else "") for index, text in enumerate(grid.above)]
-    columns = [
-        _padded([grid.columns[index].title, *texts[index]], widths[index], grid.columns[index].number) for index in kept
-    ]
-    head, *rows = (GAP.join(parts).rstrip() for parts in zip(*columns, strict=True))
-    rule = "-" * (sum(widths[index] for index in kept) + len(GAP) * (len(kept) - 1))
+    drawn = [_styled(_wrapped(text, cells), "bold" if index == 0 else "") for index, text in enumerate(grid.above)]
     if drawn:
-        drawn.append(("", ""))
-    drawn += [(head, "bold"), (rule, "dim")]
+        drawn.append(_styled(""))
+    columns = [_laid(grid.columns[index], [grid.columns[index].title, *texts[index]], widths[index]) for index in kept]
+    bars = {place: grid.columns[index].bar for place, index in enumerate(kept) if grid.columns[index].bar}
+    size = sum(widths[index] for index in kept) + len(GAP) * (len(kept) - 1)
+    rule = _styled("-" * min(size, cells or size), "dim")
+    head, *rows = zip(*columns, strict=True)
+    drawn += [*_row(head, "bold", cells, {}), rule]
     for row, line in zip(rows, grid.lines, strict=True):
         if line.rule_above:
-            drawn.append((rule, "dim"))
-        drawn.append((row, line.style))
+            drawn.append(rule)
+        drawn += _row(row, line.style, cells, bars)
+    hidden = [column.exact for index, column in enumerate(grid.columns) if index not in kept and not column.bar]
+    if hidden:
+        drawn.append(_styled(_wrapped(_hidden(hidden, grid.ways), cells), "dim"))
     if grid.below:
-        drawn.append(("", ""))
-    drawn += [(_wrapped(text, cells), "") for text in grid.below]
+        drawn.append(_styled(""))
+    return [*drawn, *(_styled(_wrapped(text, cells)) for text in grid.below)]
+
+
+def _hidden(names: Sequence[str], ways: Sequence[str]) -> str:
+    """Which columns a narrow terminal has no room for, and what shows them."""
+    more = ", ".join((*ways, "a wider terminal"))
+    return f"hidden: {', '.join(names)} (to see them: {more} or a pipe)"
+
+
+def _natural(column: Column, items: Sequence[str]) -> int:
+    """The cells that a column takes where there is room."""
+    longest = max(map(width, map(printable, {column.title, *items})))
+    return min(longest, column.widest) if column.clips else longest
+
+
+def _styled(text: str, style: str = "") -> Drawn:
+    return text, (Span(0, len(text), style),) if style and text else ()
+
+
+def _laid(column: Column, texts: list[str], size: int) -> list[tuple[str, ...]]:
+    """One column's texts as the lines they take, filled to its width; equal texts are worked out once."""
+    laid = {}
+    for text in dict.fromkeys(texts):
+        laid[text] = tuple(_filled(line, size, column.number) for line in _lines_of(column, printable(text), size))
+    return [laid[text] for text in texts]
+
+
+def _lines_of(column: Column, text: str, size: int) -> tuple[str, ...]:
+    if not column.wraps or width(text) <= size:
+        return (clip(text, size),)
+    return _broken(text, size, " " * min(_indentation(text), size // 2))
+
+
+def _filled(text: str, size: int, number: bool) -> str:
+    padding = " " * (size - width(text))
+    return padding + text if number else text + padding
+
+
+def _row(row: tuple[tuple[str, ...], ...], style: str, cells: int | None, bars: Mapping[int, int]) -> list[Drawn]:
+    """The lines of one row: one, but where a column goes on."""
+    drawn = []
+    for parts in zip_longest(*row) if any(len(lines) > 1 for lines in row) else (tuple(lines[0] for lines in row),):
+        filled = [" " * width(lines[0]) if part is None else part for part, lines in zip(parts, row, strict=True)]
+        text = GAP.join(filled).rstrip()
+        if cells is not None:
+            text = clip(text, cells)
+        spans = [Span(0, len(text), style)] if style else []
+        for place, whole in bars.items():
+            start = sum(len(part) + len(GAP) for part in filled[:place])
+            bar = filled[place].rstrip()
+            if bar:
+                spans.append(Span(start, start + len(bar), heat(bar_share(bar, whole))))
+        drawn.append((text, tuple(spans)))
     return drawn
 
 
-def _padded(texts: list[str], size: int, number: bool) -> list[str]:
-    """One column's texts, clipped and filled to its width; equal texts are worked out once."""
-    padded = {}
-    for text in dict.fromkeys(texts):
-        shown = clip(printable(text), size)
-        padding = " " * (size - width(shown))
-        padded[text] = padding + shown if number else shown + padding
-    return [padded[text] for text in texts]
+def heat(share: float) -> str:
+    """The style of a bar that is so much of its whole.
+
+    >>> heat(0.01), heat(0.5)
+    ('heat0', 'heat3')
+    """
+    return f"heat{sum(share >= step for step in HEAT_STEPS)}"
+
+
+def _broken(text: str, cells: int, indent: str) -> tuple[str, ...]:
+    """A text in lines of at most so many cells, broken at spaces where there are some; `indent` is that of the later
+    lines."""
+    lines, line = [], ""
+    for word in re.findall(r" *[^ ]+", text):
+        left = word
+        if line.strip() and width(line + left) > cells:
+            lines.append(line)
+            line, left = indent, left.lstrip(" ")
+        # A word that is longer than a line is broken where the line ends.
+        while width(line + left) > cells:
+            fitting = _fitting_part(left, cells - width(line))
+            lines.append(line + fitting)
+            line, left = indent, left[len(fitting) :]
+        line += left
+    return (*lines, line)
+
+
+def _fitting_part(word: str, cells: int) -> str:
+    """As many letters of a word as fit, but one at least."""
+    kept = word[:cells]
+    while len(kept) > 1 and width(kept) > cells:
+        kept = kept[:-1]
+    return kept or word[:1]
 
 
 def _wrapped(text: str, cells: int | None) -> str:
-    """Prose above and below the table may break at spaces; rows never do."""
+    """Prose above and below the table may break at spaces."""
     text = printable(text)
-    if cells is None or width(text) <= cells:
-        return text
-    from textwrap import wrap
-
-    return "\n".join(wrap(text, cells, subsequent_indent="  ", break_on_hyphens=False))
+    return text if cells is None or width(text) <= cells else "\n".join(_broken(text, cells, GAP))
 
 
 def _fitting(columns: Sequence[Column], widths: list[int], cells: int) -> list[int]:
@@ -116,11 +265,12 @@ def _fitting(columns: Sequence[Column], widths: list[int], cells: int) -> list[i
     droppable = sorted((index for index in kept if columns[index].keep), key=lambda index: columns[index].keep)
     while excess() > 0 and droppable:
         # A little clipping of long texts is better than the loss of a column, much of it is not.
-        slack = sum(max(widths[index] - 28, 0) for index in kept if columns[index].clips)
-        if slack >= excess():
+        texts = (index for index in kept if columns[index].clips)
+        slack = sum(max(widths[index] - TEXT_FLOORS[columns[index].wraps], 0) for index in texts)
+        if slack >= excess() and columns[droppable[0]].keep > 0:
             break
         kept.remove(droppable.pop(0))
-    for floor in (28, NARROWEST_TEXT):
+    for floor in TEXT_FLOORS:
         for index in reversed(kept):
             if columns[index].clips and excess() > 0:
                 widths[index] = max(min(widths[index], floor), widths[index] - excess())
@@ -129,6 +279,7 @@ def _fitting(columns: Sequence[Column], widths: list[int], cells: int) -> list[i
 
 def draw_markdown(grid: Grid) -> str:
     """A GitHub-flavoured Markdown table, its notes above and below as paragraphs."""
+    grid = beyond_text(grid)
     lines = [markdown(text) for text in grid.above]
     if lines:
         lines[0] = f"**{lines[0]}**"
@@ -148,7 +299,54 @@ def draw_markdown(grid: Grid) -> str:
 
 def _indented(cell: str) -> str:
     """A cell's indentation, which Markdown would drop."""
-    return "&emsp;" * ((len(cell) - len(cell.lstrip(" "))) // 2)
+    return "&emsp;" * (_indentation(cell) // 2)
+
+
+def _indentation(text: str) -> int:
+    return len(text) - len(text.lstrip(" "))
+
+
+def draw_latex(grid: Grid) -> str:
+    """A tabular of booktabs, to input into a table of a paper, in plain ASCII.
+
+    What stands above it are comments, escaped, for a caption of the paper's own; its notes are below, in small letters.
+    """
+    grid = beyond_text(grid)
+    lines = [f"% {_in_tex(text)}" for text in grid.above]
+    lines.append(r"% \usepackage{booktabs}")
+    lines.append(rf"\begin{{tabular}}{{{''.join('r' if column.number else 'l' for column in grid.columns)}}}")
+    lines += [r"\toprule", _latex_row(grid.columns, [column.title for column in grid.columns]), r"\midrule"]
+    for line in grid.lines:
+        lines += [r"\midrule"] if line.rule_above else []
+        lines.append(_latex_row(grid.columns, line.cells, bold="bold" in line.style))
+    lines += [r"\bottomrule", r"\end{tabular}"]
+    if grid.below:
+        notes = "\\\\\n".join(_after_break(_in_tex(text)) for text in grid.below)
+        lines += ["", rf"\par\smallskip{{\footnotesize\raggedright\noindent {notes}\par}}"]
+    return "\n".join(lines) + "\n"
+
+
+def _latex_row(columns: Sequence[Column], texts: Sequence[str], *, bold: bool = False) -> str:
+    cells = []
+    for text, column in zip(texts, columns, strict=True):
+        bare = text.strip(" ")
+        # A sign is no hyphen.
+        signed = bare == "-" or (column.number and bare[:1] == "-")
+        shown = f"$-${_in_tex(bare[1:])}" if signed else _in_tex(bare)
+        indent = r"\quad " * (_indentation(text) // 2)
+        cells.append(indent + (rf"\textbf{{{shown}}}" if bold and shown else shown))
+    return _after_break(" & ".join(cells)) + r" \\"
+
+
+def _in_tex(text: str) -> str:
+    from gnet_inspect.views.tex import in_tex
+
+    return in_tex(" ".join(printable(text).split()).replace("->", "\N{RIGHTWARDS ARROW}"))
+
+
+def _after_break(text: str) -> str:
+    """What stands behind a break, for which these would be arguments."""
+    return f"{{}}{text}" if text[:1] in ("[", "*") else text
 
 
 def draw_csv(grid: Grid) -> str:

@@ -12,6 +12,7 @@ from gnet_inspect.units import count, dimensions
 if TYPE_CHECKING:
     from gnet_inspect.analysis.summary import Coverage, Totals
 
+_EIGHTHS = " ▏▎▍▌▋▊▉"
 # What bars are drawn with where there are no block characters: a cell at least half full is one.
 ASCII_BARS = str.maketrans(dict.fromkeys("█▉▊▋▌", "#") | dict.fromkeys("▍▎▏", "."))
 
@@ -54,6 +55,28 @@ def clip(text: str, cells: int) -> str:
     while kept and width(kept) > cells - 3:
         kept = kept[:-1]
     return (kept + "...")[:cells]
+
+
+def bar(part: float, whole: float, cells: int) -> str:
+    """A share as a bar of at most so many cells, to an eighth of a cell; nothing is drawn for nothing.
+
+    >>> bar(1, 2, 4), bar(1, 1000, 4), bar(0, 5, 4)
+    ('██', '▏', '')
+    """
+    if not part or not whole:
+        return ""
+    eighths = max(round(8 * cells * part / whole), 1)
+    return ("█" * (eighths // 8) + _EIGHTHS[eighths % 8]).strip()
+
+
+def bar_share(drawn: str, cells: int) -> float:
+    """What a bar says, which is to an eighth of a cell what it was drawn for.
+
+    >>> bar_share(bar(1, 4, 10), 10)
+    0.25
+    """
+    eighths = 8 * drawn.count("█") + sum(map(_EIGHTHS.find, drawn.replace("█", "")))
+    return eighths / 8 / cells
 
 
 def line_of(text: str, most: int = 160) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from html import escape
 
 from gnet_inspect.errors import printable
-from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.grid import Column, Grid, Line, beyond_text
 from gnet_inspect.views.text import clip
 
 # Colours of a terminal's lines as classes of rows, for a page that has a style for them.
@@ -27,6 +27,7 @@ NAMED = re.compile(r"[A-Za-z][^ ]*(?: [^ ]+)? {2,}")
 
 def draw_html(grid: Grid) -> str:
     """One table with its notes above and below; text from strangers is text."""
+    grid = beyond_text(grid)
     parts = [f"<p>{_said(text, bold=index == 0)}</p>" for index, text in enumerate(grid.above)]
     parts.append(f"<table><thead><tr>{_head(grid.columns)}</tr></thead><tbody>")
     parts += [f"<tr{_marked(line)}>{_cells(grid.columns, line)}</tr>" for line in grid.lines]
@@ -41,6 +42,7 @@ def draw_cell(*grids: Grid) -> str:
 
 
 def _in_cell(grid: Grid) -> str:
+    grid = beyond_text(grid)
     columns, lines = grid.columns, grid.lines
     parts = [_note(text, (), bold=index == 0) for index, text in enumerate(grid.above)]
     parts.append('<div style="overflow-x: auto">')

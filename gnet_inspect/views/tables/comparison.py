@@ -9,7 +9,7 @@ from gnet_inspect.units import byte_count, count, dimensions, percent
 from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.tables.listing import dataset_notes, error_texts
 from gnet_inspect.views.tables.summary import CONVENTION
-from gnet_inspect.views.text import field_text, unknown_names
+from gnet_inspect.views.text import bar, field_text, unknown_names
 
 COLUMNS = (
     Column("model", "model"),
@@ -31,20 +31,20 @@ COLUMNS = (
 # CSV has columns for what stands below the table.
 STATUS = Column("receptive_field_status", "field is")
 SOURCE = Column("source", "source of the errors")
+# A share as a bar: a cell is a twentieth.
+BAR_CELLS = 20
 BARS = (
     Column("stage", "stage"),
     Column("params", "params", number=True),
-    Column("params_bar", "", keep=1, whole=True),
+    Column("params_bar", "", keep=-2, bar=BAR_CELLS),
     Column("macs", "MACs", number=True),
-    Column("macs_bar", "", keep=2, whole=True),
+    Column("macs_bar", "", keep=-1, bar=BAR_CELLS),
 )
 PEAK_CONVENTION = (
     "peak: what torch's forward pass holds at once, its input apart; "
     "least peak: if each tensor were freed after its last reader"
 )
-BAR_CELLS = 20
 FIELD = "field: the receptive field before the spatial axes vanish, in pixels of the input"
-EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def comparison_grids(comparison: Comparison, bars: bool = True) -> list[Grid]:
@@ -60,7 +60,7 @@ def comparison_grids(comparison: Comparison, bars: bool = True) -> list[Grid]:
         texts, exact = _texts(model), _exact(model)
         lines.append(Line(tuple(texts[index] for index in shown), tuple(exact[index] for index in shown)))
     columns = tuple(COLUMNS[index] for index in shown)
-    table = Grid(columns, tuple(lines), above, tuple(_sentences(comparison, inputs)))
+    table = Grid(columns, tuple(lines), above, tuple(_sentences(comparison, inputs)), ("--format csv",))
     return [table, _bars(comparison)] if bars else [table]
 
 
@@ -189,21 +189,9 @@ def _bars(comparison: Comparison) -> Grid:
             cells = (
                 f"  {stage.name}",
                 f"{percent(stage.params, totals.params)} %",
-                bar(stage.params, totals.params),
+                bar(stage.params, totals.params, BAR_CELLS),
                 f"{percent(stage.macs, totals.macs)} %",
-                bar(stage.macs, totals.macs),
+                bar(stage.macs, totals.macs, BAR_CELLS),
             )
             lines.append(Line(cells))
     return Grid(BARS, tuple(lines), above=("where the parameters and the MACs sit, stage by stage",))
-
-
-def bar(part: int, whole: int, cells: int = BAR_CELLS) -> str:
-    """A share as a bar of at most so many cells, to an eighth of a cell; nothing is drawn for nothing.
-
-    >>> bar(1, 2, 4), bar(1, 1000, 4), bar(0, 5, 4)
-    ('██', '▏', '')
-    """
-    if not part or not whole:
-        return ""
-    eighths = max(round(8 * cells * part / whole), 1)
-    return ("█" * (eighths // 8) + EIGHTHS[eighths % 8]).strip()

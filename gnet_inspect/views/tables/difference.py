@@ -1,13 +1,14 @@
-"""How two models differ, as a reviewer reads it: a line for each part that was added, removed or changed."""
+"""How two models differ, as a reviewer reads it: a line for each thing that was done, and to which parts."""
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from gnet_inspect.analysis.comparison import Comparison
 from gnet_inspect.analysis.difference import Change
 from gnet_inspect.errors import some_of
+from gnet_inspect.ops import KINDS
 from gnet_inspect.units import Unit, column_unit, dimensions, in_unit
 from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.tables.summary import CONVENTION
@@ -15,10 +16,11 @@ from gnet_inspect.views.text import unknown_names
 
 DEPTHS = ("block", "layer")
 COLUMNS = (
-    Column("status", ""),
-    Column("name", "part"),
-    Column("what", "what", keep=9, widest=240),
-    Column("output", "output", keep=5),
+    Column("status", "", whole=True),
+    # What changed is what is asked for: where it finds no room it goes on below.
+    Column("name", "part", widest=48, wraps=True),
+    Column("what", "what", widest=96, wraps=True),
+    Column("output", "output", keep=5, wraps=True),
     Column("params_delta", "params", number=True, keep=10),
     Column("macs_delta", "MACs", number=True),
 )
@@ -31,25 +33,20 @@ ROWS = tuple(
 )
 SIGNS = {"added": "+", "removed": "-", "changed": "~", "moved": ">", "affected": "."}
 STYLES = {"added": "green", "removed": "red", "changed": "yellow", "moved": "yellow", "affected": "dim"}
-# So many new names are told; JSON and CSV have all.
+# So many new names, and so many parts of one change, are told; JSON and CSV have all.
 MOST_RENAMED = 5
+MOST_PARTS = 6
+WORDS = {"moved": "the same, elsewhere", "affected": "numbers alone"}
 
 
 def difference_grid(comparison: Comparison, depth: str = "block") -> Grid:
     """The parts that differ, with what they add to or take from the totals; the lines add up to the last one."""
     changes = comparison.diff or ()
     before, after = (model.totals for model in comparison.models[:2])
-    runs = [run for run in _runs(changes) if run[0].status in SIGNS]
-    drawn = [change for run in runs for change in run]
-    if depth == "layer":
-        drawn += [layer for run in runs for layer in run[0].layers]
-    params = column_unit({abs(_params(change)) for change in drawn} | {abs(after.params - before.params)})
-    macs = column_unit({abs(_macs(change)) for change in drawn} | {abs(after.macs - before.macs)})
-    lines: list[Line] = []
-    for run in runs:
-        lines.append(_line(run, params, macs))
-        if depth == "layer":
-            lines += [_line([layer], params, macs, inside=True) for layer in run[0].layers if layer.status in SIGNS]
+    groups = _grouped(changes, inside=depth == "layer")
+    params = _unit((_sum_params(row.changes) for group in groups for row in group), after.params - before.params)
+    macs = _unit((_sum_macs(row.changes) for group in groups for row in group), after.macs - before.macs)
+    lines = [_line(row, params, macs, inside=row is not first) for first, *inside in groups for row in (first, *inside)]
     total = (
         "",
         "total",
@@ -71,7 +68,7 @@ def difference_grid(comparison: Comparison, depth: str = "block") -> Grid:
         replace(column, title=f"{column.title} ({units[column.exact]})") if units.get(column.exact) else column
         for column in COLUMNS
     )
-    return Grid(columns, tuple(lines), above, tuple(_below(comparison, changes)))
+    return Grid(columns, tuple(lines), above, tuple(_below(comparison, changes)), ("--format csv",))
 
 
 def difference_rows(comparison: Comparison) -> Grid:
@@ -82,44 +79,98 @@ def difference_rows(comparison: Comparison) -> Grid:
     return Grid(ROWS, tuple(lines))
 
 
-def _params(change: Change) -> int:
-    return change.params_after - change.params_before
+class _Row(NamedTuple):
+    """What was done alike to some parts, as one row."""
+
+    changes: list[Change]
+    # The places of these parts among those they are told of.
+    places: list[int]
 
 
-def _macs(change: Change) -> int:
-    return change.macs_after - change.macs_before
+def _grouped(changes: Sequence[Change], *, inside: bool) -> list[list[_Row]]:
+    """For each thing that was done its row, wherever its parts are, and with `inside` the rows of their layers.
+
+    Then parts are told together only where the same was done to the same layers of theirs, so that rows of layers add
+    up to the row above them.
+    """
+    groups = []
+    for row in _alike(changes, inside=inside):
+        layers = [layer for change in row.changes for layer in change.layers] if inside else []
+        groups.append([row, *_alike(layers, inside=False)])
+    return groups
 
 
-def _runs(changes: tuple[Change, ...]) -> Iterator[list[Change]]:
-    """Equal changes of equal parts right behind each other, such as copies of a repeat, are one line."""
-
-    def alike(change: Change) -> object:
-        shapes = change.output_before, change.output_after
-        renamed = change.was is not None
-        inside = [(layer.name, layer.what, _params(layer), _macs(layer)) for layer in change.layers]
-        told = change.status, change.stage, change.kind, change.what, _params(change), _macs(change)
-        return *told, shapes, renamed, inside
-
-    for _, run in groupby(changes, alike):
-        yield list(run)
+def _alike(changes: Sequence[Change], *, inside: bool) -> Iterable[_Row]:
+    """A row for all changes that read the same, where the first of them stands."""
+    rows: dict[object, _Row] = {}
+    for place, change in enumerate(changes):
+        if change.status in SIGNS:
+            layers = [(layer.name, layer.status, _words(layer)) for layer in change.layers] if inside else ()
+            row = rows.setdefault((change.status, _words(change), *layers), _Row([], []))
+            row.changes.append(change)
+            row.places.append(place)
+    return rows.values()
 
 
-def _line(run: list[Change], params: Unit, macs: Unit, inside: bool = False) -> Line:
-    first, last = run[0], run[-1]
-    name = first.name if len(run) == 1 else f"{first.name} to {last.name}"
-    if first.was:
-        name += f" (was {first.was if len(run) == 1 else f'{first.was} to {last.was}'})"
-    what = "; ".join(first.what) or {"moved": "the same, elsewhere", "affected": "numbers alone"}.get(first.status, "")
-    shapes = dict.fromkeys(shape for shape in (first.output_before, last.output_after) if shape)
+def _words(change: Change) -> str:
+    return "; ".join(change.what) or WORDS.get(change.status, "")
+
+
+def _sum_params(changes: Iterable[Change]) -> int:
+    return sum(change.params_after - change.params_before for change in changes)
+
+
+def _sum_macs(changes: Iterable[Change]) -> int:
+    return sum(change.macs_after - change.macs_before for change in changes)
+
+
+def _unit(deltas: Iterable[int], total: int) -> Unit:
+    return column_unit({*map(abs, deltas), abs(total)})
+
+
+def _line(row: _Row, params: Unit, macs: Unit, *, inside: bool) -> Line:
+    first = row.changes[0]
+    what = _words(first)
+    shapes = {(change.output_before, change.output_after) for change in row.changes}
+    output = dict.fromkeys(filter(None, shapes.pop())) if len(shapes) == 1 else {}
     cells = (
         SIGNS[first.status],
-        ("  " if inside else "") + name,
-        what if len(run) == 1 else f"{len(run)} x {what}",
-        " -> ".join(map(dimensions, shapes)),
-        _signed(sum(map(_params, run)), params),
-        _signed(sum(map(_macs, run)), macs),
+        ("  " if inside else "") + _names(row),
+        what if len(row.changes) == 1 else f"{len(row.changes):,} {_noun(row.changes)}: {what}",
+        " -> ".join(map(dimensions, output)),
+        _signed(_sum_params(row.changes), params),
+        _signed(_sum_macs(row.changes), macs),
     )
     return Line(cells, style="dim" if inside else STYLES[first.status])
+
+
+def _noun(changes: Iterable[Change]) -> str:
+    """What several parts are."""
+    nouns = {"heads" if change.kind == "head" else "layers" if change.kind in KINDS else "blocks" for change in changes}
+    return nouns.pop() if len(nouns) == 1 else "parts"
+
+
+def _names(row: _Row) -> str:
+    """The parts by their names, each once; of three and more right behind each other the first and the last."""
+    runs: list[list[Change]] = []
+    before = None
+    for place, change in dict(zip(row.places, row.changes, strict=True)).items():
+        if before is not None and place == before + 1 and (change.was is None) == (runs[-1][-1].was is None):
+            runs[-1].append(change)
+        else:
+            runs.append([change])
+        before = place
+    told = []
+    for run in runs:
+        told += [_name(run[0], run[-1])] if len(run) > 2 else [_name(change, change) for change in run]
+    return some_of(dict.fromkeys(told), MOST_PARTS)
+
+
+def _name(first: Change, last: Change) -> str:
+    name, was = first.name, first.was
+    if first is not last:
+        name, was = f"{name} to {last.name}", was and f"{was} to {last.was}"
+    return f"{name} (was {was})" if was else name
 
 
 def _signed(delta: int, unit: Unit) -> str:

@@ -16,6 +16,7 @@ COLUMNS = (
     Column("macs", "MACs", number=True),
     *(Column(tool.key, tool.name, number=True, keep=KEEP[tool.key]) for tool in CONVENTIONS),
 )
+WAYS = ("--columns", "--format csv")
 NUMBERS = tuple(column.exact for column in COLUMNS[1:])
 
 
@@ -28,7 +29,7 @@ def flops_grid(counts: FlopCounts) -> Grid:
         f"{inputs_text(counts.input, counts.inputs)} (batch {counts.input[0]}), {counts.mode} mode",
         UNITS,
     )
-    return Grid(COLUMNS, tuple(lines), above, (*_explanations(counts), *counts.notes, *_last_lines(counts)))
+    return Grid(COLUMNS, tuple(lines), above, (*_explanations(counts), *counts.notes, *_last_lines(counts)), WAYS)
 
 
 def flops_rows(counts: FlopCounts) -> Grid:

@@ -7,7 +7,7 @@ from gnet_inspect.graph import Graph
 from gnet_inspect.graph.outline import Outline
 from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord, ratio_of
 from gnet_inspect.units import byte_count, percent
-from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.grid import Column, Grid, Line, bar_column, picked, share_bar
 
 COLUMNS = (
     Column("model", "model"),
@@ -30,14 +30,18 @@ CSV_COLUMNS = (
 )
 # What two records must agree in to be compared.
 SAME_DEVICE = ("type", "name", "threads")
+SHARE = Column("share", "%", number=True, keep=8)
 LAYER_COLUMNS = (
     Column("name", "layer"),
     Column("kind", "type", keep=5),
     Column("median_s", "median", number=True),
-    Column("share", "%", number=True, keep=8),
+    SHARE,
+    bar_column(SHARE),
     Column("roofline_s", "least time", number=True, keep=6),
     Column("roofline_share", "% of roofline", number=True, keep=7),
 )
+# What is known where the device's ceilings are.
+BOUNDS = ("roofline_s", "roofline_share")
 
 
 def check_devices(record: TimingRecord, kept: TimingRecord, file: str, any_device: bool) -> None:
@@ -340,17 +344,16 @@ def layers_grid(result: Measurement, graph: Graph | None, depth: str) -> Grid:
             kind,
             seconds_text(taken),
             percent(round(taken * 1e12), round(total * 1e12)),
+            share_bar(taken, total),
             seconds_text(least),
             f"{100 * least / taken:.1f}" if least is not None and taken else "",
         )
         lines.append(Line(cells, style=style))
+    lines.append(Line(("total", "", seconds_text(total), "100.0", "", "", ""), style="bold", rule_above=True))
+    above = (f"the layers of {_name_of(result)}, inside the whole network",)
     bounded = any(layer.roofline_s is not None for layer in result.layers)
-    width = len(LAYER_COLUMNS) if bounded else 4
-    lines.append(Line(("total", "", seconds_text(total), "100.0", "", "")[:width], style="bold", rule_above=True))
-    lines = [Line(line.cells[:width], style=line.style, rule_above=line.rule_above) for line in lines]
-    return Grid(
-        LAYER_COLUMNS[:width], tuple(lines), above=(f"the layers of {_name_of(result)}, inside the whole network",)
-    )
+    shown = [column.exact for column in LAYER_COLUMNS if bounded or column.exact not in BOUNDS]
+    return picked(Grid(LAYER_COLUMNS, tuple(lines), above), shown)
 
 
 def _parts(graph: Graph, depth: str) -> list[tuple[str, str, list[str], str]]:

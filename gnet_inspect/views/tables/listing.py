@@ -47,6 +47,7 @@ def listing_grid(listing: Listing) -> Grid:
         COLUMNS,
         tuple(Line(_texts(model), tuple(_exact(model).values())) for model in listing.models),
         below=(*NOTES, *notes),
+        ways=("--columns", "--format csv"),
     )
 
 

@@ -1,6 +1,6 @@
 """Roofline + Graph -> the table of least times: stages, blocks or layers, whose rows sum to the row above them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from typing import Any
 
@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from gnet_inspect.analysis.devices import Device
 from gnet_inspect.analysis.roofline import COMPUTE, MEMORY, NOTHING, UNKNOWN, LayerBound, Roofline, RooflineTotals
-from gnet_inspect.errors import UsageError, nearest, show
 from gnet_inspect.graph import Graph
 from gnet_inspect.graph.outline import Entry, Outline
 from gnet_inspect.units import (
@@ -25,7 +24,7 @@ from gnet_inspect.units import (
     percent,
     picoseconds,
 )
-from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.grid import Column, Grid, Line, bar_column, share_bar
 from gnet_inspect.views.tables.parts import parts_by_name
 from gnet_inspect.views.text import coverage_line, headline, inputs_text
 
@@ -110,15 +109,6 @@ class Row(Struct):
         return self.bound if share == "100.0" else f"{self.bound} {share} %"
 
 
-def check_sort(name: str | None) -> None:
-    """Raise UsageError for a column there is not."""
-    if name is not None and name not in COLUMNS:
-        near = [key for key, column in COLUMNS.items() if column.title.lower() == name.lower()]
-        raise UsageError(
-            f"--sort: expected a column, got {show(name)}. ({nearest(near[0] if near else name, COLUMNS)})"
-        )
-
-
 def roofline_grid(found: Roofline, graph: Graph, selection: Selection) -> Grid:
     """The table for a terminal or for Markdown."""
     maker = _RowMaker(found, graph, selection.depth)
@@ -142,7 +132,8 @@ def roofline_table(found: Roofline) -> Grid:
 def _grid(rows: list[Row], layers: list[Row], found: Roofline) -> Grid:
     """The table of some rows, and of the total of all layers."""
     rows = [*rows, _sum(layers, "total", style="bold", rule_above=True)]
-    columns, texts = zip(*(_draw_column(name, rows, found.totals) for name in COLUMNS), strict=True)
+    drawn = [drawn for name in COLUMNS for drawn in _draw_columns(name, rows, found.totals)]
+    columns, texts = zip(*drawn, strict=True)
     cells = zip(*texts, strict=True)
     lines = [Line(line, style=row.style, rule_above=row.rule_above) for line, row in zip(cells, rows, strict=True)]
     return Grid(columns, tuple(lines), notes_above(found), notes_below(found))
@@ -247,6 +238,13 @@ def _sum(rows: Sequence[Row], name: str, kind: str = "", type_name: str = "", **
 
 
 # --- cells ---
+
+
+def _draw_columns(name: str, rows: list[Row], totals: RooflineTotals) -> Iterator[tuple[Column, list[str]]]:
+    """A column, and beside the share its bars; the total is no part of itself."""
+    yield _draw_column(name, rows, totals)
+    if name == "share":
+        yield bar_column(COLUMNS[name]), [*(share_bar(row.roofline_s, totals.layers_s) for row in rows[:-1]), ""]
 
 
 def _draw_column(name: str, rows: list[Row], totals: RooflineTotals) -> tuple[Column, list[str]]:

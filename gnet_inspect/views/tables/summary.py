@@ -4,7 +4,7 @@ One invariant holds at every depth and for every selection: the rows of a level 
 column to its total.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from operator import attrgetter, itemgetter
@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import LayerSummary, Summary, Totals, TrainingMemory, bytes_moved
-from gnet_inspect.errors import UsageError, nearest, show, some_of
+from gnet_inspect.errors import some_of
 from gnet_inspect.graph import Graph
 from gnet_inspect.graph.cutting import is_cut
 from gnet_inspect.graph.outline import Entry, Outline
@@ -30,7 +30,7 @@ from gnet_inspect.units import (
     in_unit,
     percent,
 )
-from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.grid import Column, Grid, Line, bar_column, share_bar
 from gnet_inspect.views.tables.parts import parts_by_name
 from gnet_inspect.views.text import (
     at_least,
@@ -156,10 +156,11 @@ def summary_table(summary: Summary) -> Grid:
 def _grid(names: Sequence[str], rows: list[Row], summary: Summary) -> Grid:
     """The table of some rows, and of their total."""
     rows = [*rows, _total_row(summary)]
-    columns, texts = zip(*(_draw_column(name, rows, summary) for name in names), strict=True)
+    drawn = [drawn for name in names for drawn in _draw_columns(name, rows, summary)]
+    columns, texts = zip(*drawn, strict=True)
     cells = zip(*texts, strict=True)
     lines = [Line(line, style=row.style, rule_above=row.rule_above) for line, row in zip(cells, rows, strict=True)]
-    return Grid(columns, tuple(lines), notes_above(summary), notes_below(summary))
+    return Grid(columns, tuple(lines), notes_above(summary), notes_below(summary), ("--columns",))
 
 
 def summary_rows(summary: Summary, graph: Graph, selection: Selection) -> Grid:
@@ -176,18 +177,6 @@ def summary_rows(summary: Summary, graph: Graph, selection: Selection) -> Grid:
 def matches(summary: Summary, graph: Graph, selection: Selection) -> bool:
     """Whether any row is selected."""
     return bool(_RowMaker(summary, graph, selection.depth).selected(selection)[0])
-
-
-def check_columns(selection: Selection) -> None:
-    """Raise UsageError for a column there is not."""
-    for flag, names in (("--columns", selection.columns), ("--sort", (selection.sort,) if selection.sort else ())):
-        for name in names:
-            if name not in COLUMNS:
-                known = [*COLUMNS]
-                near = [key for key, column in COLUMNS.items() if column.title.lower() == name.lower()]
-                raise UsageError(
-                    f"{flag}: expected a column, got {show(name)}. ({nearest(near[0] if near else name, known)})"
-                )
 
 
 # --- rows ---
@@ -290,6 +279,15 @@ def _values(name: str, rows: list[Row], summary: Summary) -> list[Any]:
         parts = map(attrgetter(f"numbers.{SHARES[name]}"), rows)
         return [100 * (part or 0) / whole if whole else 0.0 for part in parts]
     return list(map(attrgetter(f"numbers.{name}"), rows))
+
+
+def _draw_columns(name: str, rows: list[Row], summary: Summary) -> Iterator[tuple[Column, list[str]]]:
+    """A column, and beside a share its bars; the total is no part of itself."""
+    yield _draw_column(name, rows, summary)
+    if name in SHARES:
+        parts, whole = _values(SHARES[name], rows, summary)[:-1], getattr(summary.totals, SHARES[name])
+        bars = {part: share_bar(part, whole) for part in dict.fromkeys(parts)}
+        yield bar_column(COLUMNS[name]), [*map(bars.__getitem__, parts), ""]
 
 
 def _draw_column(name: str, rows: list[Row], summary: Summary) -> tuple[Column, list[str]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import TrainingMemory
 from gnet_inspect.units import BYTE_UNITS, column_unit, in_unit, percent
-from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.grid import Column, Grid, Line, bar_column, share_bar
 
 # So many layers are told, those that keep most; the others are one row.
 MOST_LAYERS = 10
@@ -31,18 +31,18 @@ def training_grid(memory: TrainingMemory) -> Grid:
     unit = column_unit(_sizes([*parts, *rows]), BYTE_UNITS)
 
     def line(name: str, size: int, least: str = "", style: str = "", rule_above: bool = False) -> Line:
-        cells = (name, least + in_unit(size, unit), percent(size, memory.total_bytes))
+        whole = memory.total_bytes
+        # The total is no part of itself.
+        drawn = "" if rule_above else share_bar(size, whole)
+        cells = (name, least + in_unit(size, unit), percent(size, whole), drawn)
         return Line(cells, (name, size), style, rule_above)
 
     lines = [line(name, size, style="bold") for name, size in parts[:-1]]
     lines.append(line(*parts[-1], least, "bold"))
     lines += [line(name, size) for name, size in rows]
     lines.append(line("total", memory.total_bytes, least, "bold", rule_above=True))
-    columns = (
-        Column("part", "kept"),
-        Column("bytes", f"memory ({unit[0]})", number=True),
-        Column("share", "%", number=True, keep=1),
-    )
+    share = Column("share", "%", number=True, keep=1)
+    columns = (Column("part", "kept"), Column("bytes", f"memory ({unit[0]})", number=True), share, bar_column(share))
     below = (*((LAYERS,) if memory.saved else ()), *((BOUND,) if least else ()), APART)
     return Grid(columns, tuple(lines), (f"what a training step with {memory.optimizer} keeps in memory",), below)
 
