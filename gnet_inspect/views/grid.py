@@ -6,7 +6,7 @@ a line have which style; the command line knows what colour that is.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import zip_longest
 from typing import NamedTuple, TypeVar
 
@@ -143,16 +143,16 @@ def draw_text(grid: Grid, cells: int | None = None) -> list[Drawn]:
     drawn = [_styled(_wrapped(text, cells), "bold" if index == 0 else "") for index, text in enumerate(grid.above)]
     if drawn:
         drawn.append(_styled(""))
-    columns = [_laid(grid.columns[index], [grid.columns[index].title, *texts[index]], widths[index]) for index in kept]
-    bars = {place: grid.columns[index].bar for place, index in enumerate(kept) if grid.columns[index].bar}
     size = sum(widths[index] for index in kept) + len(GAP) * (len(kept) - 1)
+    rows = _Rows([grid.columns[index] for index in kept], [widths[index] for index in kept], cells)
     rule = _styled("-" * min(size, cells or size), "dim")
-    head, *rows = zip(*columns, strict=True)
-    drawn += [*_row(head, "bold", cells, {}), rule]
-    for row, line in zip(rows, grid.lines, strict=True):
+    columns = [rows.laid(place, [grid.columns[index].title, *texts[index]]) for place, index in enumerate(kept)]
+    head, *parts = zip(*columns, strict=True)
+    drawn += [*rows.draw(head, "bold"), rule]
+    for row, line in zip(parts, grid.lines, strict=True):
         if line.rule_above:
             drawn.append(rule)
-        drawn += _row(row, line.style, cells, bars)
+        drawn += rows.draw(row, line.style)
     hidden = [column.exact for index, column in enumerate(grid.columns) if index not in kept and not column.bar]
     if hidden:
         drawn.append(_styled(_wrapped(_hidden(hidden, grid.ways), cells), "dim"))
@@ -177,12 +177,48 @@ def _styled(text: str, style: str = "") -> Drawn:
     return text, (Span(0, len(text), style),) if style and text else ()
 
 
-def _laid(column: Column, texts: list[str], size: int) -> list[tuple[str, ...]]:
-    """One column's texts as the lines they take, filled to its width; equal texts are worked out once."""
-    laid = {}
-    for text in dict.fromkeys(texts):
-        laid[text] = tuple(_filled(line, size, column.number) for line in _lines_of(column, printable(text), size))
-    return [laid[text] for text in texts]
+class _Rows:
+    """Draws rows of columns that are so wide: of a hundred thousand of them, most are one line without wide letters."""
+
+    def __init__(self, columns: Sequence[Column], widths: Sequence[int], cells: int | None) -> None:
+        self._columns, self._widths = columns, widths
+        # Where all columns fit, each line does.
+        size = sum(widths) + len(GAP) * (len(widths) - 1)
+        self._cut = cells if cells is not None and size > cells else None
+        # The style of each bar that was drawn, by its place and its text as it is filled.
+        self._bars: dict[int, dict[str, tuple[int, str]]] = {
+            place: {} for place, column in enumerate(columns) if column.bar
+        }
+
+    def laid(self, place: int, texts: Sequence[str]) -> list[str]:
+        """One column's texts, filled to its width, with a line break where they go on; equal ones are filled once."""
+        column, size = self._columns[place], self._widths[place]
+        laid = {}
+        for text in dict.fromkeys(texts):
+            lines = _lines_of(column, printable(text), size)
+            laid[text] = "\n".join(_filled(line, size, column.number) for line in lines)
+            if column.bar and text:
+                self._bars[place][laid[text]] = len(text), heat(bar_share(text, column.bar))
+        return [laid[text] for text in texts]
+
+    def draw(self, parts: Sequence[str], style: str) -> list[Drawn]:
+        """The lines of one row: one, but where a column goes on."""
+        text = GAP.join(parts)
+        if "\n" not in text:
+            return [self._line(parts, text, style)]
+        blanks = [" " * size for size in self._widths]
+        rows = zip_longest(*(part.split("\n") for part in parts))
+        lines = ([part or blank for part, blank in zip(row, blanks, strict=True)] for row in rows)
+        return [self._line(line, GAP.join(line), style) for line in lines]
+
+    def _line(self, parts: Sequence[str], text: str, style: str) -> Drawn:
+        text = text.rstrip() if self._cut is None else clip(text.rstrip(), self._cut)
+        spans = [Span(0, len(text), style)] if style else []
+        for place, found in self._bars.items():
+            if bar := found.get(parts[place]):
+                start = sum(map(len, parts[:place])) + len(GAP) * place
+                spans.append(Span(start, start + bar[0], bar[1]))
+        return text, tuple(spans)
 
 
 def _lines_of(column: Column, text: str, size: int) -> tuple[str, ...]:
@@ -194,24 +230,6 @@ def _lines_of(column: Column, text: str, size: int) -> tuple[str, ...]:
 def _filled(text: str, size: int, number: bool) -> str:
     padding = " " * (size - width(text))
     return padding + text if number else text + padding
-
-
-def _row(row: tuple[tuple[str, ...], ...], style: str, cells: int | None, bars: Mapping[int, int]) -> list[Drawn]:
-    """The lines of one row: one, but where a column goes on."""
-    drawn = []
-    for parts in zip_longest(*row) if any(len(lines) > 1 for lines in row) else (tuple(lines[0] for lines in row),):
-        filled = [" " * width(lines[0]) if part is None else part for part, lines in zip(parts, row, strict=True)]
-        text = GAP.join(filled).rstrip()
-        if cells is not None:
-            text = clip(text, cells)
-        spans = [Span(0, len(text), style)] if style else []
-        for place, whole in bars.items():
-            start = sum(len(part) + len(GAP) for part in filled[:place])
-            bar = filled[place].rstrip()
-            if bar:
-                spans.append(Span(start, start + len(bar), heat(bar_share(bar, whole))))
-        drawn.append((text, tuple(spans)))
-    return drawn
 
 
 def heat(share: float) -> str:
