@@ -3,8 +3,6 @@
 from types import SimpleNamespace
 from typing import Any
 
-from gnet_inspect.runtime.latency.setting import Setting
-
 
 class FakeClock:
     """Seconds that pass when `sleep` is called, and `tick` of them at each look."""
@@ -33,6 +31,8 @@ class FakeCandidate:
         stop_after: int | None = None,
         device: str = "cpu",
     ) -> None:
+        from gnet_inspect.runtime.latency.setting import Setting  # needs torch, which a clock does not
+
         self.graph: Any = SimpleNamespace(variant=name, batch=1)
         self.setting = Setting(device)
         self.warm = False

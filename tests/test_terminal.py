@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from itertools import pairwise
+from threading import Event
 from typing import Any
 
 import pytest
@@ -17,7 +18,8 @@ from rich.console import Console
 
 from gnet_inspect.analysis.comparison import Comparison, compare_models
 from gnet_inspect.analysis.difference import Change
-from gnet_inspect.cli import options, output
+from gnet_inspect.cli import options, output, progress
+from gnet_inspect.cli.models import takes_long
 from gnet_inspect.errors import SpecError
 from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.sources.spec import build_graph
@@ -25,6 +27,7 @@ from gnet_inspect.views.grid import BAR_CELLS, HEAT_STEPS, STYLES, Column, Grid,
 from gnet_inspect.views.tables import difference
 from gnet_inspect.views.tables.difference import difference_grid
 from gnet_inspect.views.text import bar, bar_share, width
+from tests.clocks import FakeClock
 from tests.conftest import Run
 from tests.drawing import contrast
 from tests.strategies import specs, to_yaml
@@ -379,3 +382,139 @@ def test_every_model_of_the_catalogue_fits(run: Run, monkeypatch: pytest.MonkeyP
         for depth in difference.DEPTHS:
             for text, _ in draw_text(difference_grid(comparison, depth), 50):
                 assert all(width(line) <= 50 for line in text.split("\n"))
+
+
+# --- what lasts ---
+
+
+class Waits:
+    """What the thread of a bar waits by: it says at once whether the work ended meanwhile, and keeps for how long."""
+
+    def __init__(self, *, ended: bool) -> None:
+        self.ended, self.asked = ended, list[float]()
+
+    def __call__(self, _: Event, seconds: float) -> bool:
+        self.asked.append(seconds)
+        return self.ended
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def drawn_by(bar: progress.Bar) -> str:
+    """What a bar shows now, in plain letters."""
+    stream = io.StringIO()
+    Console(file=stream, width=80).print(bar.render())
+    return stream.getvalue().strip()
+
+
+def test_quick_work_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bar comes after two seconds; work that ends before leaves a terminal as it was."""
+    stream, waits = Terminal(), Waits(ended=True)
+    monkeypatch.setattr(sys, "stderr", stream)
+    bar = progress.Bar(progress.Elapsed(FakeClock()), waits)
+    bar._thread.join()
+    bar.tell(0, "reading")
+    bar.close()
+    assert (stream.getvalue(), waits.asked) == ("", [progress.DELAY])
+
+
+def test_long_work_shows_a_bar_and_takes_it_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done and for how long; the standard streams stay what they are, and the cursor is given back."""
+    stream, clock = Terminal(), FakeClock()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm-256color")
+    bar = progress.Bar(progress.Elapsed(clock), Waits(ended=False))
+    bar.tell(0, "reading \x1b[31m")
+    bar._thread.join()
+    assert sys.stderr is stream
+    clock.sleep(12)
+    assert drawn_by(bar) == "reading \\x1b[31m 12 s"
+    bar.close()
+    text = stream.getvalue()
+    assert "reading \\x1b[31m" in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+    assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1
+
+
+def test_a_bar_ends_with_its_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where that fails; a terminal that is quick enough sees none of it."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    bars: list[progress.Bar] = []
+
+    def stopped() -> None:
+        with progress.show_work() as tell:
+            bars.append(tell.__self__)  # type: ignore[attr-defined]  # a method of the bar's
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        stopped()
+    bars[0]._thread.join()
+    assert stream.getvalue() == ""
+
+
+def test_parts_that_are_done_say_how_long_the_others_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the time each took; before one is done nothing is made up."""
+    clock = FakeClock()
+    left = progress.PartsLeft(100, clock)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    bar = progress.Bar(left, Waits(ended=True))
+    bar.tell(20, "drawing a")
+    clock.sleep(10)
+    assert (left.seconds(), left.share(), left.text()) == (None, None, "10 s")
+    assert drawn_by(bar) == "drawing a 10 s"
+    bar.tell(30, "drawing b")
+    assert (left.seconds(), left.share(), left.text()) == (40.0, 0.2, "about 40 s left")
+    assert re.fullmatch(r"drawing b [━╸╺-]+ +about 40 s left", drawn_by(bar))
+    clock.sleep(5)
+    assert left.seconds() == 35.0
+    clock.sleep(100)
+    assert (left.seconds(), left.text()) == (0.0, "")
+    bar.tell(50, "drawing c")
+    assert left.seconds() == pytest.approx(115)
+
+
+def test_lines_are_for_what_lasts(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where there is no terminal and lines are asked for: once for each thing, with an estimate where there is one."""
+    clock = FakeClock()
+    for lines in (False, True):
+        with progress.show_work(4, clock, lines=lines) as tell:
+            for amount, text in ((0, "reading"), (1, "a"), (1, "b"), (0, "b"), (0, ""), (1, "c")):
+                tell(amount, text)
+                clock.sleep(10 * amount)
+        said = ["reading", "a", "b", "c (about 20 s left)"]
+        assert capsys.readouterr().err.splitlines() == (said if lines else [])
+
+
+def test_a_bar_is_seen_on_both_grounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its colours are those of tables."""
+    clock = FakeClock()
+    left = progress.PartsLeft(4, clock)
+    left.advance(2)
+    clock.sleep(60)
+    left.advance(1)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    stream = io.StringIO()
+    bar = progress.Bar(left, Waits(ended=True))
+    Console(file=stream, force_terminal=True, color_system="256", width=80).print(bar.render())
+    found = inks(stream.getvalue())
+    assert len(found) == 2
+    assert all(contrast(xterm(number), ground) >= 3 for number in found for ground in GROUNDS)
+
+
+def test_what_is_no_spec_may_take_long() -> None:
+    """A spec is read in milliseconds, and imports nothing to tell of it."""
+    assert [takes_long(name) for name in ("googlenet", "a.yaml", "-", "a.onnx", "a.pt2", "timm:resnet50")] == [
+        *(False, False, False),
+        *(True, True, True),
+    ]
+    code = (
+        "import sys; from gnet_inspect.cli import main; sys.argv[1:] = ['summary', 'lenet5']\n"
+        "try: main()\nexcept SystemExit: print('gnet_inspect.cli.progress' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"

@@ -169,15 +169,22 @@ def diagram(
     drawing = drawing_of(graph, summarize(graph), Options(depth or "", only, collapse))
     _check_size(drawing, chosen, by_graphviz=by_graphviz)
     seconds = _times(latency, graph) if latency else {}
-    if by_graphviz:
-        emit(_draw_by_graphviz(drawing, direction, color, seconds, chosen), output)
-        return
     from msgspec.structs import replace
 
+    from gnet_inspect.cli.progress import show_work
+
     look = replace(look, seconds=seconds)
-    placed = place_figure(drawing, look, in_roboto=chosen != "svg")
-    emit(write_figure(placed, drawing, look, chosen), output)
-    _tell(placed, look)
+    with show_work() as tell:
+        tell(0, f"placing {len(drawing.boxes()):,} boxes")
+        if by_graphviz:
+            placed, picture = None, _draw_by_graphviz(drawing, direction, color, seconds, chosen)
+        else:
+            placed = place_figure(drawing, look, in_roboto=chosen != "svg")
+            tell(0, "drawing them")
+            picture = write_figure(placed, drawing, look, chosen)
+    emit(picture, output)
+    if placed is not None:
+        _tell(placed, look)
 
 
 def _draw_by_graphviz(

@@ -1,12 +1,16 @@
 """`gnet-inspect export`: a network as a file that runs without this program, proved before it is written."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gnet_inspect.cli import options
 from gnet_inspect.errors import UsageError
+
+if TYPE_CHECKING:
+    from gnet_inspect.cli.models import Variant
+    from gnet_inspect.runtime.exporting import Exported
 
 ENDINGS = (".py", ".onnx", ".pt2")
 
@@ -62,21 +66,28 @@ def export(
             )
     from gnet_inspect.cli.latency import need_torch
     from gnet_inspect.cli.output import emit, say
+    from gnet_inspect.cli.progress import show_work
 
     need_torch("export")
     flags = options.Flags(inputs, batch, "eval", edits, resize, None, None, arguments, function)
     variant = options.read_variants([model], flags)[0]
-    from gnet_inspect.runtime import exporting
-
-    if output.suffix == ".py":
-        has_weights = variant.spec is not None or variant.traced is not None
-        found = exporting.export_source(variant.graph, variant.traced, options.own_name(model), has_weights=has_weights)
-    elif output.suffix == ".onnx":
-        number = exporting.OPSET if opset is None else opset
-        found = exporting.export_onnx(variant.graph, variant.traced, opset=number, dynamic_batch=dynamic_batch)
-    else:
-        found = exporting.export_program(variant.graph, variant.traced, dynamic_batch=dynamic_batch)
+    with show_work() as tell:
+        tell(0, f"writing {output}, and running it")
+        found = _export(variant, output.suffix, options.own_name(model), opset, dynamic_batch=dynamic_batch)
     emit(found.content, output)
     if found.left:
         say(f"left out, because eval mode never reads them: {', '.join(found.left)}")
     say(f"wrote {output}: {found.proof}")
+
+
+def _export(variant: "Variant", ending: str, name: str, opset: int | None, *, dynamic_batch: bool) -> "Exported":
+    from gnet_inspect.runtime import exporting
+
+    graph, traced = variant.graph, variant.traced
+    if ending == ".py":
+        has_weights = variant.spec is not None or traced is not None
+        return exporting.export_source(graph, traced, name, has_weights=has_weights)
+    if ending == ".onnx":
+        number = exporting.OPSET if opset is None else opset
+        return exporting.export_onnx(graph, traced, opset=number, dynamic_batch=dynamic_batch)
+    return exporting.export_program(graph, traced, dynamic_batch=dynamic_batch)

@@ -49,6 +49,7 @@ def import_network(
     """
     from gnet_inspect.cli.latency import need_torch
     from gnet_inspect.cli.output import emit, say
+    from gnet_inspect.cli.progress import show_work
     from gnet_inspect.views.json import draw_json
 
     if output is not None and options.names_a_file(output) and output.suffix not in (".yaml", ".yml"):
@@ -58,13 +59,15 @@ def import_network(
     need_torch("import")
     flags = options.Flags(inputs, batch, mode, edits, resize, None, until, arguments, function)
     variant = options.read_variants([model], flags)[0]
-    from gnet_inspect.runtime.importing import import_graph, import_module
-
     called = name or options.own_name(model)
-    if (variant.spec is None and variant.traced is None) or until is not None:
-        found = import_graph(variant.graph, called, model)
-    else:
-        found = import_module(variant.graph, variant.traced, called, model)
+    with show_work() as tell:
+        tell(0, f"writing {model} as a spec, and proving it")
+        from gnet_inspect.runtime.importing import import_graph, import_module
+
+        if (variant.spec is None and variant.traced is None) or until is not None:
+            found = import_graph(variant.graph, called, model)
+        else:
+            found = import_module(variant.graph, variant.traced, called, model)
     emit(found.text, output)
     if found.renamed and output is not None and options.names_a_file(output):
         emit(draw_json(found.renamed), output.with_suffix(".names.json"))

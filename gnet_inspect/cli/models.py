@@ -63,6 +63,11 @@ def is_python(model: str) -> bool:
     return bool(_REFERENCE.fullmatch(model)) and not Path(model).exists()
 
 
+def takes_long(model: str) -> bool:
+    """Whether MODEL may take seconds to read: what is no spec may."""
+    return is_python(model) or bool(_file_of(model))
+
+
 def _file_of(model: str) -> str:
     """What the file is that MODEL names, if it holds one network as it is."""
     return next((what for ending, what in FILES.items() if model.endswith(ending)), "")

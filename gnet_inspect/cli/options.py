@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import join, quote
@@ -351,18 +351,33 @@ def read_variants(names: list[str], flags: Flags, batches: Sequence[int | None] 
 
     Each is read once: standard input has nothing more after that.
     """
-    from gnet_inspect.cli.models import Variant, open_model
+    from gnet_inspect.cli.models import takes_long
 
     one_of("--mode", flags.mode, MODES)
+    if not any(map(takes_long, names)):
+        return _read_variants(names, flags, batches, lambda _: None)
+    from gnet_inspect.cli.progress import show_work
+
+    with show_work() as tell:
+        return _read_variants(names, flags, batches, lambda name: tell(0, f"reading {name}"))
+
+
+def _read_variants(
+    names: list[str], flags: Flags, batches: Sequence[int | None] | None, tell: Callable[[str], None]
+) -> "list[Variant]":
+    from gnet_inspect.cli.models import Variant, open_model
+
     several = len(names) > 1
     opened = {}
     for name in dict.fromkeys(names):
+        tell(name)
         with _naming(name, several):
             opened[name] = open_model(name, flags)
     variants = []
     for batch in [flags.batch] if batches is None else batches:
         for index, name in enumerate(names):
             edits = flags.edits if index == len(names) - 1 else None
+            tell(name)
             with _naming(name, several):
                 spec, graph, traced = opened[name](flags._replace(batch=batch, edits=edits))
                 graph = graph if flags.until is None else _cut(graph, flags.until)

@@ -50,6 +50,7 @@ def report(
     """
     from gnet_inspect.analysis.reporting import make_report
     from gnet_inspect.cli.output import emit
+    from gnet_inspect.cli.progress import show_work
     from gnet_inspect.records.timing import read_measured
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.pages.printing import print_page
@@ -61,9 +62,17 @@ def report(
     flags = options.Flags(inputs, batch, mode, edits, resize, arguments=arguments, function=function)
     variants = options.read_variants(models, flags)
     records = [read_measured(path, [variant.graph for variant in variants]) for path in latency or []]
-    page = draw_report(make_report([(variant.spec, variant.graph) for variant in variants], dtype, models, records))
+    shown = make_report([(variant.spec, variant.graph) for variant in variants], dtype, models, records)
+    with show_work(sum(len(variant.graph.nodes) for variant in variants)) as tell:
+        tell(0, "reading what the page is made of")
+        page = draw_report(shown, tell)
     # As bytes: not even `-o -` puts a page on a terminal.
-    emit(print_page(page, browser) if browser else page.encode(), output)
+    content = page.encode()
+    if browser:
+        with show_work() as tell:
+            tell(0, f"printing {output}")
+            content = print_page(page, browser)
+    emit(content, output)
 
 
 def _check_output(output: Path | None, models: list[str]) -> str:

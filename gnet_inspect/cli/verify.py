@@ -85,18 +85,21 @@ def verify(
 def _checks(variant: "Variant", mode: str) -> "list[Check]":
     from importlib.util import find_spec
 
+    from gnet_inspect.cli.progress import show_work
+
     if variant.traced is not None:
-        from gnet_inspect.cli.output import say
         from gnet_inspect.runtime.verify_network import run_network_checks
 
-        return run_network_checks(variant.traced, mode, say)[1]
+        with show_work(lines=True) as tell:
+            return run_network_checks(variant.traced, mode, lambda text: tell(0, text))[1]
     if find_spec("torch") is None:
         from gnet_inspect.records.verification import not_run
 
         return not_run("torch is not installed")
-    from gnet_inspect.cli.output import say
-    from gnet_inspect.runtime.verify import run_checks
+    with show_work(lines=True) as tell:
+        # torch takes seconds to be there.
+        from gnet_inspect.runtime.verify import run_checks
 
-    signals.check()
-    gc.enable()
-    return run_checks(variant.graph, say)
+        signals.check()
+        gc.enable()
+        return run_checks(variant.graph, lambda text: tell(0, text))

@@ -1,6 +1,7 @@
 """Report -> one HTML page that needs nothing else: no network, no other file."""
 
 import base64
+from collections.abc import Callable
 from typing import Any
 
 from msgspec import Struct
@@ -58,8 +59,11 @@ class Level(Struct, frozen=True):
     opens: str = ""
 
 
-def draw_report(report: Report) -> str:
-    """The page. Raises MissingError where what draws it is not installed, UsageError for more than a page can hold."""
+def draw_report(report: Report, progress: Callable[[float, str], None] = lambda *_: None) -> str:
+    """The page. `progress` is told of each model that begins: of how many layers it is, and what is done with it.
+
+    Raises MissingError where what draws it is not installed, UsageError for more than a page can hold.
+    """
     try:
         import jinja2
     except ImportError as error:
@@ -78,6 +82,10 @@ def draw_report(report: Report) -> str:
     )
     sources = (templates.get_source(environment, name)[0] for name in SCRIPTS)
     scripts = [script_text(text) for text in (library, *sources)]
+    models = []
+    for model in report.models:
+        progress(len(model.graph.nodes), f"drawing {model.label}")
+        models.append(_model(model))
     found = sizes(report)
     (overview,) = comparison_grids(report.comparison, bars=False)
     return environment.get_template("report.html").render(
@@ -98,7 +106,7 @@ def draw_report(report: Report) -> str:
         sizes=found,
         legend=legend_sizes(found),
         ramp=RAMP,
-        models=[_model(model) for model in report.models],
+        models=models,
         colors=class_colors(),
         theme=theme_colors(),
         measures=MEASURES,
