@@ -661,7 +661,7 @@ def test_the_config_beside_the_file_gives_the_lights(tmp_path: Path) -> None:
         (("x.onnx",), "an ONNX file"),
         (("googlenet", "--port", "70000"), "--port: expected"),
         (("googlenet", "--mode", "trai"), "did you mean `train`?"),
-        (("googlenet", "--input", "3x224"), "--input: expected"),
+        (("googlenet", "--input", "wide"), "--input: expected"),
         (("googlenet", "--compare", "nosuch"), "expected a built-in model"),
         (("googlenet", "--batch", "0"), "--batch: expected"),
     ],

@@ -67,9 +67,18 @@ def _line(file: Path, base: str | None) -> str:
     return shlex.join(["gnet-inspect", "init", *(["--from", base] if base else []), str(file)])
 
 
+def first_text(file: Path) -> str:
+    """A first network, to be written to a file."""
+    return _first(options.own_name(str(file)), shlex.quote(str(file)))
+
+
+def _first(name: str, file: str) -> str:
+    return FIRST.read_text(encoding="utf-8").replace("NAME", name).replace("FILE", file)
+
+
 def _text(base: str | None, name: str, file: str) -> str:
     if base is None:
-        return FIRST.read_text(encoding="utf-8").replace("NAME", name).replace("FILE", file)
+        return _first(name, file)
     from gnet_inspect.cli.models import need_specs
     from gnet_inspect.language import parse_spec
 

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from gnet_inspect.serving.files import Opened
 
 DEFAULT = "googlenet"
-FIRST = "name: new\ninput: [3, 32, 32]\nstages:\n  main:\n    conv: {Conv2d: {out_channels: 16, kernel_size: 3}}\n"
 
 
 def serve(
@@ -132,6 +131,7 @@ def _words(flags: options.Flags, dtype: str) -> tuple[str, ...]:
 
 
 def _open(model: str) -> "Opened":
+    from gnet_inspect.cli.init import first_text
     from gnet_inspect.cli.output import write_whole
     from gnet_inspect.language import catalogue
     from gnet_inspect.serving.files import ENDINGS, Opened, digest_of
@@ -142,7 +142,7 @@ def _open(model: str) -> "Opened":
         return Opened(name, content.decode("utf-8-sig"), None, Path.cwd(), write_whole)
     if not path.exists() and model.endswith(ENDINGS) and path.parent.is_dir():
         # A file that is to be: it begins as a small network.
-        return Opened(path.name, FIRST, path.resolve(), path.resolve().parent, write_whole)
+        return Opened(path.name, first_text(path), path.resolve(), path.resolve().parent, write_whole)
     content, _ = options.read_text(model)
     return Opened(
         path.name, content.decode("utf-8-sig"), path.resolve(), path.resolve().parent, write_whole, digest_of(content)

@@ -49,6 +49,9 @@ def summary(
     resize: options.Resize = False,
     arguments: options.Arguments = None,
     function: options.Function = None,
+    watched: Annotated[
+        bool, typer.Option("--watch", help="Print it again whenever the spec's file is saved, with what changed.")
+    ] = False,
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:
@@ -61,6 +64,7 @@ def summary(
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.cli.output import say
     from gnet_inspect.cli.several import Result, emit_results
+    from gnet_inspect.graph import Graph
     from gnet_inspect.graph.outline import DEPTHS
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.grid import check_columns
@@ -82,24 +86,35 @@ def summary(
         _check_training(optimizer, mode, dtype)
     options.one_edited(models, edits)
     flags = options.Flags(inputs, batch, mode, edits, resize, frozen, until, arguments, function)
-    graphs = [variant.graph for variant in options.read_variants(models, flags)]
-    found = [(summarize(graph, dtype, optimizer=optimizer), graph) for graph in graphs]
-    emit_results(
-        [
-            Result(
-                result,
-                partial(summary_grid, result, graph, selection),
-                partial(summary_rows, result, graph, selection),
-                {"model": name},
-            )
-            for name, (result, graph) in zip(models, found, strict=True)
-        ],
-        style,
-        output,
-        options.shorter(depth, top),
-    )
-    if pattern is not None and not any(matches(result, graph, selection) for result, graph in found):
-        say(f"--filter: nothing matches {pattern!r}")
+
+    def read() -> list[Graph]:
+        return [variant.graph for variant in options.read_variants(models, flags)]
+
+    def emit(graphs: list[Graph]) -> None:
+        found = [(summarize(graph, dtype, optimizer=optimizer), graph) for graph in graphs]
+        emit_results(
+            [
+                Result(
+                    result,
+                    partial(summary_grid, result, graph, selection),
+                    partial(summary_rows, result, graph, selection),
+                    {"model": name},
+                )
+                for name, (result, graph) in zip(models, found, strict=True)
+            ],
+            style,
+            output,
+            options.shorter(depth, top),
+        )
+        if pattern is not None and not any(matches(result, graph, selection) for result, graph in found):
+            say(f"--filter: nothing matches {pattern!r}")
+
+    if watched:
+        from gnet_inspect.cli.watching import check_watched, watch
+
+        watch(check_watched(models, style, output), lambda: read()[0], lambda graph: emit([graph]))
+    else:
+        emit(read())
 
 
 def _check_training(optimizer: str, mode: str, dtype: str) -> None:

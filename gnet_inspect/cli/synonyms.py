@@ -26,6 +26,7 @@ OTHER_COMMANDS = {
     "taps": "features",
     "diagram": "plot draw visualize visualise graph picture render view",
     "report": "html page",
+    "serve": "edit editor live ui gui web",
     "latency": "benchmark bench time speed",
     "list": "ls models list-models",
     "show": "cat show-model",

@@ -8,6 +8,7 @@ from gnet_inspect.analysis.difference import Change, difference
 from gnet_inspect.analysis.summary import Summary
 from gnet_inspect.editing.revision import Revision, Setting
 from gnet_inspect.errors import GnetError
+from gnet_inspect.graph import Graph
 from gnet_inspect.language.model import Call
 from gnet_inspect.language.places import Written, places_of
 from gnet_inspect.sources.spec import build_graph
@@ -66,12 +67,17 @@ def mark_changes(before: Revision, after: Revision) -> Marked:
     """Which layers an edit changed, and which count other numbers because of what comes before them."""
     if before.text == after.text:
         return Marked({}, ())
-    changes = tuple(change for change in difference(before.graph, after.graph) if change.status != "same")
-    return Marked(dict(_marks(changes, after)), changes)
+    changes = changes_between(before.graph, after.graph)
+    return Marked(dict(_marks(changes, after.graph)), changes)
 
 
-def _marks(changes: Iterable[Change], after: Revision) -> Iterable[tuple[str, str]]:
-    inside = {node.name for node in after.graph.nodes}
+def changes_between(before: Graph, after: Graph) -> tuple[Change, ...]:
+    """Each part that is not as it was."""
+    return tuple(change for change in difference(before, after) if change.status != "same")
+
+
+def _marks(changes: Iterable[Change], after: Graph) -> Iterable[tuple[str, str]]:
+    inside = {node.name for node in after.nodes}
     blocks: dict[str, list[str]] = {}
     for change in changes:
         if (mark := _MARKS.get(change.status)) is None:
@@ -85,7 +91,7 @@ def _marks(changes: Iterable[Change], after: Revision) -> Iterable[tuple[str, st
         else:
             # The same layers at other numbers, or all of them new.
             if not blocks:
-                for node in after.graph.nodes:
+                for node in after.nodes:
                     for part in _around(node.name):
                         blocks.setdefault(part, []).append(node.name)
             for name in blocks.get(change.name, ()):

@@ -50,7 +50,8 @@ def measure_text(measure: Measure) -> MeasureText:
     grown = max(after) - max(before)
     sign = "+" if grown > 0 else "-"
     amount = f"{abs(grown):g}" if is_field else _amount(measure.key, abs(grown))
-    share = f"{sign}{percent(abs(grown), max(before))} %" if max(before) else ""
+    part = percent(abs(grown), max(before))
+    share = f"{'' if part[0] == '<' else sign}{part} %" if max(before) else ""
     direction = "more" if grown > 0 else "less"
     return MeasureText(said.key, said.name, said.now, said.was, f"{sign}{amount}", share, direction, said.exact)
 
