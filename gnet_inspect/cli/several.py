@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +18,7 @@ class Results(Struct, frozen=True):
     results: tuple[object, ...]
 
 
-class Result(NamedTuple):
+class Result(Struct, frozen=True):
     """A result with its tables, its rows for CSV, and what it is of, by the columns that say so there."""
 
     result: object

@@ -1,32 +1,14 @@
 """`gnet-inspect validate`: is this file a spec, and does the network it describes fit together?"""
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import typer
-from msgspec import Struct
 
 from gnet_inspect.cli import options
 from gnet_inspect.errors import SpecError, UsageError
 
 if TYPE_CHECKING:
     from gnet_inspect.views.grid import Grid
-
-
-class Validity(Struct, frozen=True, omit_defaults=True):
-    """What `validate --format json` prints of a spec. `model` is None of a text that is none, and `error` says why."""
-
-    schema_version: int
-    file: str
-    model: str | None
-    ok: bool
-    error: str = ""
-
-
-class Validated(NamedTuple):
-    """A spec's validity, and what it is in words."""
-
-    validity: Validity
-    facts: str
 
 
 def validate(specs: options.Models, style: options.Format = "table", output: options.Output = None) -> None:
@@ -44,7 +26,8 @@ def validate(specs: options.Models, style: options.Format = "table", output: opt
     options.table_format(style, output)
     need_specs(specs, "validate", "which can be wrong")
     options.one_stdin(specs)
-    checked = []
+    # What JSON has of each, and what stands in its row.
+    checked: list[tuple[dict[str, Any], str]] = []
     for spec in specs:
         try:
             checked.append(_validate(spec))
@@ -53,16 +36,17 @@ def validate(specs: options.Models, style: options.Format = "table", output: opt
                 raise
             say_error(error)
             fact = error.fact if isinstance(error, SpecError) else error.message
-            checked.append(Validated(Validity(SCHEMA_VERSION, spec, None, ok=False, error=str(error)), fact))
-    found = tuple(one.validity for one in checked)
+            record = {"schema_version": SCHEMA_VERSION, "file": spec, "model": None, "ok": False, "error": str(error)}
+            checked.append((record, fact))
+    found = tuple(record for record, _ in checked)
     result = found[0] if len(found) == 1 else Results(SCHEMA_VERSION, found)
     emit_result(result, style, output, lambda: _grid(checked))
-    if not all(one.ok for one in found):
+    if not all(record["ok"] for record in found):
         raise typer.Exit(2)
 
 
-def _validate(spec: str) -> Validated:
-    """Raises SpecError or UsageError where something is wrong with it."""
+def _validate(spec: str) -> tuple[dict[str, Any], str]:
+    """The record of a spec that is right, and what it is in words. Raises SpecError or UsageError for another one."""
     from gnet_inspect.analysis.audit import check_published
     from gnet_inspect.records import SCHEMA_VERSION
     from gnet_inspect.sources.spec import MODES, build_graph
@@ -74,10 +58,10 @@ def _validate(spec: str) -> Validated:
     params, macs = (sum(getattr(node, name) for node in graphs["eval"].nodes) for name in ("params", "macs"))
     heads = ", ".join(head.name for head in read.heads) or "no heads"
     facts = f"{len(graphs['eval'].nodes)} layers, {count(params)} params, {count(macs)} MACs, {heads}"
-    return Validated(Validity(SCHEMA_VERSION, read.file, read.name, ok=True), facts)
+    return {"schema_version": SCHEMA_VERSION, "file": read.file, "model": read.name, "ok": True}, facts
 
 
-def _grid(checked: list[Validated]) -> "Grid":
+def _grid(checked: list[tuple[dict[str, Any], str]]) -> "Grid":
     from gnet_inspect.views.grid import Column, Grid, Line
 
     columns = (
@@ -87,7 +71,7 @@ def _grid(checked: list[Validated]) -> "Grid":
         Column("facts", "what it is"),
     )
     lines = []
-    for validity, facts in checked:
-        texts = (validity.file, validity.model or "", "yes" if validity.ok else "no", facts)
-        lines.append(Line(texts, texts, style="" if validity.ok else "bold red"))
+    for record, facts in checked:
+        texts = (record["file"], record["model"] or "", "yes" if record["ok"] else "no", facts)
+        lines.append(Line(texts, texts, style="" if record["ok"] else "bold red"))
     return Grid(columns, tuple(lines))
