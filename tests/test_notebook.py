@@ -244,7 +244,7 @@ def test_a_roofline_shows_its_table() -> None:
     ((_, *rows),) = tables(found)
     for column in (2, 3, 5, 6, 7):
         add_up(rows, column)
-    drawn = roofline_grid(found, graph, BoundSelection())
+    drawn = beyond_text(roofline_grid(found, graph, BoundSelection()))
     assert bold(found) == [list(line.cells) for line in drawn.lines if line.style == "bold"]
 
 

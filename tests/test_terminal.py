@@ -12,7 +12,7 @@ from threading import Event
 from typing import Any
 
 import pytest
-from hypothesis import given, reject, settings
+from hypothesis import example, given, reject, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
@@ -76,7 +76,8 @@ def test_colours_are_read_on_both_grounds(system: str, ground: str) -> None:
     """At least 3:1 on a white and on a black terminal, or the terminal's own colour; nothing is faint."""
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, color_system=system, highlight=False)  # type: ignore[arg-type]
-    output.print_colored([(style, (Span(0, len(style), style),)) for style in STYLES], console)
+    styles = [*STYLES, *(f"bold {style}" for style in STYLES)]
+    output.print_colored([(style, (Span(0, len(style), style),)) for style in styles], console)
     assert set(STYLES) == set(output.COLORS) == set(output.FEW_COLORS)
     found = inks(stream.getvalue())
     assert len(found) >= (1 if system == "standard" else 5)
@@ -249,6 +250,7 @@ def grids(draw: st.DrawFn) -> Grid:
 
 
 @given(grids(), st.integers(20, 200))
+@example(Grid(tuple(Column(name, name, number=True) for name in "abc"), (Line(("1" * 9,) * 3),)), 24)
 def test_no_line_is_wider_than_the_terminal(grid: Grid, cells: int) -> None:
     """Of whatever, in cells: what is wide takes two. Styles lie within their lines."""
     for text, spans in draw_text(grid, cells):
@@ -303,6 +305,7 @@ def check_rows(comparison: Comparison) -> None:
         assert sum(difference._sum_params(row.changes) for row, *_ in groups) == second.params - first.params
         assert sum(difference._sum_macs(row.changes) for row, *_ in groups) == second.macs - first.macs
         for row, *layers in groups:
+            assert inside or not layers
             if layers:
                 assert difference._sum_params(row.changes) == sum(
                     difference._sum_params(part.changes) for part in layers

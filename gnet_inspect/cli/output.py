@@ -25,7 +25,7 @@ _PORTION = 1 << 20
 COLORS = {
     "bold": "bold",
     "dim": "color(243)",
-    "red": "bold color(160)",
+    "red": "color(160)",
     "green": "color(28)",
     "yellow": "color(130)",
     "heat0": "color(243)",
@@ -33,7 +33,7 @@ COLORS = {
     "heat2": "color(136)",
     "heat3": "color(160)",
 }
-FEW_COLORS = {style: {"bold": "bold", "red": "bold red", "heat3": "red"}.get(style, "none") for style in COLORS}
+FEW_COLORS = dict.fromkeys(COLORS, "") | {"bold": "bold", "red": "red", "heat3": "red"}
 FORMATS = ("table", "json", "csv", "markdown", "latex")
 
 
@@ -152,7 +152,8 @@ def print_colored(lines: list[Drawn], console: "Console") -> None:
         colored = Text(_encodable(text))
         for start, end, style in spans:
             # What a terminal cannot write is longer there.
-            colored.stylize(colors[style], len(_encodable(text[:start])), len(_encodable(text[:end])))
+            shown = " ".join(filter(None, map(colors.__getitem__, style.split())))
+            colored.stylize(shown, len(_encodable(text[:start])), len(_encodable(text[:end])))
         console.print(colored)
 
 

@@ -52,7 +52,7 @@ class Column(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """One row: a text for each column, the exact values for CSV, and how it is styled ("" or words of `STYLES`).
+    """One row: a text for each column, the exact values for CSV, and its style: words of `STYLES`, such as "bold red".
 
     Texts are as they came: each drawing escapes them for where it is drawn.
     """
@@ -81,7 +81,7 @@ class Span(NamedTuple):
     style: str
 
 
-# Every style of a line or of a part of one.
+# The words that styles of lines and of parts of them are made of.
 STYLES = ("bold", "dim", "red", "green", "yellow", *(f"heat{step}" for step in range(len(HEAT_STEPS) + 1)))
 Drawn = tuple[str, tuple[Span, ...]]
 Item = TypeVar("Item")

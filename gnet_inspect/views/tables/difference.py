@@ -88,25 +88,20 @@ class _Row(NamedTuple):
 
 
 def _grouped(changes: Sequence[Change], *, inside: bool) -> list[list[_Row]]:
-    """For each thing that was done its row, wherever its parts are, and with `inside` the rows of their layers.
-
-    Then parts are told together only where the same was done to the same layers of theirs, so that rows of layers add
-    up to the row above them.
-    """
+    """For each thing that was done its row, wherever its parts are, and with `inside` the rows of their layers."""
     groups = []
-    for row in _alike(changes, inside=inside):
+    for row in _alike(changes):
         layers = [layer for change in row.changes for layer in change.layers] if inside else []
-        groups.append([row, *_alike(layers, inside=False)])
+        groups.append([row, *_alike(layers)])
     return groups
 
 
-def _alike(changes: Sequence[Change], *, inside: bool) -> Iterable[_Row]:
+def _alike(changes: Sequence[Change]) -> Iterable[_Row]:
     """A row for all changes that read the same, where the first of them stands."""
-    rows: dict[object, _Row] = {}
+    rows: dict[tuple[str, str], _Row] = {}
     for place, change in enumerate(changes):
         if change.status in SIGNS:
-            layers = [(layer.name, layer.status, _words(layer)) for layer in change.layers] if inside else ()
-            row = rows.setdefault((change.status, _words(change), *layers), _Row([], []))
+            row = rows.setdefault((change.status, _words(change)), _Row([], []))
             row.changes.append(change)
             row.places.append(place)
     return rows.values()

@@ -16,7 +16,7 @@ COLUMNS = (
     Column("verdict", "verdict", keep=9),
 )
 NOTE, NETWORK = Column("note", "note"), Column("network", "network")
-STYLES = {"differs": "red", "disagrees": "red", "not run": "yellow", "erratum": "yellow"}
+STYLES = {"differs": "bold red", "disagrees": "bold red", "not run": "yellow", "erratum": "yellow"}
 VERDICTS = ("agrees", "close", "variant", "erratum", "disagrees", "not run")
 # Past this many differences of one check a table helps nobody; the JSON has them all.
 MOST_DIFFERENCES = 10
