@@ -353,7 +353,7 @@ def test_the_table_fits(model: str, run: Run, monkeypatch: pytest.MonkeyPatch) -
         assert [tool for tool in columns if tool.replace("_", " ") not in head] == []
 
 
-@pytest.mark.parametrize(("flag", "value"), [("--mode", "test"), ("--format", "xml")])
+@pytest.mark.parametrize(("flag", "value"), [("--mode", "both"), ("--format", "xml")])
 def test_words_that_are_no_options_are_refused(flag: str, value: str, run: Run) -> None:
     """As by every command."""
     result = run("flops", "googlenet", flag, value)
