@@ -4,8 +4,10 @@ const PREFIX = "gnet-inspect draft ";
 const LATER = 300;
 
 export class Drafts {
-  constructor(file) {
+  // `failed` is called where the browser has no room, or forbids it.
+  constructor(file, failed) {
     this.key = PREFIX + file;
+    this.failed = failed;
     this.timer = 0;
   }
 
@@ -27,20 +29,30 @@ export class Drafts {
 
   keepNow() {
     clearTimeout(this.timer);
-    if (!this.read) return true;
+    if (!this.read) return;
     try {
-      localStorage.setItem(this.key, JSON.stringify({ text: this.read(), at: Date.now() }));
-      return true;
+      this.kept = JSON.stringify({ text: this.read(), at: Date.now() });
+      localStorage.setItem(this.key, this.kept);
     } catch {
-      return false; // no room, or forbidden: the page says that it keeps nothing
+      this.failed();
     }
   }
 
+  // What was kept here; another tab's draft stays.
   drop() {
     clearTimeout(this.timer);
     this.read = undefined;
+    this.remove(this.kept);
+  }
+
+  // A draft that was found, whoever kept it.
+  forget(draft) {
+    this.remove(JSON.stringify(draft));
+  }
+
+  remove(kept) {
     try {
-      localStorage.removeItem(this.key);
+      if (kept && localStorage.getItem(this.key) === kept) localStorage.removeItem(this.key);
     } catch {
       // it was never kept
     }

@@ -10,7 +10,7 @@ import { Table } from "./table.js";
 import { Text } from "./text.js";
 
 const nonce = document.querySelector("meta[name=nonce]").content;
-const state = { number: 0, saved: "", start: "", marks: null, view: { depth: "block", opened: "" }, path: "" };
+const state = { saved: "", marks: new Map(), view: { depth: "block", opened: "" }, ended: false };
 let text, part, drafts, hello;
 
 const connection = new Connection(receive, lost);
@@ -29,7 +29,7 @@ function receive(message) {
   const { number, answer } = message;
   if (answer.is === "counted") counted(number, answer);
   else if (answer.is === "drawn") drawn(number, answer);
-  else if (answer.is === "found") found(answer);
+  else if (answer.is === "found") found(number, answer);
   else wrong(number, answer);
 }
 
@@ -37,8 +37,8 @@ function receive(message) {
 
 function begin(message) {
   hello = message;
-  state.saved = state.start = hello.text;
-  drafts = new Drafts(`${hello.folder}/${hello.name}`);
+  state.saved = hello.text;
+  drafts = draftsOf();
   text = new Text(find("#text"), {
     text: hello.text,
     nonce,
@@ -61,9 +61,8 @@ function begin(message) {
 
 function changed(update) {
   part.follow(update.changes);
-  state.number += 1;
-  document.body.dataset.edited = state.number;
-  connection.say({ is: "edit", number: state.number, text: text.text });
+  document.body.dataset.edited = text.number;
+  connection.say({ is: "edit", number: text.number, text: text.text });
   if (text.text === state.saved) drafts.drop();
   else drafts.keep(() => text.text);
   title();
@@ -74,28 +73,38 @@ function title() {
   find("#file").textContent = hello.name;
   find("#dirty").textContent = dirty ? "not saved" : hello.is_file ? "saved" : "not a file yet";
   document.title = `${dirty ? "• " : ""}${hello.name} - gnet-inspect`;
-  find("#save").disabled = hello.is_file && !dirty;
+  find("#save").disabled = state.ended || (hello.is_file && !dirty);
   find("#undo").disabled = !text.canUndo;
   find("#redo").disabled = !text.canRedo;
+}
+
+function draftsOf() {
+  return new Drafts(`${hello.folder}/${hello.name}`, () => {
+    notice("draft", "This browser keeps no drafts: what is not saved is lost with this tab.", []);
+  });
 }
 
 // What was typed before and not saved.
 function offer(draft) {
   if (!draft) return;
   const when = new Date(draft.at).toLocaleString();
-  notice(`There is a text of ${when} that was not saved.`, [
-    ["Bring it back", () => (text.replace(draft.text), dismiss())],
-    ["Forget it", () => (drafts.drop(), dismiss())],
+  notice("draft", `There is a text of ${when} that was not saved.`, [
+    ["Bring it back", () => (text.replace(draft.text), dismiss("draft"))],
+    ["Forget it", () => (drafts.forget(draft), dismiss("draft"))],
   ]);
 }
 
 function save() {
+  if (state.ended) return;
   if (hello.is_file) connection.say({ is: "save", text: text.text });
   else saveAs();
 }
 
 function saveAs() {
   const dialog = find("#naming");
+  if (state.ended || dialog.open) return;
+  // It keeps how it was closed the last time, and Escape says nothing.
+  dialog.returnValue = "";
   find("#name").value = hello.is_file ? hello.name : `my_${hello.name.replace(/[^\w.-]/g, "_").replace(/\.ya?ml$/, "")}.yaml`;
   find("#folder").textContent = hello.folder;
   dialog.showModal();
@@ -105,23 +114,24 @@ function saveAs() {
 function saved(message) {
   if (message.problem) {
     const name = message.name === hello.name ? "" : message.name;
-    const again = ["Overwrite it", () => (connection.say({ is: "save", text: message.text, name, overwrite: true }), dismiss())];
-    notice(`Not saved: ${message.problem}.`, [...(message.asks ? [again] : []), ["Save as ...", () => (dismiss(), saveAs())]]);
+    const again = ["Overwrite it", () => (connection.say({ is: "save", text: message.text, name, overwrite: true }), dismiss("save"))];
+    notice("save", `Not saved: ${message.problem}.`, [...(message.asks ? [again] : []), ["Save as ...", () => (dismiss("save"), saveAs())]]);
     return;
   }
   drafts.drop();
   hello = { ...hello, name: message.name, is_file: true };
   state.saved = message.text;
-  drafts = new Drafts(`${hello.folder}/${hello.name}`);
+  drafts = draftsOf();
   if (text.text !== state.saved) drafts.keep(() => text.text);
   title();
-  dismiss();
+  dismiss("save");
 }
 
 // --- what the server says ---
 
 function counted(number, answer) {
-  state.marks = { number, marks: answer.marks };
+  state.marks.set(number, answer.marks);
+  text?.forget(number);
   find("#title").textContent = answer.title;
   find("#about").textContent = answer.about;
   showFigures(find("#figures"), answer.figures, answer.beside);
@@ -135,7 +145,8 @@ function counted(number, answer) {
   const command = find("#command");
   command.textContent = answer.command || "no flags say this: save it, and summarize the file";
   find("#copy").disabled = !answer.command;
-  if (number === state.number) {
+  find("#copy").textContent = "Copy";
+  if (number === (text?.number ?? 0)) {
     text?.mark(null);
     find("#mistake").textContent = "";
     document.body.classList.remove("stale");
@@ -148,17 +159,19 @@ function drawn(number, answer) {
   if (!answer.note) {
     picture.show(answer);
     find("#legend").replaceChildren(...answer.legend.map(([kind, words]) => element("li", {}, [element("span", { class: kind }), words])));
-    if (state.marks?.number === number) picture.mark(state.marks.marks);
+    picture.mark(state.marks.get(number) ?? {});
     picture.choose(state.layers ?? []);
   }
+  for (const older of state.marks.keys()) if (older < number) state.marks.delete(older);
   document.body.dataset.drawn = number;
 }
 
-function found(answer) {
-  state.path = answer.path;
+function found(number, answer) {
+  // Of a text before the last one that was counted: the same is asked of that, too.
+  if (!text.knows(number)) return;
   state.layers = answer.layers;
-  part?.show(answer);
-  text?.choose(answer.place, state.shows);
+  part.show(answer, number);
+  text.choose(answer.place, number, state.shows);
   state.shows = false;
   table.choose(answer.path);
   picture.choose(answer.layers);
@@ -168,7 +181,7 @@ function found(answer) {
 
 // The last good picture and numbers stay.
 function wrong(number, answer) {
-  if (number !== state.number) return;
+  if (number !== text.number) return;
   text.mark(answer);
   const place = answer.place ? `line ${answer.place.line}: ` : "";
   find("#mistake").textContent = `${place}${answer.path ? `${answer.path}: ` : ""}${answer.fact}${answer.hint ? `. (${answer.hint})` : ""}`;
@@ -177,12 +190,15 @@ function wrong(number, answer) {
 }
 
 function lost(reason) {
-  if (drafts && text) drafts.keepNow();
-  document.body.classList.add("ended");
+  state.ended = true;
+  for (const id of ["save", "save-as", "restart", "other"]) find(`#${id}`).disabled = true;
   const why = reason || "the server has ended";
-  notice(`No more numbers: ${why}. The text is still here, and this browser keeps it. Start it again with: gnet-inspect serve ${hello?.name ?? ""}`, [
+  if (!text) return notice("ended", `There is nothing to edit: ${why}.`, []);
+  drafts.keepNow();
+  document.body.classList.add("stale");
+  notice("ended", `No more numbers: ${why}. The text is still here, and this browser keeps it. Start it again with: gnet-inspect serve ${hello.name}`, [
     ["Download the text", download],
-    ["Copy it", () => navigator.clipboard?.writeText(text.text)],
+    ["Copy it", (button) => copy(text.text, button)],
   ]);
 }
 
@@ -225,18 +241,28 @@ function fit() {
 
 // --- the page ---
 
-function notice(words, buttons) {
+// One of each kind: a problem with saving does not take away what is offered besides.
+function notice(kind, words, buttons) {
   const made = buttons.map(([label, act]) => {
     const button = element("button", { type: "button" }, [label]);
-    button.addEventListener("click", act);
+    button.addEventListener("click", () => act(button));
     return button;
   });
-  find("#notice").replaceChildren(element("p", {}, [words]), ...made);
-  find("#notice").hidden = false;
+  dismiss(kind);
+  find("#notices").append(element("div", { class: "notice", "data-kind": kind }, [element("p", {}, [words]), ...made]));
 }
 
-function dismiss() {
-  find("#notice").hidden = true;
+function dismiss(kind) {
+  find(`.notice[data-kind="${kind}"]`)?.remove();
+}
+
+async function copy(words, button) {
+  try {
+    await navigator.clipboard.writeText(words);
+    button.textContent = "Copied";
+  } catch {
+    button.textContent = "This browser lets no page copy";
+  }
 }
 
 function later(act, wait) {
@@ -257,8 +283,8 @@ const actions = {
   "save-as": saveAs,
   undo: () => text.undo(),
   redo: () => text.redo(),
-  restart: () => (connection.say({ is: "restart", text: text.text }), (state.start = text.text)),
-  copy: () => navigator.clipboard?.writeText(find("#command").textContent),
+  restart: () => connection.say({ is: "restart", text: text.text }),
+  copy: () => copy(find("#command").textContent, find("#copy")),
   larger: () => picture.zoom(1.25),
   smaller: () => picture.zoom(0.8),
   whole: () => picture.whole(),
@@ -268,7 +294,13 @@ for (const [id, act] of Object.entries(actions)) find(`#${id}`).addEventListener
 for (const button of document.querySelectorAll("[data-depth]")) {
   button.addEventListener("click", () => look({ depth: button.dataset.depth, opened: "" }));
 }
-find("#other").addEventListener("change", (event) => connection.say({ is: "choose", model: event.target.value.trim() }));
+find("#other").addEventListener("change", ({ target }) => {
+  const model = target.value.trim();
+  const known = !model || hello.models.includes(model);
+  target.setCustomValidity(known ? "" : `No model of the catalogue is called ${model}.`);
+  target.reportValidity();
+  connection.say({ is: "choose", model: known ? model : "" });
+});
 find("#theme").addEventListener("change", (event) => {
   theme(event.target.value);
   localStorage.setItem("gnet-inspect theme", event.target.value);

@@ -2,6 +2,8 @@
 
 import { element } from "./elements.js";
 
+const VALUES = { integer: /^-?\d{1,15}$/, number: /^-?\d{0,15}\.\d{1,15}$/, flag: /^(true|false)$/, text: /^/ };
+
 export class Part {
   constructor(root, { text, open }) {
     this.root = root;
@@ -12,9 +14,9 @@ export class Part {
     this.shown = "";
   }
 
-  show(found) {
-    this.found = found;
-    this.slots = found.steppers.map((stepper) => ({ ...stepper, ...(this.text.offsets(stepper.place) ?? { from: 0, to: 0 }) }));
+  // A part of the text of an edit: what was typed since is what its arguments are now.
+  show(found, number) {
+    this.slots = found.steppers.map((stepper) => this.slotOf(stepper, number));
     // What is being dragged or typed in stays; its neighbours' values are written anew.
     const shape = JSON.stringify([found.path, found.steppers.map((stepper) => [stepper.label, stepper.kind, stepper.where, stepper.uses])]);
     if (shape !== this.shown) {
@@ -22,6 +24,12 @@ export class Part {
       this.draw(found);
     }
     this.refresh(found);
+  }
+
+  slotOf(stepper, number) {
+    const { from, to } = this.text.offsets(stepper.place, number) ?? { from: 0, to: 0 };
+    const now = this.text.view.state.sliceDoc(from, to);
+    return { ...stepper, from, to, text: VALUES[stepper.kind].test(now) ? now : stepper.text };
   }
 
   draw(found) {
@@ -60,7 +68,9 @@ export class Part {
     const step = stepper.kind === "integer" ? 1 : 0.05;
     const number = element("input", { id, type: "number", step, min: stepper.least });
     const slider = element("input", { type: "range", step, "aria-label": `${stepper.label}, slider`, ...range(stepper, step) });
-    number.addEventListener("input", () => number.value !== "" && number.checkValidity() && this.write(index, number.value));
+    number.addEventListener("input", () => number.value !== "" && allows(number, stepper) && this.write(index, number.value));
+    // What cannot stand there does not stay.
+    number.addEventListener("blur", () => this.value(index, this.slots[index].text));
     slider.addEventListener("input", () => this.write(index, slider.value));
     const by = (sign) => () => this.write(index, stepped(this.slots[index], sign * step));
     this.inputs.push({ number, slider });
@@ -115,6 +125,12 @@ export class Part {
       slot.to = changes.mapPos(slot.to, 1);
     }
   }
+}
+
+// A real number may lie between two steps.
+function allows(number, { kind }) {
+  const { valid, stepMismatch, badInput, rangeUnderflow } = number.validity;
+  return valid || (kind === "number" && stepMismatch && !badInput && !rangeUnderflow);
 }
 
 function stepped(slot, by) {

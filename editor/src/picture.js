@@ -1,7 +1,5 @@
 // The picture: an svg that can be moved, made larger, and whose boxes can be chosen.
 
-import { find } from "./elements.js";
-
 const LARGEST = 40;
 const STEP = 1.25;
 
@@ -19,6 +17,7 @@ export class Picture {
       if (layers) open(layers);
     });
     root.addEventListener("keydown", (event) => this.key(event));
+    root.addEventListener("focusin", (event) => this.rove(event.target));
     new ResizeObserver(() => this.place()).observe(root);
   }
 
@@ -33,6 +32,11 @@ export class Picture {
     boxes.forEach((box, index) => box.setAttribute("tabindex", index ? "-1" : "0"));
     if (hadFocus) boxes.find((box) => box.dataset.layers === hadFocus)?.focus({ preventScroll: true });
     this.place();
+  }
+
+  // The keyboard comes back to the box that it was at.
+  rove(box) {
+    for (const each of this.boxes()) each.setAttribute("tabindex", each === box ? "0" : "-1");
   }
 
   boxes() {
@@ -73,6 +77,7 @@ export class Picture {
     const tall = this.seen ? (seen.width * room.height) / Math.max(room.width, 1) : height;
     svg.setAttribute("viewBox", `${seen.x} ${seen.y} ${seen.width} ${tall}`);
     svg.setAttribute("preserveAspectRatio", this.seen ? "xMinYMin" : "xMidYMid");
+    this.root.classList.toggle("moved", this.seen !== null);
   }
 
   whole() {
@@ -106,10 +111,8 @@ export class Picture {
   }
 
   wheel(event) {
-    if (!event.ctrlKey && !event.metaKey && this.seen === null && !event.altKey) {
-      // A page that is scrolled past a picture is not to be caught by it.
-      if (find("main").scrollHeight > find("main").clientHeight) return;
-    }
+    // Without a key the wheel is the page's.
+    if (!event.ctrlKey && !event.metaKey) return;
     event.preventDefault();
     this.zoom(Math.exp(-event.deltaY / 400), { x: event.clientX, y: event.clientY });
   }
@@ -130,11 +133,12 @@ export class Picture {
       this.seen = { ...before, x: before.x - x * unit, y: before.y - y * unit };
       this.place();
     };
-    const stop = () => {
+    const stop = ({ type }) => {
       removeEventListener("pointermove", move);
       removeEventListener("pointerup", stop);
       removeEventListener("pointercancel", stop);
-      if (!moved && layers) this.select(layers);
+      // Cancelled is a touch that scrolls the page.
+      if (type === "pointerup" && !moved && layers) this.select(layers);
     };
     addEventListener("pointermove", move);
     addEventListener("pointerup", stop);

@@ -16,6 +16,7 @@ export class Table {
       if (path) select(path);
     });
     this.body.addEventListener("keydown", (event) => this.step(event, select));
+    new ResizeObserver(() => this.reveal()).observe(root.parentElement);
   }
 
   show(heads, rows, left) {
@@ -35,7 +36,7 @@ export class Table {
       const caption = this.root.createCaption();
       caption.textContent = `${left.toLocaleString("en")} more rows: gnet-inspect summary has them all`;
     }
-    this.choose(this.chosen);
+    this.choose(this.chosen, false);
   }
 
   add(heads) {
@@ -55,17 +56,31 @@ export class Table {
     name.title = MARKS[mark] ?? "";
     cells.forEach((cell, index) => {
       const place = index ? row.cells[index] : name;
-      if (place.textContent !== cell) place.textContent = cell;
+      if (place.textContent === cell) return;
+      place.textContent = cell;
+      if (index === 1) place.title = cell;
     });
   }
 
-  choose(path) {
+  // Mark the row of a part; one that was not marked before is brought into sight.
+  choose(path, scrolls = path !== this.chosen) {
     this.chosen = path;
     for (const row of this.body.children) {
       const is = Boolean(path) && row.dataset.path === path;
       row.classList.toggle("chosen", is);
-      if (is) row.scrollIntoView({ block: "nearest" });
     }
+    if (scrolls) this.reveal();
+  }
+
+  // Within the table's own room: the page stays where it is.
+  reveal() {
+    const row = this.body.querySelector(".chosen");
+    if (!row) return;
+    const room = this.root.parentElement;
+    const top = row.offsetTop - this.root.tHead.offsetHeight;
+    const bottom = row.offsetTop + row.offsetHeight - room.clientHeight;
+    if (room.scrollTop > top) room.scrollTop = top;
+    else if (room.scrollTop < bottom) room.scrollTop = bottom;
   }
 
   step(event, select) {

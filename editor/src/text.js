@@ -49,6 +49,8 @@ function unitsOf(text, count) {
 
 export class Text {
   constructor(parent, { text, nonce, complete, changed, moved, save, saveAs }) {
+    // The number of the last edit.
+    this.number = 0;
     const source = async (context) => {
       const word = context.matchBefore(/[$\w.-]+/);
       if (!word && !context.explicit && !/[{[,:]\s$|^\s*$/.test(lineBefore(context))) return null;
@@ -86,7 +88,7 @@ export class Text {
           yaml(),
           syntaxHighlighting(COLORS),
           autocompletion({ override: [source], activateOnTypingDelay: 60 }),
-          EditorView.contentAttributes.of({ "aria-label": "the spec as YAML" }),
+          EditorView.contentAttributes.of({ "aria-label": "the spec as YAML", "aria-describedby": "keys" }),
           keymap.of([
             { key: "Mod-s", preventDefault: true, run: () => (save(), true) },
             { key: "Mod-Shift-s", preventDefault: true, run: () => (saveAs(), true) },
@@ -100,12 +102,26 @@ export class Text {
             indentWithTab,
           ]),
           EditorView.updateListener.of((update) => {
-            if (update.docChanged) changed(update);
-            else if (update.selectionSet) moved();
+            if (update.docChanged) {
+              this.versions.at(-1).changes = update.changes;
+              this.versions.push({ number: ++this.number, doc: update.state.doc });
+              changed(update);
+            } else if (update.selectionSet) moved();
           }),
         ],
       }),
     });
+    // The texts that the server may still speak of, each with the changes that made the next one of it.
+    this.versions = [{ number: 0, doc: this.view.state.doc }];
+  }
+
+  // The server speaks of no text before that of an edit any more.
+  forget(number) {
+    while (this.versions.length > 1 && this.versions[0].number < number) this.versions.shift();
+  }
+
+  knows(number) {
+    return this.versions.some((version) => version.number === number);
   }
 
   get text() {
@@ -147,32 +163,36 @@ export class Text {
     return { line: line.number, column: characters(line.text.slice(0, head - line.from)) + 1 };
   }
 
-  // A place of the server's as offsets; null where the text is another one by now.
-  offsets(place) {
-    const { doc } = this.view.state;
+  // Where a place in the text of an edit is now, as offsets; null where there is none.
+  offsets(place, number) {
+    const first = this.versions.findIndex((version) => version.number === number);
+    if (first < 0) return null;
+    const { doc } = this.versions[first];
     if (place.line > doc.lines || place.end_line > doc.lines) return null;
     const at = (number, column) => {
       const line = doc.line(number);
       return Math.min(line.from + unitsOf(line.text, column - 1), line.to);
     };
-    const from = at(place.line, place.column);
-    return { from, to: Math.max(at(place.end_line, place.end_column), from) };
+    let from = at(place.line, place.column);
+    let to = Math.max(at(place.end_line, place.end_column), from);
+    for (const { changes } of this.versions.slice(first, -1)) [from, to] = [changes.mapPos(from, -1), changes.mapPos(to, 1)];
+    return { from, to };
   }
 
-  // What is wrong, where it is; null for nothing.
+  // What is wrong with the text, where it is; null for nothing.
   mark(wrong) {
     const diagnostics = [];
     if (wrong) {
-      const found = (wrong.place && this.offsets(wrong.place)) ?? { from: 0, to: 0 };
+      const found = (wrong.place && this.offsets(wrong.place, this.number)) ?? { from: 0, to: 0 };
       const message = wrong.hint ? `${wrong.fact}. (${wrong.hint})` : wrong.fact;
       diagnostics.push({ ...found, severity: "error", message, source: wrong.path || undefined });
     }
     this.view.dispatch(setDiagnostics(this.view.state, diagnostics));
   }
 
-  // Mark the lines of a place, and bring them into sight where that is asked for.
-  choose(place, scrolls) {
-    const found = place && this.offsets(place);
+  // Mark the lines of a place in the text of an edit, and bring them into sight where that is asked for.
+  choose(place, number, scrolls) {
+    const found = place && this.offsets(place, number);
     const { doc } = this.view.state;
     const lines = [];
     if (found) for (let at = found.from; at <= found.to && lines.length < 500; at = doc.lineAt(at).to + 1) lines.push(doc.lineAt(at).from);
