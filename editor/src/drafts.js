@@ -4,18 +4,22 @@ const PREFIX = "gnet-inspect draft ";
 const LATER = 300;
 
 export class Drafts {
-  // `failed` is called where the browser has no room, or forbids it.
+  // Each tab keeps its own; `failed` is called where the browser has no room, or forbids it.
   constructor(file, failed) {
-    this.key = PREFIX + file;
+    this.file = file;
     this.failed = failed;
+    this.key = PREFIX + crypto.randomUUID();
     this.timer = 0;
   }
 
-  // The text that was left unsaved, unless it is what the file has.
+  // The last text that was left unsaved and is not what the file has, with the key that it is kept by; null for none.
   find(text) {
     try {
-      const draft = JSON.parse(localStorage.getItem(this.key) ?? "null");
-      return draft && draft.text !== text ? draft : null;
+      const drafts = Object.entries(localStorage)
+        .filter(([key]) => key.startsWith(PREFIX))
+        .map(([key, value]) => ({ ...JSON.parse(value), key }))
+        .filter((draft) => draft.file === this.file && draft.text !== text);
+      return drafts.sort((one, other) => other.at - one.at)[0] ?? null;
     } catch {
       return null;
     }
@@ -31,28 +35,22 @@ export class Drafts {
     clearTimeout(this.timer);
     if (!this.read) return;
     try {
-      this.kept = JSON.stringify({ text: this.read(), at: Date.now() });
-      localStorage.setItem(this.key, this.kept);
+      localStorage.setItem(this.key, JSON.stringify({ file: this.file, text: this.read(), at: Date.now() }));
     } catch {
       this.failed();
     }
   }
 
-  // What was kept here; another tab's draft stays.
+  // Nothing is left to keep.
   drop() {
     clearTimeout(this.timer);
     this.read = undefined;
-    this.remove(this.kept);
+    this.forget(this.key);
   }
 
-  // A draft that was found, whoever kept it.
-  forget(draft) {
-    this.remove(JSON.stringify(draft));
-  }
-
-  remove(kept) {
+  forget(key) {
     try {
-      if (kept && localStorage.getItem(this.key) === kept) localStorage.removeItem(this.key);
+      localStorage.removeItem(key);
     } catch {
       // it was never kept
     }

@@ -44,12 +44,12 @@ function begin(message) {
     nonce,
     complete: (whole, offset) => connection.ask({ is: "ask", text: whole, offset }),
     changed,
-    moved: later(() => connection.say({ is: "select", ...text.cursor }), 150),
+    moved: point.start,
     save,
     saveAs,
   });
   part = new Part(find("#part"), { text, open });
-  new ResizeObserver(later(fit, 250)).observe(find("#picture"));
+  new ResizeObserver(later(fit, 250).start).observe(find("#picture"));
   fit();
   const models = find("#models");
   models.replaceChildren(...hello.models.map((name) => element("option", { value: name })));
@@ -88,10 +88,19 @@ function draftsOf() {
 function offer(draft) {
   if (!draft) return;
   const when = new Date(draft.at).toLocaleString();
-  notice("draft", `There is a text of ${when} that was not saved.`, [
-    ["Bring it back", () => (text.replace(draft.text), dismiss("draft"))],
-    ["Forget it", () => (drafts.forget(draft), dismiss("draft"))],
-  ]);
+  const bring = () => {
+    dismiss("draft");
+    text.replace(draft.text);
+    // It is this tab's from here on.
+    drafts.keepNow();
+    drafts.forget(draft.key);
+  };
+  const forget = () => {
+    dismiss("draft");
+    drafts.forget(draft.key);
+    offer(drafts.find(hello.text));
+  };
+  notice("draft", `There is a text of ${when} that was not saved.`, [["Bring it back", bring], ["Forget it", forget]]);
 }
 
 function save() {
@@ -184,7 +193,9 @@ function wrong(number, answer) {
   if (number !== text.number) return;
   text.mark(answer);
   const place = answer.place ? `line ${answer.place.line}: ` : "";
-  find("#mistake").textContent = `${place}${answer.path ? `${answer.path}: ` : ""}${answer.fact}${answer.hint ? `. (${answer.hint})` : ""}`;
+  const words = `${place}${answer.path ? `${answer.path}: ` : ""}${answer.fact}${answer.hint ? `. (${answer.hint})` : ""}`;
+  // Of a long one the beginning; all of it is told at its place in the text, too.
+  find("#mistake").replaceChildren(element("span", { title: words }, [words]));
   document.body.classList.add("stale");
   document.body.dataset.wrong = number;
 }
@@ -210,7 +221,10 @@ function download() {
 
 // --- what is chosen ---
 
+const point = later(() => connection.say({ is: "select", ...text.cursor }), 150);
+
 function choose(what) {
+  point.stop();
   state.shows = true;
   connection.say({ is: "select", ...what });
 }
@@ -267,10 +281,12 @@ async function copy(words, button) {
 
 function later(act, wait) {
   let timer = 0;
-  return () => {
-    clearTimeout(timer);
+  const stop = () => clearTimeout(timer);
+  const start = () => {
+    stop();
     timer = setTimeout(act, wait);
   };
+  return { start, stop };
 }
 
 function theme(name) {

@@ -31,6 +31,18 @@ const chosen = StateField.define({
   provide: (field) => EditorView.decorations.from(field),
 });
 
+// What is typed over a selection: left to itself, a browser gives it the style of what it takes the place of, in an
+// attribute, which the policy of the page forbids.
+function typeOver(event, view) {
+  const { from, to, empty } = view.state.selection.main;
+  if (event.inputType !== "insertText" || !event.data || empty || event.isComposing) return false;
+  const insert = () => view.state.update(view.state.replaceSelection(event.data), { userEvent: "input.type", scrollIntoView: true });
+  const handlers = view.state.facet(EditorView.inputHandler);
+  if (!handlers.some((handle) => handle(view, from, to, event.data, insert))) view.dispatch(insert());
+  event.preventDefault();
+  return true;
+}
+
 // Python counts characters, a browser halves of some of them.
 export function characters(text) {
   let count = 0;
@@ -88,7 +100,8 @@ export class Text {
           yaml(),
           syntaxHighlighting(COLORS),
           autocompletion({ override: [source], activateOnTypingDelay: 60 }),
-          EditorView.contentAttributes.of({ "aria-label": "the spec as YAML", "aria-describedby": "keys" }),
+          EditorView.domEventHandlers({ beforeinput: typeOver }),
+          EditorView.contentAttributes.of({ "aria-label": "the spec as YAML", "aria-describedby": "keys", tabindex: "0" }),
           keymap.of([
             { key: "Mod-s", preventDefault: true, run: () => (save(), true) },
             { key: "Mod-Shift-s", preventDefault: true, run: () => (saveAs(), true) },
@@ -111,6 +124,8 @@ export class Text {
         ],
       }),
     });
+    // Its room becomes smaller where a mistake is told: the line that is typed in stays in sight.
+    new ResizeObserver(() => this.view.hasFocus && this.view.dispatch({ effects: EditorView.scrollIntoView(this.view.state.selection.main) })).observe(parent);
     // The texts that the server may still speak of, each with the changes that made the next one of it.
     this.versions = [{ number: 0, doc: this.view.state.doc }];
   }
