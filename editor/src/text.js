@@ -4,7 +4,7 @@ import { autocompletion, closeBrackets, closeBracketsKeymap, completionKeymap, s
 import { defaultKeymap, history, historyKeymap, indentWithTab, redo, redoDepth, undo, undoDepth } from "@codemirror/commands";
 import { yaml } from "@codemirror/lang-yaml";
 import { HighlightStyle, bracketMatching, foldGutter, foldKeymap, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
-import { lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
+import { diagnosticCount, lintGutter, lintKeymap, setDiagnostics } from "@codemirror/lint";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
 import { EditorState, StateEffect, StateField, Transaction } from "@codemirror/state";
 import { Decoration, EditorView, drawSelection, dropCursor, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers } from "@codemirror/view";
@@ -66,6 +66,8 @@ export class Text {
     const source = async (context) => {
       const word = context.matchBefore(/[$\w.-]+/);
       if (!word && !context.explicit && !/[{[,:]\s$|^\s*$/.test(lineBefore(context))) return null;
+      // There are no words for a number, and it is what is typed most.
+      if (word && !context.explicit && /^-?[\d.]+$/.test(word.text)) return null;
       const before = context.state.sliceDoc(0, context.pos);
       const found = await complete(context.state.doc.toString(), characters(before));
       if (!found || !found.options?.length || context.aborted) return null;
@@ -197,6 +199,7 @@ export class Text {
   // What is wrong with the text, where it is; null for nothing.
   mark(wrong) {
     const diagnostics = [];
+    if (!wrong && !diagnosticCount(this.view.state)) return;
     if (wrong) {
       const found = (wrong.place && this.offsets(wrong.place, this.number)) ?? { from: 0, to: 0 };
       const message = wrong.hint ? `${wrong.fact}. (${wrong.hint})` : wrong.fact;

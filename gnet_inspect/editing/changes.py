@@ -6,11 +6,11 @@ from msgspec import Struct
 
 from gnet_inspect.analysis.difference import Change, difference
 from gnet_inspect.analysis.summary import Summary
-from gnet_inspect.editing.revision import Revision, Setting
+from gnet_inspect.editing.revision import Revision, Setting, written_in
 from gnet_inspect.errors import GnetError
 from gnet_inspect.graph import Graph
 from gnet_inspect.language.model import Call
-from gnet_inspect.language.places import Written, places_of
+from gnet_inspect.language.places import Written
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.sources.spec.overrides import parse_overrides
 
@@ -107,7 +107,7 @@ def edits_between(before: Revision, after: Revision, setting: Setting) -> dict[s
     """The edits, as --set takes them, that make the network of `before` that of `after`; None where flags cannot say
     it: lines were added or taken away, or a block was edited that is called more than once. They are tried, not
     guessed: what they make is compared."""
-    was, now = places_of(before.text), places_of(after.text)
+    was, now = written_in(before.text), written_in(after.text)
     if was.keys() != now.keys():
         return None
     edited = [path for path, written in now.items() if written.is_scalar and written.text != was[path].text]

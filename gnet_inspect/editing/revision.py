@@ -1,6 +1,7 @@
 """One state of a spec's text, and what is wrong with a text that is none."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from msgspec import Struct
 
@@ -9,7 +10,7 @@ from gnet_inspect.errors import GnetError, SpecError
 from gnet_inspect.graph import Graph
 from gnet_inspect.language import Spec, parse_spec
 from gnet_inspect.language.model import Layer
-from gnet_inspect.language.places import Place, places_of
+from gnet_inspect.language.places import Place, Written, places_of
 from gnet_inspect.ops import Shape
 from gnet_inspect.sources.spec import expand_spec
 
@@ -52,6 +53,13 @@ def read_revision(text: str, file: str, setting: Setting) -> Revision:
     return Revision(text, spec, expanded.graph, expanded.calls, summarize(expanded.graph, setting.dtype))
 
 
+# The start's and those of the text that is typed: each is asked of for its mistake, its part and the flags that say it.
+@lru_cache(maxsize=2)
+def written_in(text: str) -> Mapping[str, Written]:
+    """Where each value of a text stands, by its path."""
+    return places_of(text)
+
+
 def mistake_in(text: str, error: GnetError) -> Mistake:
     """What an error says of a text, and where in it: the value it names, else its line."""
     if not isinstance(error, SpecError):
@@ -62,7 +70,7 @@ def mistake_in(text: str, error: GnetError) -> Mistake:
 def _place_of(text: str, error: SpecError) -> Place | None:
     if error.line is None:
         return None
-    found = places_of(text).get(error.path) if error.path else None
+    found = written_in(text).get(error.path) if error.path else None
     if found is not None:
         # A list or mapping of several lines is told by its key, or by its line.
         whole = found.value if found.value.line == found.value.end_line else found.key

@@ -9,12 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from msgspec import Struct
 
-from gnet_inspect.editing.revision import Revision
+from gnet_inspect.editing.revision import Revision, written_in
 from gnet_inspect.graph.outline import Outline
 from gnet_inspect.language.document import path_below
 from gnet_inspect.language.model import Argument, Call, Layer
 from gnet_inspect.language.names import NAME_WORD
-from gnet_inspect.language.places import Place, Written, places_of
+from gnet_inspect.language.places import Place, Written
 from gnet_inspect.ops import VOCABULARY
 from gnet_inspect.ops.arguments import Elements, Integer, Integers, Kind, Optional, Padding, Sizes
 
@@ -69,7 +69,7 @@ def part_of_layers(revision: Revision, layers: Sequence[int]) -> str:
 
 def part_at(revision: Revision, line: int, column: int) -> str:
     """The path of the innermost part that is written at a place, of several calls of one the first; "" for none."""
-    written = places_of(revision.text)
+    written = written_in(revision.text)
     best, smallest = "", None
     for path, layer in revision.calls.items():
         found = written.get(layer.path)
@@ -90,7 +90,7 @@ def find_part(revision: Revision, path: str) -> Part | None:
     if not named:
         return None
     entry = max(named, key=lambda entry: entry.depth)
-    written = places_of(revision.text)
+    written = written_in(revision.text)
     slots = tuple(_Finder(revision, written).slots(path))
     layer = revision.calls.get(path)
     found = written.get(layer.path) if layer is not None else None
