@@ -110,12 +110,14 @@ def _table(revision: Revision, marks: dict[int, str]) -> tuple[list[Head], list[
     """The command line's own table at the depth of blocks, with the part that each line is of."""
     grid = summary_grid(revision.summary, revision.graph, Selection())
     lines = [*Outline(revision.graph, "block").lines("block"), None]
-    heads = [Head(column.exact, column.title, column.number) for column in grid.columns]
+    # What is drawn in text alone, the page draws itself or not at all.
+    shown = [index for index, column in enumerate(grid.columns) if not column.text_only]
+    heads = [Head(column.exact, column.title, column.number) for column in map(grid.columns.__getitem__, shown)]
     rows = []
     for line, drawn in zip(lines, grid.lines, strict=True):
         mark = _strongest([marks.get(index, "") for index in line.entry.indices]) if line is not None else ""
         path, level = (line.entry.name, line.level) if line is not None else ("", 0)
-        rows.append(Row(path, level, [line_of(cell.strip(), 80) for cell in drawn.cells], mark))
+        rows.append(Row(path, level, [line_of(drawn.cells[index].strip(), 80) for index in shown], mark))
     return heads, rows
 
 
