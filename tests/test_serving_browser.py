@@ -261,6 +261,49 @@ class Tab:
         return found
 
 
+class Line:
+    """What is between the page and the server: answers can be kept back, and given later."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.keeps = False
+        self._kept: list[tuple[Any, str]] = []
+        tab.page.route_web_socket("**/tab", lambda route: self._connect(tab, route))
+
+    def _connect(self, tab: Tab, route: Any) -> None:
+        server = route.connect_to_server()
+
+        def ask(message: str) -> None:
+            tab._sent(message)
+            server.send(message)
+
+        def answer(message: str) -> None:
+            tab._received(message)
+            if self.keeps:
+                self._kept.append((route, message))
+            else:
+                route.send(message)
+
+        route.on_message(ask)
+        server.on_message(answer)
+
+    def kept(self, number: int, what: str) -> list[tuple[Any, str]]:
+        """The answers of a kind to an edit that were kept back."""
+        read = [(route, message, json.loads(message)) for route, message in self._kept]
+        return [
+            (route, message)
+            for route, message, said in read
+            if (said["number"], said["answer"]["is"]) == (number, what)
+        ]
+
+    def give(self, some: list[tuple[Any, str]] | None = None) -> None:
+        """Give some of them, or all that are left, and keep none back from here on."""
+        for one in list(self._kept) if some is None else some:
+            route, message = one
+            route.send(message)
+            self._kept.remove(one)
+        self.keeps = some is not None
+
+
 Open = Callable[..., Tab]
 Serve = Callable[..., Server]
 
@@ -314,7 +357,9 @@ def open_tab(browser: "Browser") -> Iterator[Open]:
         complaints.append(f"dialog: {dialog.message}")
         dialog.dismiss()
 
-    def show(server: Server, width: int = 1280, context: Any = None, **options: Any) -> Tab:
+    def show(
+        server: Server, width: int = 1280, context: Any = None, prepare: Callable[[Tab], object] = id, **options: Any
+    ) -> Tab:
         if context is None:
             context = browser.new_context(viewport={"width": width, "height": 900}, **options)
             contexts.append(context)
@@ -326,6 +371,7 @@ def open_tab(browser: "Browser") -> Iterator[Open]:
         # However slow the machine is: what never comes is ended by whoever started the tests.
         page.set_default_timeout(0)
         tab = Tab(page)
+        prepare(tab)
         page.goto(server.address)
         page.wait_for_selector("body[data-ready]")
         return tab.wait()
@@ -593,6 +639,32 @@ def test_a_stepper_follows_its_place(open_tab: Open, serve: Serve) -> None:
     )
     assert tab.text == wanted
     assert tab.part == "two"
+
+
+def test_a_late_answer_is_of_its_own_text(open_tab: Open, serve: Serve) -> None:
+    """The part of a text that was typed on since: each argument is where its line is now, and what it is now."""
+    lines: list[Line] = []
+    tab = open_tab(serve(), prepare=lambda tab: lines.append(Line(tab)))
+    line, keys = lines[0], tab.page.keyboard
+    tab.go("    one:")
+    keys.press("Shift+ArrowDown")
+    tab.choose("two")
+    more = tab.page.get_by_role("button", name="out: one step more")
+    line.keeps = True
+    more.click()
+    settle(tab.page, lambda: line.kept(1, "found") != [])
+    more.click()
+    # The line before it goes while the answer is on its way, and the one behind it takes its place.
+    tab.page.locator(".cm-content").focus()
+    keys.press("Delete")
+    line.give(line.kept(1, "found"))
+    assert tab.argument("out").locator("input[type=number]").input_value() == "10"
+    more.click()
+    wanted = SMALL.replace("    one: {unit: {out: 8}}\n", "").replace("two: {unit: {out: 8}}", "two: {unit: {out: 11}}")
+    assert (tab.edited, tab.text) == (4, wanted)
+    line.give()
+    tab.wait()
+    assert tab.argument("out").locator("input[type=number]").input_value() == "11"
 
 
 # --- what is chosen ---

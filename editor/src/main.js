@@ -112,7 +112,7 @@ function save() {
 function saveAs() {
   const dialog = find("#naming");
   if (state.ended || dialog.open) return;
-  // It keeps how it was closed the last time, and Escape says nothing.
+  // Some browsers keep how it was closed the last time, where Escape closes it.
   dialog.returnValue = "";
   find("#name").value = hello.is_file ? hello.name : `my_${hello.name.replace(/[^\w.-]/g, "_").replace(/\.ya?ml$/, "")}.yaml`;
   find("#folder").textContent = hello.folder;

@@ -58,17 +58,16 @@ export class Table {
       const place = index ? row.cells[index] : name;
       if (place.textContent === cell) return;
       place.textContent = cell;
-      if (index === 1) place.title = cell;
+      if (index < 2) row.cells[index].title = cell;
     });
   }
 
   // Mark the row of a part; one that was not marked before is brought into sight.
   choose(path, scrolls = path !== this.chosen) {
     this.chosen = path;
-    for (const row of this.body.children) {
-      const is = Boolean(path) && row.dataset.path === path;
-      row.classList.toggle("chosen", is);
-    }
+    // Of a stage and a layer that are called alike the layer, which comes after it.
+    const chosen = [...this.body.children].findLast((row) => Boolean(path) && row.dataset.path === path);
+    for (const row of this.body.children) row.classList.toggle("chosen", row === chosen);
     if (scrolls) this.reveal();
   }
 
