@@ -5,7 +5,7 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -412,6 +412,83 @@ def test_of_texts_that_come_faster_than_they_are_counted_the_last_is(tmp_path: P
         assert session.good[0] == 100
         await requests.put(None)
         await running
+
+    run_async(work)
+
+
+async def talk(session: Session, sent: list[dict[str, Any]], *requests: dict[str, Any]) -> None:
+    """Say one thing after the other, each when what it leads to was told; then close the tab."""
+
+    async def each() -> AsyncIterator[bytes]:
+        for request in requests:
+            while len(sent) < request["after"]:
+                await asyncio.sleep(0)
+            yield msgspec.json.encode({key: value for key, value in request.items() if key != "after"})
+
+    words = each()
+
+    async def receive() -> bytes | None:
+        async for word in words:
+            return word
+        return None
+
+    await session.run(receive)
+
+
+def test_a_picture_that_takes_too_long_is_no_mistake_of_the_text(tmp_path: Path) -> None:
+    """It says so where the picture is; the numbers are there."""
+
+    async def work() -> None:
+        sent: list[dict[str, Any]] = []
+
+        async def send(content: bytes) -> None:
+            sent.append(json.loads(content))
+
+        drawer = silent_worker("import time\nwhile True: time.sleep(1)", 0.01)
+        counter = Worker()
+        opened = Opened("mine.yaml", SMALL, None, tmp_path, write_whole)
+        session = Session(opened, job(text=SMALL), {}, counter, drawer, send)
+        await talk(session, sent, {"is": "edit", "number": 1, "text": SMALL, "after": 2})
+        answers = [message["answer"] for message in sent[:2]]
+        assert [answer["is"] for answer in answers] == ["counted", "drawn"]
+        assert "within 0.01 s" in answers[1]["note"]
+        await counter.close()
+
+    run_async(work)
+
+
+def test_a_box_of_an_older_picture_is_the_part_that_it_shows(tmp_path: Path) -> None:
+    """Although its layers have other numbers in the text by now."""
+
+    async def work() -> None:
+        sent: list[dict[str, Any]] = []
+
+        async def send(content: bytes) -> None:
+            sent.append(json.loads(content))
+
+        class Slow(Gate):
+            """Draws the first text, and no other while the test lasts."""
+
+            async def ask(self, asked: Job) -> Answer:
+                if self.asked:
+                    await asyncio.Event().wait()
+                self.asked.append(asked)
+                return answer(asked)
+
+        counter = Worker()
+        text = SMALL.replace("    a:", "    first: ReLU\n    a:")
+        opened = Opened("mine.yaml", SMALL, None, tmp_path, write_whole)
+        session = Session(opened, job(text=SMALL), {}, counter, Slow(), send)  # type: ignore[arg-type]  # no worker
+        await talk(
+            session,
+            sent,
+            {"is": "edit", "number": 1, "text": text, "after": 2},
+            {"is": "select", "layers": [0], "after": 3},
+            {"is": "choose", "model": "", "after": 4},
+        )
+        assert sent[3]["answer"]["path"] == "a"
+        assert sent[3]["answer"]["layers"] == [1]
+        await counter.close()
 
     run_async(work)
 

@@ -23,6 +23,8 @@ _REAL = re.compile(r"-?[0-9]{0,15}\.[0-9]{1,15}\Z")
 _REFERENCE = re.compile(rf"\$({NAME_WORD})(?:\.([0-9]{{1,4}}))?")
 # Of a reference to a reference to a reference.
 _MOST_STEPS = 64
+# The roles of parts, those that have arguments first.
+_SAYING = ("block", "layer", "list", "branch", "stage", "head")
 # A list of more elements is no row of steppers.
 _MOST_ELEMENTS = 16
 
@@ -54,17 +56,14 @@ class Part(Struct, frozen=True):
 
 
 def part_of_layers(revision: Revision, layers: Sequence[int]) -> str:
-    """The path of the part that has exactly these layers; of several equal parts drawn as one that of the first. ""
-    where there is none."""
+    """The path of the part that has exactly these layers, of several that have them the one with the most to say; of
+    equal parts drawn as one that of the first. "" where there is none."""
     wanted = set(layers)
-    first = ""
-    for entry in Outline(revision.graph).entries:
-        own = set(entry.indices)
-        if own == wanted:
-            return entry.name
-        if not first and own <= wanted and entry.role == "block":
-            first = entry.name
-    return first
+    entries = [entry for entry in Outline(revision.graph).entries if wanted.issuperset(entry.indices)]
+    exactly = [entry for entry in entries if len(entry.indices) == len(wanted)]
+    if exactly:
+        return min(exactly, key=lambda entry: _SAYING.index(entry.role)).name
+    return next((entry.name for entry in entries if entry.role == "block"), "")
 
 
 def part_at(revision: Revision, line: int, column: int) -> str:

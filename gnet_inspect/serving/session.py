@@ -12,11 +12,12 @@ from gnet_inspect.language import catalogue, spec_text
 from gnet_inspect.serving.files import ChangedError, Opened
 from gnet_inspect.serving.messages import (
     VIEWS,
-    Answer,
     Ask,
     Choose,
     Counted,
+    Drawn,
     Edit,
+    Found,
     Hello,
     Job,
     Request,
@@ -25,6 +26,7 @@ from gnet_inspect.serving.messages import (
     Saved,
     Select,
     View,
+    Wrong,
 )
 from gnet_inspect.serving.workers import Worker
 
@@ -45,6 +47,8 @@ class Session:
         self.number = 0
         # The last text that was a network, by the number of its edit.
         self.good = (0, opened.text)
+        # The text of the picture that is seen.
+        self._drawn = opened.text
         self.view = View()
         self.selected: Select | None = None
         self._edited, self._viewed, self._pointed = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -108,28 +112,39 @@ class Session:
             await self._viewed.wait()
             self._viewed.clear()
             view = self.view
-            job = replace(self.job, do="draw", depth=view.depth, opened=view.opened, aspect=view.aspect)
-            await self._tell(self.drawer, job)
+            number, text = self.good
+            job = replace(self.job, do="draw", text=text, depth=view.depth, opened=view.opened, aspect=view.aspect)
+            answer = await self.drawer.ask(job)
+            if isinstance(answer, Wrong):
+                # The text was counted: what took too long is its picture.
+                answer = Drawn(note=answer.fact)
+            await self._say(Said(number, answer))
+            self._drawn = text
 
     async def _point(self) -> None:
         while True:
             await self._pointed.wait()
             self._pointed.clear()
             at = self.selected
-            if at is not None:
-                job = replace(self.job, do="find", path=at.path, layers=at.layers, line=at.line, column=at.column)
-                found = await self._tell(self.counter, job)
-                path = getattr(found, "path", "")
-                if path and self.selected is at:
-                    # From here on by its path: layers have other numbers after the next edit.
-                    self.selected = Select(path)
+            if at is None:
+                continue
+            number, text = self.good
+            if at.layers and self._drawn != text:
+                # Layers have the numbers of the picture that is seen.
+                at = await self._named(at)
+            job = replace(
+                self.job, do="find", text=text, path=at.path, layers=at.layers, line=at.line, column=at.column
+            )
+            found = await self.counter.ask(job)
+            await self._say(Said(number, found))
+            if isinstance(found, Found) and found.path and self.selected is not None and not self._pointed.is_set():
+                # From here on by its path: layers have other numbers after the next edit.
+                self.selected = Select(found.path)
 
-    async def _tell(self, worker: Worker, job: Job) -> Answer:
-        """Ask of the last text that was a network."""
-        number, text = self.good
-        answer = await worker.ask(replace(job, text=text))
-        await self._say(Said(number, answer))
-        return answer
+    async def _named(self, at: Select) -> Select:
+        """The part of the picture that is seen, by its path."""
+        found = await self.counter.ask(replace(self.job, do="find", text=self._drawn, layers=at.layers))
+        return Select(found.path) if isinstance(found, Found) else Select()
 
     def _saved(self, request: Save) -> Saved:
         opened = self.opened
