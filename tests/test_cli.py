@@ -393,8 +393,8 @@ def test_only_the_command_that_is_called_is_put_in() -> None:
         (["summary", "googlenet", "--inptu", "1"], "No such option: --inptu"),
         (["summary"], "Missing argument"),
         (["sumary", "googlenet"], "expected a command or a MODEL, got 'sumary'. (did you mean `gnet-inspect summary googlenet`?)"),
-        (["summary", "googlenet", "-o", "/no/such/folder/x"], "-o: cannot write '/no/such/folder/x': No such file or directory"),
-        (["summary", "googlenet", "-o", "."], "-o: expected a file, got the folder '.'"),
+        (["summary", "googlenet", "-o", "/no/such/folder/x"], "cannot write '/no/such/folder/x': No such file or directory"),
+        (["summary", "googlenet", "-o", "."], "expected a file, got the folder '.'"),
     ],
 )  # fmt: skip
 def test_wrong_flags_exit_2_and_say_what_is_wrong(run: Run, arguments: list[str], message: str) -> None:

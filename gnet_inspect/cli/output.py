@@ -185,13 +185,13 @@ def write_whole(path: Path, content: str | bytes) -> None:
     try:
         kind = _mode(path)
         if kind is not None and stat.S_ISDIR(kind):
-            raise UsageError(f"-o: expected a file, got the folder {str(path)!r}")
+            raise UsageError(f"expected a file, got the folder {str(path)!r}")
         if kind is None or stat.S_ISREG(kind):
             _replace(path.resolve(), _bytes(content))
         else:
             path.write_bytes(_bytes(content))  # a device or a pipe has nothing to lose
     except OSError as error:
-        raise UsageError(f"-o: cannot write {str(path)!r}: {error.strerror}") from None
+        raise UsageError(f"cannot write {str(path)!r}: {error.strerror}") from None
 
 
 def _mode(path: Path) -> int | None:
