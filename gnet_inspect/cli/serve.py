@@ -84,6 +84,7 @@ def _setup(model: str, compared: str | None, flags: options.Flags, dtype: str) -
     from gnet_inspect.cli import models
     from gnet_inspect.editing.revision import Setting
     from gnet_inspect.language import parse_spec
+    from gnet_inspect.language.document import decoded
     from gnet_inspect.serving.app import Setup
     from gnet_inspect.serving.messages import Job
     from gnet_inspect.sources.spec import MODES
@@ -95,7 +96,7 @@ def _setup(model: str, compared: str | None, flags: options.Flags, dtype: str) -
     named = [model, *([compared] if compared is not None else [])]
     models.need_specs(named, "serve", "whose text is edited")
     opened = _open(model)
-    others = {} if compared is None else {compared: options.read_text(compared)[0].decode("utf-8-sig")}
+    others = {} if compared is None else {compared: decoded(*options.read_text(compared))}
     shapes: dict[str, tuple[int, ...]] = {}
     if flags.inputs:
         # The inputs have to be known by now, to be given shapes.
@@ -134,18 +135,19 @@ def _open(model: str) -> "Opened":
     from gnet_inspect.cli.init import first_text
     from gnet_inspect.cli.output import write_whole
     from gnet_inspect.language import catalogue
+    from gnet_inspect.language.document import decoded
     from gnet_inspect.serving.files import ENDINGS, Opened, digest_of
 
     path = Path(model)
     if model == "-" or model in catalogue():
         content, name = options.read_text(model)
-        return Opened(name, content.decode("utf-8-sig"), None, Path.cwd(), write_whole)
+        return Opened(name, decoded(content, name), None, Path.cwd(), write_whole)
     if not path.exists() and model.endswith(ENDINGS) and path.parent.is_dir():
         # A file that is to be: it begins as a small network.
         return Opened(path.name, first_text(path), path.resolve(), path.resolve().parent, write_whole)
-    content, _ = options.read_text(model)
+    content, name = options.read_text(model)
     return Opened(
-        path.name, content.decode("utf-8-sig"), path.resolve(), path.resolve().parent, write_whole, digest_of(content)
+        path.name, decoded(content, name), path.resolve(), path.resolve().parent, write_whole, digest_of(content)
     )
 
 

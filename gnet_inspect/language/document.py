@@ -58,7 +58,7 @@ class Value(Struct):
 
 def read_document(text: bytes | str, file: str, what: str = "a spec") -> Value:
     """Parse one YAML document. `file` is the name errors give it, `what` what it should hold. Raises SpecError."""
-    return _Composer(_decoded(text, file), file).document(what)
+    return _Composer(decoded(text, file), file).document(what)
 
 
 def plain_value(data: object, path: str, depth: int = 0) -> Value:
@@ -78,7 +78,8 @@ def plain_value(data: object, path: str, depth: int = 0) -> Value:
     raise TypeError(f"a {type(data).__name__} is no number, list, flag or layer")
 
 
-def _decoded(text: bytes | str, file: str) -> str:
+def decoded(text: bytes | str, file: str) -> str:
+    """A spec's text as one of Unicode. Raises SpecError for what is none, or is too long."""
     if len(text) > MAX_BYTES:
         raise SpecError(f"expected at most {MAX_BYTES:,} bytes, got more", file=file)
     if isinstance(text, str):

@@ -53,7 +53,8 @@ class Worker:
                 # Nobody waits any more: what the process still says would be taken for the next answer.
                 await self._end()
                 raise
-            if not line:
+            if not line.endswith(b"\n"):
+                # It ended before its answer did.
                 await self._end()
                 return Wrong(
                     "expected a network that fits into memory, got one that ended the process that counts",
