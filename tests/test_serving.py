@@ -57,7 +57,7 @@ def counted(found: Answer) -> Counted:
 def test_a_text_is_counted_beside_the_start() -> None:
     """Figures with their changes, rows that add up to the total, marks, and the command that prints the same."""
     now = GOOGLENET.replace("c1:  64, c2: [ 96, 128]", "c1:  64, c2: [ 96, 256]")
-    found = counted(answer(job(text=now, start=GOOGLENET, model="googlenet")))
+    found = counted(answer(job(text=now, start=GOOGLENET, model="googlenet", saved=GOOGLENET)))
     figures = {figure.key: figure for figure in found.figures}
     params = 6_998_552 + 128 * (9 * 96 + 1) + 128 * (128 + 128 + 32 + 64)
     assert figures["params"].exact == f"{params:,}"
@@ -68,6 +68,18 @@ def test_a_text_is_counted_beside_the_start() -> None:
     assert marks == {"inception3": "changed", "inception3a": "changed", "inception3b": "affected"}
     assert found.rows[-1].cells[0] == "total"
     assert [change.name for change in found.changes] == ["inception3a", "inception3b"]
+
+
+def test_the_command_is_of_what_the_file_has() -> None:
+    """Not of the start, which may be another text; a file that nobody has written yet has none."""
+    now = GOOGLENET.replace("c1:  64, c2: [ 96, 128]", "c1:  64, c2: [ 96, 256]")
+    found = counted(answer(job(text=now, start=now, model="googlenet", saved=GOOGLENET)))
+    assert found.command == "gnet-inspect summary googlenet --set inception3a.c2.1=256"
+    assert counted(answer(job(text=now, start=GOOGLENET, model="mine.yaml", saved=now))).command == (
+        "gnet-inspect summary mine.yaml"
+    )
+    for saved in ("", "name: x"):
+        assert counted(answer(job(text=now, start=now, model="new.yaml", saved=saved))).command == ""
 
 
 def test_another_model_stands_beside_it() -> None:
@@ -192,6 +204,28 @@ def test_what_somebody_else_wrote_is_not_overwritten_unasked(opened: Opened) -> 
     assert opened.path.read_text() == SMALL
 
 
+def test_a_new_file_that_somebody_else_wrote_first_is_not_overwritten_unasked(tmp_path: Path) -> None:
+    """Two tabs of a file that was not there; nor is one that is saved as itself."""
+    new = Opened("new.yaml", SMALL, tmp_path / "new.yaml", tmp_path, write_whole)
+    mine, theirs = new.again(), new.again()
+    assert mine.is_new
+    theirs.save("theirs")
+    for save in (mine.save, lambda text: mine.save_as("new", text)):
+        with pytest.raises(ChangedError, match=r"new\.yaml was written by another"):
+            save(SMALL)
+    assert (tmp_path / "new.yaml").read_text() == "theirs"
+    assert mine.save_as("new", SMALL, overwrite=True) == "new.yaml"
+    assert not mine.is_new
+    assert (tmp_path / "new.yaml").read_text() == SMALL
+
+
+def test_what_cannot_be_written_says_so_without_a_flag(opened: Opened) -> None:
+    """Nobody gave one."""
+    opened.folder = opened.folder / "gone"
+    with pytest.raises(UsageError, match=r"^cannot write "):
+        opened.save_as("x", SMALL)
+
+
 def test_saving_under_another_name(opened: Opened, tmp_path: Path) -> None:
     """Beside it, with the ending of a spec; from then on that is the file."""
     first = opened.path
@@ -312,6 +346,7 @@ def test_a_worker_answers_one_job_after_the_other() -> None:
         ("import time\nwhile True: time.sleep(1)", 0.01, "within 0.01 s"),
         ("import os; os._exit(9)", 60, "ended the process"),
         ("import sys; sys.stdin.readline(); sys.exit(1)", 60, "ended the process"),
+        ("import os; os.write(1, b'{\"is\":'); os._exit(9)", 60, "ended the process"),
     ],
 )
 def test_a_worker_that_does_not_answer_is_ended(code: str, limit: float, fact: str) -> None:
@@ -741,10 +776,16 @@ def test_the_config_beside_the_file_gives_the_lights(tmp_path: Path) -> None:
         (("googlenet", "--input", "wide"), "--input: expected"),
         (("googlenet", "--compare", "nosuch"), "expected a built-in model"),
         (("googlenet", "--batch", "0"), "--batch: expected"),
+        (("bytes.yaml",), "bytes.yaml:1: expected UTF-8 text, got the byte 0xff"),
+        (("googlenet", "--compare", "bytes.yaml"), "bytes.yaml:1: expected UTF-8 text, got the byte 0xff"),
     ],
 )
-def test_what_cannot_be_served_is_refused(run: Run, arguments: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_served_is_refused(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], said: str
+) -> None:
     """Before anything listens."""
+    (tmp_path / "bytes.yaml").write_bytes(b"\xff\xfe")
+    monkeypatch.chdir(tmp_path)
     result = run("serve", "--no-browser", *arguments)
     assert (result.code, result.out) == (2, "")
     assert said in result.err

@@ -56,7 +56,7 @@ def answer(job: Job) -> Answer:
     return _ANSWERS[job.do](job, revision)
 
 
-# The start and the text, of two tabs; nothing older is asked for.
+# The start, the text and what the file has, of two tabs; nothing older is asked for.
 @lru_cache(maxsize=6)
 def _read(text: str, file: str, setting: Setting) -> Revision:
     return read_revision(text, file, setting)
@@ -90,7 +90,7 @@ def _count(job: Job, revision: Revision) -> Counted:
         marks=marks,
         changes=told[:MOST_CHANGES],
         notes=[coverage_line(summary.coverage), *map(line_of, summary.notes)],
-        command=_command(job, start, revision),
+        command=_command(job, revision),
         beside=_beside(job, revision),
         lights=[_light(limit, message, summary) for limit, message in job.limits],
     )
@@ -144,11 +144,17 @@ def _light(limit: Limit, message: str, summary: Summary) -> Light:
     return Light(f"{NAMES.get(limit.name, limit.name)} {limit}", now, state, line_of(message, 300))
 
 
-def _command(job: Job, start: Revision, revision: Revision) -> str:
-    """The command that prints the same table: of the file or the built-in model as it is, else with --set."""
+def _command(job: Job, revision: Revision) -> str:
+    """The command that prints the same table: of the file or the built-in model as it is, else with --set; "" where
+    there is none. The start may be another text than the one that the file has."""
+    if not job.saved:
+        return ""
     edits: dict[str, str] | None = {}
-    if revision.text != start.text:
-        edits = edits_between(start, revision, job.setting)
+    if job.text != job.saved:
+        try:
+            edits = edits_between(_read(job.saved, job.file, job.setting), revision, job.setting)
+        except GnetError:
+            return ""
     if edits is None:
         return ""
     flags = [word for path, text in edits.items() for word in ("--set", f"{path}={text}")]

@@ -24,8 +24,8 @@ class ChangedError(UsageError):
 
 class Opened(Struct):
     """What is edited in one tab: its `path` (None for a built-in model or what came by standard input, which cannot be
-    saved), the folder for other names, and the digest of the file as it was last read or written here. `write` writes
-    a file whole or not at all."""
+    saved), the folder for other names, and the digest of the file as it was last read or written here ("" for one that
+    is not there yet). `write` writes a file whole or not at all."""
 
     name: str
     text: str
@@ -33,6 +33,11 @@ class Opened(Struct):
     folder: Path
     write: Callable[[Path, bytes], None]
     digest: str = ""
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it is a file that nobody has written yet."""
+        return self.path is not None and not self.digest
 
     def again(self) -> "Opened":
         """The same for another tab, as the file is now. Raises UsageError where it cannot be read."""
@@ -48,14 +53,18 @@ class Opened(Struct):
         """Write the file whole or not at all. Raises UsageError; ChangedError where somebody else wrote it."""
         if self.path is None:
             raise UsageError(f"{self.name} is no file: expected a name to save it under")
-        if not overwrite and self.digest and (now := _digest_of(self.path)) and now != self.digest:
-            raise ChangedError(f"{self.path.name} was changed by another program since it was read")
+        if not overwrite and (now := _digest_of(self.path)) and now != self.digest:
+            what = "was changed" if self.digest else "was written"
+            raise ChangedError(f"{self.path.name} {what} by another program or tab since it was read")
         self._write(self.path, text)
 
     def save_as(self, name: str, text: str, *, overwrite: bool = False) -> str:
         """Write a file of this name beside it, and edit that from here on; its name. Raises as `save` does."""
         path = self.target(name)
-        if path.exists() and path != self.path and not overwrite:
+        if path == self.path:
+            self.save(text, overwrite=overwrite)
+            return path.name
+        if path.exists() and not overwrite:
             raise ChangedError(f"{path.name} is there already")
         self._write(path, text)
         self.path, self.name = path, path.name

@@ -25,8 +25,9 @@ class Job(Struct, frozen=True):
     setting: Setting = Setting()
     start: str = ""
     other: tuple[str, str] | None = None
-    # The MODEL of the command that gives the same; what --set can say is said of the start.
+    # The MODEL of the command that gives the same, and the text that it has, "" for none yet: --set edits that.
     model: str = ""
+    saved: str = ""
     flags: tuple[str, ...] = ()
     # Limits of the project's config, each with what it says to whoever breaks it.
     limits: tuple[tuple[Limit, str], ...] = ()
@@ -139,7 +140,8 @@ class Drawn(Struct, frozen=True, tag_field="is", tag="drawn"):
 
 
 class Stepper(Struct, frozen=True):
-    """An argument of the selected part, and where in the text it stands; `start` is the text there at the start."""
+    """An argument of the selected part, the `text` of its value, and the `place` where that stands: `where` says it
+    in words, `uses` counts the calls that read it, and `least` is its smallest value."""
 
     label: str
     text: str

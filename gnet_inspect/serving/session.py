@@ -43,7 +43,7 @@ class Session:
     ) -> None:
         self.opened, self.others = opened, others
         self.counter, self.drawer, self._send = counter, drawer, send
-        self.job = replace(job, start=opened.text, text=opened.text)
+        self.job = replace(job, start=opened.text, text=opened.text, saved="" if opened.is_new else opened.text)
         self.number = 0
         # The last text that was a network, by the number of its edit.
         self.good = (0, opened.text)
@@ -157,7 +157,8 @@ class Session:
             return Saved(request.name or opened.name, request.text, str(error), asks=True)
         except GnetError as error:
             return Saved(request.name or opened.name, request.text, str(error))
-        self.job = replace(self.job, file=opened.name, model=str(opened.path))
+        self.job = replace(self.job, file=opened.name, model=str(opened.path), saved=request.text)
+        self._edited.set()
         return Saved(opened.name, request.text)
 
     def _other(self, name: str) -> tuple[str, str] | None:
