@@ -33,7 +33,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus  # noqa: E402
 from websockets.sync.client import connect  # noqa: E402
 
 import gnet_inspect.serving.page  # noqa: E402
-from gnet_inspect.serving.app import bind  # noqa: E402
+from gnet_inspect.serving.app import Guard, bind  # noqa: E402
 
 GOOGLENET = spec_text("googlenet")[0].decode()
 SMALL = "name: small\ninput: [3, 8, 8]\nstages:\n  main:\n    a: {Conv2d: {out_channels: 4, kernel_size: 3}}\n"
@@ -760,6 +760,15 @@ def test_the_config_beside_the_file_gives_the_lights(tmp_path: Path) -> None:
     assert [light["state"] for light in lights] == ["broken"]
     found.process.terminate()
     found.process.communicate()
+
+
+def test_a_request_of_no_path_is_refused() -> None:
+    """As any without the token, not as a defect: "OPTIONS *" asks for no path."""
+    guard = Guard(None, "token", 80)  # type: ignore[arg-type]  # nothing is let through
+    scope = {"type": "http", "method": "OPTIONS", "path": "*", "headers": [(b"host", b"127.0.0.1:80")]}
+    refused = guard._refusal(scope)
+    assert refused is not None
+    assert refused[0] == 403
 
 
 # --- the command ---

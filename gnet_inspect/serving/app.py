@@ -145,7 +145,9 @@ class Guard:
             return 403, "expected a request of the page itself, got one of another page"
         if headers.get("sec-fetch-site") == "cross-site":
             return 403, "expected a request of the page itself, got one of another page"
-        if not secrets.compare_digest(scope["path"].split("/")[1].encode(), self._token):
+        # "OPTIONS *" has a path without a slash.
+        first = scope["path"].removeprefix("/").partition("/")[0]
+        if not secrets.compare_digest(first.encode(), self._token):
             return 403, "expected the address that gnet-inspect printed, with the token in it, got another one"
         if not is_socket and scope["method"] not in ("GET", "HEAD"):
             return 405, "expected GET"
