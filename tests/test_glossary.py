@@ -43,7 +43,9 @@ UNTOLD = {"glossary"}
 def columns_in(value: object) -> Iterator[Column]:
     """Those that a constant holds."""
     if isinstance(value, Column):
-        yield value
+        # What is drawn in text alone is the bar of the share in front of it.
+        if not value.text_only:
+            yield value
     elif isinstance(value, dict | tuple | list):
         for item in value.values() if isinstance(value, dict) else value:
             yield from columns_in(item)

@@ -17,7 +17,7 @@ import pytest
 
 from gnet_inspect.budgets.limits import parse_limit
 from gnet_inspect.cli.output import write_whole
-from gnet_inspect.errors import UsageError
+from gnet_inspect.errors import SpecError, UsageError
 from gnet_inspect.language import spec_text
 from gnet_inspect.serving.answers import MOST_ROWS, answer
 from gnet_inspect.serving.files import ChangedError, Opened, digest_of
@@ -88,8 +88,8 @@ def test_another_model_stands_beside_it() -> None:
     found = counted(answer(job(other=("resnet50", other)))).beside
     assert found is not None
     assert [(figure.now, figure.percent) for figure in found.figures[:2]] == [
-        ("25.56 M", "0.27 x"),
-        ("4.09 G", "0.39 x"),
+        ("25.56 M", "0.274 x"),
+        ("4.09 G", "0.387 x"),
     ]
     wrong = counted(answer(job(other=("x", "name: x")))).beside
     assert wrong is not None
@@ -294,6 +294,30 @@ def test_what_is_no_file_has_to_be_named(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("content", [SMALL.replace("\n", "\r\n").encode(), b"\xef\xbb\xbf" + SMALL.encode()])
+def test_a_file_keeps_its_ends_of_lines_and_its_mark(opened: Opened, content: bytes) -> None:
+    """The text of the page has one way to end a line, and is what the file has as long as nobody types."""
+    assert opened.path is not None
+    opened.path.write_bytes(content)
+    tab = opened.again()
+    assert tab.text == SMALL
+    tab.save(SMALL)
+    assert opened.path.read_bytes() == content
+    tab.save(SMALL + "# more\n")
+    assert opened.path.read_bytes() == content + (b"# more\r\n" if b"\r" in content else b"# more\n")
+
+
+def test_a_file_that_is_not_there_yet_is_no_file_and_has_a_name(tmp_path: Path) -> None:
+    """What it holds is not saved, and can be."""
+    opened = Opened("new.yaml", SMALL, tmp_path / "new.yaml", tmp_path, write_whole)
+    session = Session(opened, job(), {}, Worker(), Worker(), None)  # type: ignore[arg-type]  # nothing is sent
+    hello = session.hello("1")
+    assert (hello.is_named, hello.is_file) == (True, False)
+    opened.save(SMALL)
+    hello = session.hello("1")
+    assert (hello.is_named, hello.is_file) == (True, True)
+
+
 def test_each_tab_reads_the_file_anew(opened: Opened) -> None:
     """And is refused where that is no text."""
     assert opened.path is not None
@@ -302,7 +326,7 @@ def test_each_tab_reads_the_file_anew(opened: Opened) -> None:
     assert (tab.text, opened.text) == ("theirs: 1\n", SMALL)
     tab.save("mine: 1\n")
     opened.path.write_bytes(b"\xff")
-    with pytest.raises(UsageError, match="UTF-8"):
+    with pytest.raises(SpecError, match="UTF-8"):
         opened.again()
 
 
@@ -524,6 +548,31 @@ def test_a_box_of_an_older_picture_is_the_part_that_it_shows(tmp_path: Path) -> 
         assert sent[3]["answer"]["path"] == "a"
         assert sent[3]["answer"]["layers"] == [1]
         await counter.close()
+
+    run_async(work)
+
+
+def test_saving_does_not_wait_for_words(tmp_path: Path) -> None:
+    """Which are asked of a worker that counts for a long time."""
+
+    async def work() -> None:
+        sent: list[dict[str, Any]] = []
+
+        async def send(content: bytes) -> None:
+            sent.append(json.loads(content))
+
+        path = tmp_path / "mine.yaml"
+        opened = Opened("mine.yaml", SMALL, path, tmp_path, write_whole)
+        session = Session(opened, job(), {}, Gate(), Gate(), send)  # type: ignore[arg-type]  # gates, not workers
+        await talk(
+            session,
+            sent,
+            {"is": "ask", "number": -1, "text": "na", "offset": 2, "after": 0},
+            {"is": "save", "text": SMALL, "after": 0},
+            {"is": "view", "after": 1},
+        )
+        assert [message["is"] for message in sent] == ["saved"]
+        assert path.read_text() == SMALL
 
     run_async(work)
 

@@ -108,6 +108,7 @@ def test_the_table_follows_the_file(tmp_path: Path) -> None:
     [
         (("googlenet",), "the path of a spec"),
         (("torchvision:resnet18",), "the path of a spec"),
+        (("nosuch.yaml",), "which is not there"),
         (("mine.yaml", "--format", "json"), "a table on standard output"),
         (("mine.yaml", "-o", "x.txt"), "a table on standard output"),
     ],

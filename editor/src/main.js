@@ -105,7 +105,7 @@ function offer(draft) {
 
 function save() {
   if (state.ended) return;
-  if (hello.is_file) connection.say({ is: "save", text: text.text });
+  if (hello.is_named) connection.say({ is: "save", text: text.text });
   else saveAs();
 }
 
@@ -114,7 +114,7 @@ function saveAs() {
   if (state.ended || dialog.open) return;
   // Some browsers keep how it was closed the last time, where Escape closes it.
   dialog.returnValue = "";
-  find("#name").value = hello.is_file ? hello.name : `my_${hello.name.replace(/[^\w.-]/g, "_").replace(/\.ya?ml$/, "")}.yaml`;
+  find("#name").value = hello.is_named ? hello.name : `my_${hello.name.replace(/[^\w.-]/g, "_").replace(/\.ya?ml$/, "")}.yaml`;
   find("#folder").textContent = hello.folder;
   dialog.showModal();
   find("#name").select();
@@ -128,7 +128,7 @@ function saved(message) {
     return;
   }
   drafts.drop();
-  hello = { ...hello, name: message.name, is_file: true };
+  hello = { ...hello, name: message.name, is_named: true, is_file: true };
   state.saved = message.text;
   drafts = draftsOf();
   if (text.text !== state.saved) drafts.keep(() => text.text);

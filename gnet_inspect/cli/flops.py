@@ -1,6 +1,7 @@
 """`gnet-inspect flops`: a network in the conventions of the tools people use."""
 
 from functools import partial
+from typing import Annotated
 
 from gnet_inspect.cli import options
 
@@ -15,7 +16,7 @@ def flops(
     resize: options.Resize = False,
     arguments: options.Arguments = None,
     function: options.Function = None,
-    columns: options.Columns = None,
+    columns: Annotated[str | None, options.columns_option("flops")] = None,
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:

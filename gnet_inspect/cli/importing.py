@@ -50,9 +50,10 @@ def import_network(
     from gnet_inspect.cli.latency import need_torch
     from gnet_inspect.cli.output import emit, say
     from gnet_inspect.cli.progress import show_work
+    from gnet_inspect.language.catalogue import ENDINGS
     from gnet_inspect.views.json import draw_json
 
-    if output is not None and options.names_a_file(output) and output.suffix not in (".yaml", ".yml"):
+    if output is not None and options.names_a_file(output) and output.suffix not in ENDINGS:
         raise UsageError(
             f"-o: expected a file that ends in .yaml, got {str(output)!r}. (other commands know it by that)"
         )

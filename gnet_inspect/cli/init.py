@@ -10,7 +10,6 @@ from gnet_inspect.cli import options
 from gnet_inspect.errors import UsageError
 
 FIRST = Path(__file__).with_name("first.yaml")
-ENDINGS = (".yaml", ".yml")
 
 
 def init(
@@ -48,6 +47,8 @@ def init(
 
 def _check_file(file: Path, base: str | None) -> None:
     """Refuse a file that is there, and one that would not be known for a spec."""
+    from gnet_inspect.language.catalogue import ENDINGS
+
     free = file if file.suffix in ENDINGS else file.with_suffix(".yaml")
     if file.exists() or file.is_symlink():
         while free.exists() or free.is_symlink():

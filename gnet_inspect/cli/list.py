@@ -30,7 +30,7 @@ def list_models(
             "glossary --of list.",
         ),
     ] = "family",
-    columns: options.Columns = None,
+    columns: Annotated[str | None, options.columns_option("list")] = None,
     style: options.Format = "table",
     output: options.Output = None,
 ) -> None:

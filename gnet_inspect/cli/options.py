@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import join, quote
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -128,15 +128,19 @@ Resize = Annotated[
 Format = Annotated[
     str, typer.Option("--format", metavar="table|json|csv|markdown|latex", help="How the result is written.")
 ]
-Columns = Annotated[
-    str | None,
-    typer.Option(
+
+
+def columns_option(command: str) -> Any:
+    """--columns of a command that shows a table of many."""
+    return typer.Option(
         "--columns",
         metavar="A,B,...",
-        help="Columns by their JSON names, such as name,params,macs. What each is: gnet-inspect glossary.",
+        help="Columns by their JSON names, such as name,params,macs. What each is: gnet-inspect glossary --of "
+        f"{command}.",
         show_default=False,
-    ),
-]
+    )
+
+
 Device = Annotated[
     str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="auto is a GPU where there is one.")
 ]

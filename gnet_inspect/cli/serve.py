@@ -135,8 +135,9 @@ def _open(model: str) -> "Opened":
     from gnet_inspect.cli.init import first_text
     from gnet_inspect.cli.output import write_whole
     from gnet_inspect.language import catalogue
+    from gnet_inspect.language.catalogue import ENDINGS
     from gnet_inspect.language.document import decoded
-    from gnet_inspect.serving.files import ENDINGS, Opened, digest_of
+    from gnet_inspect.serving.files import Opened
 
     path = Path(model)
     if model == "-" or model in catalogue():
@@ -146,9 +147,8 @@ def _open(model: str) -> "Opened":
         # A file that is to be: it begins as a small network.
         return Opened(path.name, first_text(path), path.resolve(), path.resolve().parent, write_whole)
     content, name = options.read_text(model)
-    return Opened(
-        path.name, decoded(content, name), path.resolve(), path.resolve().parent, write_whole, digest_of(content)
-    )
+    decoded(content, name)
+    return Opened(path.name, "", path.resolve(), path.resolve().parent, write_whole).holding(content)
 
 
 async def _run(setup: "Setup", listening: "socket", browser: bool) -> None:

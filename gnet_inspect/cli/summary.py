@@ -17,7 +17,7 @@ def summary(
         str,
         typer.Option("--depth", metavar="stage|block|layer", help="How far the table opens; 1, 2 and 3 mean the same."),
     ] = "block",
-    columns: options.Columns = None,
+    columns: Annotated[str | None, options.columns_option("summary")] = None,
     sort: Annotated[
         str | None,
         typer.Option("--sort", metavar="COLUMN", help="Sort the rows; numbers largest first.", show_default=False),

@@ -16,19 +16,24 @@ _CLEAR = "\x1b[H\x1b[2J\x1b[3J"
 
 def check_watched(models: list[str], style: str, output: Path | None) -> Path:
     """The one file that can be followed. Raises UsageError for what cannot."""
-    from gnet_inspect.language import catalogue
+    from gnet_inspect.language.catalogue import ENDINGS, catalogue
 
     if style != "table" or output is not None:
         raise UsageError("--watch: expected a table on standard output, got another format or a file. (leave that out)")
     if len(models) != 1:
         raise UsageError(f"--watch: expected one spec, got {len(models)}. (a terminal for each shows several)")
     (model,) = models
-    if model in catalogue() or model == "-" or not model.endswith((".yaml", ".yml")):
+    if model in catalogue() or model == "-" or not model.endswith(ENDINGS):
         raise UsageError(
             f"--watch: expected the path of a spec, which somebody edits, got {show(model)}. "
             "(gnet-inspect show MODEL > mine.yaml makes one of a built-in model)"
         )
-    return Path(model)
+    path = Path(model)
+    if not path.exists():
+        raise UsageError(
+            f"--watch: expected a file, got {show(model)}, which is not there. (gnet-inspect init {model})"
+        )
+    return path
 
 
 def watch(path: Path, read: Callable[[], Graph], show_graph: Callable[[Graph], None]) -> None:

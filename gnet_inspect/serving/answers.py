@@ -35,6 +35,7 @@ from gnet_inspect.views.drawing.diagram import Options, drawing_of, too_large
 from gnet_inspect.views.drawing.figures import place_figure
 from gnet_inspect.views.pages.figure import LOOK, draw_page_figure, legend
 from gnet_inspect.views.tables.changes import NAMES, measure_text
+from gnet_inspect.views.tables.comparison import ratio_text
 from gnet_inspect.views.tables.summary import Selection, summary_grid
 from gnet_inspect.views.text import at_least, coverage_line, field_text, headline, inputs_text, line_of
 
@@ -175,7 +176,7 @@ def _beside(job: Job, revision: Revision) -> Beside | None:
     for measure in measure_changes(revision.summary, other.summary):
         figure = _figure(measure)
         mine, theirs = measure.before, measure.after
-        ratio = f"{max(mine) / max(theirs):.2f} x" if mine and theirs and max(theirs) else ""
+        ratio = f"{ratio_text(max(mine) / max(theirs))} x" if mine and theirs and max(theirs) else ""
         figures.append(
             Figure(figure.key, figure.name, figure.now, figure.was, "", ratio, "same", figure.status, figure.exact)
         )

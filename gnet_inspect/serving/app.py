@@ -118,7 +118,8 @@ class Guard:
 
     def __init__(self, app: ASGIApp, token: str, port: int) -> None:
         self._app, self._token = app, token.encode()
-        self._hosts = {f"{name}:{port}" for name in NAMES}
+        # Browsers leave out the port that http has anyway.
+        self._hosts = {f"{name}:{port}" for name in NAMES} | ({*NAMES} if port == 80 else set())
         self._origins = {f"http://{host}" for host in self._hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -194,6 +195,7 @@ def make_server(app: ASGIApp) -> Server:
             log_level="error",
             access_log=False,
             server_header=False,
-            timeout_graceful_shutdown=1,
+            # A tab ends as soon as it is told; on a busy machine that takes a while.
+            timeout_graceful_shutdown=10,
         )
     )

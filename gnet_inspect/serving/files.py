@@ -12,9 +12,11 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from gnet_inspect.errors import UsageError, show
-from gnet_inspect.language.document import MAX_BYTES
+from gnet_inspect.language.catalogue import ENDINGS
+from gnet_inspect.language.document import MAX_BYTES, decoded
 
-ENDINGS = (".yaml", ".yml")
+_MARK = b"\xef\xbb\xbf"
+_BREAKS = re.compile("\r\n|\r")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. \-]{0,120}")
 
 
@@ -25,7 +27,10 @@ class ChangedError(UsageError):
 class Opened(Struct):
     """What is edited in one tab: its `path` (None for a built-in model or what came by standard input, which cannot be
     saved), the folder for other names, and the digest of the file as it was last read or written here ("" for one that
-    is not there yet). `write` writes a file whole or not at all."""
+    is not there yet). `write` writes a file whole or not at all.
+
+    A browser knows one way to end a line: the text has that, and is written with the file's own `line_end`, behind the
+    file's own mark of UTF-8 where it has one (`is_marked`)."""
 
     name: str
     text: str
@@ -33,6 +38,8 @@ class Opened(Struct):
     folder: Path
     write: Callable[[Path, bytes], None]
     digest: str = ""
+    line_end: str = "\n"
+    is_marked: bool = False
 
     @property
     def is_new(self) -> bool:
@@ -43,11 +50,18 @@ class Opened(Struct):
         """The same for another tab, as the file is now. Raises UsageError where it cannot be read."""
         if self.path is None or not self.path.exists():
             return replace(self)
-        content = _content(self.path)
-        try:
-            return replace(self, text=content.decode("utf-8-sig"), digest=digest_of(content))
-        except UnicodeDecodeError:
-            raise UsageError(f"expected UTF-8 text in {self.path.name}, got other bytes") from None
+        return self.holding(_content(self.path))
+
+    def holding(self, content: bytes) -> "Opened":
+        """The same with what a file holds. Raises SpecError for what is no text."""
+        text = decoded(content, self.name)
+        return replace(
+            self,
+            text=_BREAKS.sub("\n", text),
+            digest=digest_of(content),
+            line_end="\r\n" if "\r\n" in text else "\n",
+            is_marked=content.startswith(_MARK),
+        )
 
     def save(self, text: str, *, overwrite: bool = False) -> None:
         """Write the file whole or not at all. Raises UsageError; ChangedError where somebody else wrote it."""
@@ -88,7 +102,7 @@ class Opened(Struct):
 
     def _write(self, path: Path, text: str) -> None:
         try:
-            content = text.encode()
+            content = (_MARK if self.is_marked else b"") + text.replace("\n", self.line_end).encode()
         except UnicodeEncodeError:
             raise UsageError("expected Unicode text, got half a character") from None
         if len(content) > MAX_BYTES:

@@ -236,10 +236,12 @@ Request = Edit | View | Select | Ask | Save | Choose | Restart
 
 
 class Hello(Struct, frozen=True, tag_field="is", tag="hello"):
-    """What is edited: its name, its text, whether it is a file, and the models that it may be compared with."""
+    """What is edited: its name, its text, whether it has a file's name and that file is there, and the models that it
+    may be compared with."""
 
     name: str
     text: str
+    is_named: bool
     is_file: bool
     folder: str
     models: Sequence[str]

@@ -51,6 +51,7 @@ class Session:
         self._drawn = opened.text
         self.view = View()
         self.selected: Select | None = None
+        self._asked: set[asyncio.Task[None]] = set()
         self._edited, self._viewed, self._pointed = asyncio.Event(), asyncio.Event(), asyncio.Event()
 
     def hello(self, version: str) -> Hello:
@@ -58,7 +59,9 @@ class Session:
         opened = self.opened
         models = [*self.others, *(name for name in catalogue() if name not in self.others)]
         chosen = self.job.other[0] if self.job.other is not None else ""
-        return Hello(opened.name, opened.text, opened.path is not None, str(opened.folder), models, chosen, version)
+        is_named = opened.path is not None
+        is_file = is_named and not opened.is_new
+        return Hello(opened.name, opened.text, is_named, is_file, str(opened.folder), models, chosen, version)
 
     async def run(self, receive: Callable[[], Awaitable[bytes | None]]) -> None:
         """Until the tab is closed, which `receive` tells by None."""
@@ -68,9 +71,10 @@ class Session:
             while (message := await receive()) is not None:
                 await self._meet(_REQUESTS.decode(message))
         finally:
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            tasks = [*loops, *self._asked]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _meet(self, request: Request) -> None:
         if isinstance(request, Edit):
@@ -83,8 +87,10 @@ class Session:
             self.selected = request
             self._pointed.set()
         elif isinstance(request, Ask):
-            job = replace(self.job, do="complete", text=request.text, offset=request.offset)
-            await self._say(Said(request.number, await self.counter.ask(job)))
+            # What comes next is not kept waiting for it.
+            asked = asyncio.create_task(self._complete(request))
+            self._asked.add(asked)
+            asked.add_done_callback(self._asked.discard)
         elif isinstance(request, Save):
             await self._say(self._saved(request))
         elif isinstance(request, Choose):
@@ -93,6 +99,10 @@ class Session:
         else:
             self.job = replace(self.job, start=request.text)
             self._edited.set()
+
+    async def _complete(self, request: Ask) -> None:
+        job = replace(self.job, do="complete", text=request.text, offset=request.offset)
+        await self._say(Said(request.number, await self.counter.ask(job)))
 
     async def _count(self) -> None:
         while True:

@@ -131,8 +131,9 @@ def share_bar(part: float | None, whole: float) -> str:
     return bar(part or 0, whole, BAR_CELLS)
 
 
-def draw_text(grid: Grid, cells: int | None = None) -> list[Drawn]:
-    """The lines for a terminal `cells` wide, with their styles; None is as wide as it takes."""
+def draw_text(grid: Grid, cells: int | None = None, ways: Sequence[str] | None = None) -> list[Drawn]:
+    """The lines for a terminal `cells` wide, with their styles; None is as wide as it takes. `ways` are what shows
+    columns that have no room, in the place of the grid's own."""
     texts = [list(column) for column in zip(*(line.cells for line in grid.lines), strict=True)] or [[]] * len(
         grid.columns
     )
@@ -155,7 +156,7 @@ def draw_text(grid: Grid, cells: int | None = None) -> list[Drawn]:
         drawn += rows.draw(row, line.style)
     hidden = [column.exact for index, column in enumerate(grid.columns) if index not in kept and not column.bar]
     if hidden:
-        drawn.append(_styled(_wrapped(_hidden(hidden, grid.ways), cells), "dim"))
+        drawn.append(_styled(_wrapped(_hidden(hidden, grid.ways if ways is None else ways), cells), "dim"))
     if grid.below:
         drawn.append(_styled(""))
     return [*drawn, *(_styled(_wrapped(text, cells)) for text in grid.below)]
@@ -163,8 +164,8 @@ def draw_text(grid: Grid, cells: int | None = None) -> list[Drawn]:
 
 def _hidden(names: Sequence[str], ways: Sequence[str]) -> str:
     """Which columns a narrow terminal has no room for, and what shows them."""
-    more = ", ".join((*ways, "a wider terminal"))
-    return f"hidden: {', '.join(names)} (to see them: {more} or a pipe)"
+    *others, last = (*ways, "a wider terminal", "a pipe")
+    return f"hidden: {', '.join(names)} (to see them: {', '.join(others)} or {last})"
 
 
 def _natural(column: Column, items: Sequence[str]) -> int:

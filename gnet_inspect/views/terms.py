@@ -3,6 +3,7 @@
 A test holds it to every column of every table and to the names of every total.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
@@ -1103,14 +1104,20 @@ def terms_of(name: str, command: str) -> list[Term]:
     return own or [term for term in TERMS.values() if name in term.names]
 
 
+_UNIT = re.compile(r"(?<=\S) \([^()]*\)\Z")
+
+
 def find_terms(word: str) -> list[Term]:
     """What a word may mean: the terms that are called so, or have a column or a heading that is; else those of whose
     titles it is a part. Raises UsageError where there are none, with the words that it may have been meant to be.
 
     >>> [term.key for term in find_terms("stride")], [term.key for term in find_terms("Peak_Activation_Bytes")]
     (['resolution_stride', 'stride'], ['peak'])
+    >>> find_terms("params (K)") == find_terms("params")
+    True
     """
-    wanted = _plain(word)
+    # Without the unit that a heading has: "params (K)".
+    wanted = _plain(_UNIT.sub("", word))
     found = [term for term in TERMS.values() if wanted in map(_plain, _spellings(term))]
     if not found and len(wanted) > 1:
         found = [term for term in TERMS.values() if wanted in map(_plain, _words(term))]

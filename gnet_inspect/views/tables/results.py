@@ -32,7 +32,8 @@ from gnet_inspect.views.text import terminal_width
 def draw_tables(*grids: Grid) -> str:
     """Tables one below the other, as wide as a terminal that they are printed on, else as wide as they take."""
     cells = terminal_width()
-    return "\n\n".join("\n".join(text for text, _ in draw_text(grid, cells)) for grid in grids)
+    # No flags are at hand in Python.
+    return "\n\n".join("\n".join(text for text, _ in draw_text(grid, cells, ways=())) for grid in grids)
 
 
 def summary_tables(summary: Summary) -> list[Grid]:
