@@ -129,9 +129,10 @@ def place_of(element: "Locator") -> dict[str, float]:
 
 
 def frames(page: "Page", number: int) -> None:
-    """Wait until the page was painted so many times."""
+    """Wait until the page was painted so many times; a browser that does not paint it, because another one is in front,
+    has a moment in place of each."""
     for _ in range(number):
-        page.evaluate("() => new Promise((done) => requestAnimationFrame(() => done()))")
+        page.evaluate("() => new Promise((done) => (requestAnimationFrame(done), setTimeout(done, 250)))")
 
 
 def settle(page: "Page", check: Callable[[], bool]) -> None:

@@ -603,8 +603,16 @@ class Served:
         return f"http://{self.parts.netloc}"
 
 
+# Signals are heeded also where whoever runs the tests ignores them: nohup, a job in the background.
+HEEDING = (
+    "import runpy, signal\n"
+    "for number in (signal.SIGINT, signal.SIGTERM): signal.signal(number, signal.SIG_DFL)\n"
+    "runpy.run_module('gnet_inspect', run_name='__main__', alter_sys=True)"
+)
+
+
 def start(*arguments: str, cwd: Path) -> Served:
-    command = [sys.executable, "-m", "gnet_inspect", "serve", "--no-browser", "--port", "0", *arguments]
+    command = [sys.executable, "-c", HEEDING, "serve", "--no-browser", "--port", "0", *arguments]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=cwd)
     assert process.stdout is not None
     return Served(process, process.stdout.readline().strip())
@@ -619,7 +627,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     found = start("mine.yaml", cwd=folder)
     yield found
     found.process.terminate()
-    found.process.communicate()
+    found.process.communicate(timeout=120)
 
 
 def get(url: str, **headers: str) -> tuple[int, str, dict[str, str]]:
@@ -751,7 +759,7 @@ def test_saving_from_a_tab(tmp_path: Path) -> None:
     assert (tmp_path / "mine.yaml").read_text() == SMALL + "# mine\n"
     assert not (tmp_path.parent / "outside.yaml").exists()
     found.process.terminate()
-    found.process.communicate()
+    found.process.communicate(timeout=120)
 
 
 def _with_file(folder: Path) -> Path:
@@ -779,7 +787,7 @@ def test_a_signal_ends_it_and_its_workers(tmp_path: Path, number: signal.Signals
         children = _children(found.process.pid)
         assert len(children) == 2
         found.process.send_signal(number)
-        _, said = found.process.communicate()
+        _, said = found.process.communicate(timeout=120)
     assert found.process.returncode == code
     assert "Traceback" not in said
     assert not [pid for pid in children if _lives(pid)]
@@ -808,7 +816,7 @@ def test_the_config_beside_the_file_gives_the_lights(tmp_path: Path) -> None:
     (lights,) = [answer["lights"] for answer in answers if answer["is"] == "counted"]
     assert [light["state"] for light in lights] == ["broken"]
     found.process.terminate()
-    found.process.communicate()
+    found.process.communicate(timeout=120)
 
 
 def test_a_request_of_no_path_is_refused() -> None:

@@ -123,7 +123,7 @@ class Server:
     def end(self, number: int = signal.SIGTERM) -> None:
         """Send a signal, and wait for the end."""
         self._process.send_signal(number)
-        self._process.wait()
+        self._process.wait(120)
         assert self._process.stdout is not None
         self._process.stdout.close()
 
@@ -167,7 +167,10 @@ class Tab:
         number = self.edited
         for each in what or ("counted", "drawn"):
             self.page.wait_for_function(
-                "([what, number]) => Number(document.body.dataset[what]) >= number", arg=[each, number]
+                "([what, number]) => Number(document.body.dataset[what]) >= number",
+                arg=[each, number],
+                # Not by frames: a browser may stop painting a page that is behind another one.
+                polling=20,
             )
         frames(self.page, 2)
         return self
@@ -369,8 +372,8 @@ def open_tab(browser: "Browser") -> Iterator[Open]:
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
         page.on("dialog", refuse)
-        # However slow the machine is: what never comes is ended by whoever started the tests.
-        page.set_default_timeout(0)
+        # Far above what anything takes: a test ends.
+        page.set_default_timeout(60_000)
         tab = Tab(page)
         prepare(tab)
         page.goto(server.address)
@@ -883,7 +886,7 @@ def test_no_other_file_is_overwritten_unasked(open_tab: Open, serve: Serve) -> N
     other.write_text(SMALL, encoding="utf-8")
     tab.type("24", "32").wait()
     tab.page.locator("#save").click()
-    notice = tab.notice("other.yaml was changed by another program since it was read")
+    notice = tab.notice("other.yaml was changed by another program or tab since it was read")
     assert other.read_text(encoding="utf-8") == SMALL
     notice.get_by_role("button", name="Overwrite it").click()
     settle(tab.page, lambda: tab.page.locator("#dirty").inner_text() == "saved")

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import wrap
 
 from benchmarks.gpu.record import GpuRecord, Row
 from benchmarks.gpu.schedule import AUTOTUNED, GRAPH, OPTIMIZED, WHOLE
@@ -55,7 +56,9 @@ def told(record: GpuRecord) -> str:
         lines.append(Line((case, "", "", "", ""), rule_above=bool(lines)))
         lines += [Line(_cells(row, MARK if waiting and row.what in GAINS else "")) for row in rows]
     notes += [f"not measured: {one.part} of {one.case}: {one.why}" for one in record.missing]
-    return "\n".join(text for text, _ in draw_text(Grid(COLUMNS, tuple(lines), below=tuple(notes)), PROSE))
+    # Without a bound on its width, to which rows would be cut.
+    below = [line for note in notes for line in wrap(note, PROSE, subsequent_indent="  ", break_on_hyphens=False)]
+    return "\n".join(text for text, _ in draw_text(Grid(COLUMNS, tuple(lines), below=tuple(below))))
 
 
 def _section_of(record: GpuRecord) -> str:
