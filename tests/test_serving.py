@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -441,6 +442,7 @@ def test_of_texts_that_come_faster_than_they_are_counted_the_last_is(tmp_path: P
         requests: asyncio.Queue[bytes | None] = asyncio.Queue()
         opened = Opened("mine.yaml", SMALL, None, tmp_path, write_whole)
         session = Session(opened, job(), {}, counter, drawer, send)  # type: ignore[arg-type]  # gates, not workers
+        await requests.put(msgspec.json.encode({"is": "view"}))
         running = asyncio.create_task(session.run(requests.get))
         await counter.met.wait()
         for number in range(1, 101):
@@ -507,7 +509,7 @@ def test_a_picture_that_takes_too_long_is_no_mistake_of_the_text(tmp_path: Path)
         counter = Worker()
         opened = Opened("mine.yaml", SMALL, None, tmp_path, write_whole)
         session = Session(opened, job(text=SMALL), {}, counter, drawer, send)
-        await talk(session, sent, {"is": "edit", "number": 1, "text": SMALL, "after": 2})
+        await talk(session, sent, {"is": "view", "after": 0}, {"is": "edit", "number": 1, "text": SMALL, "after": 2})
         answers = [message["answer"] for message in sent[:2]]
         assert [answer["is"] for answer in answers] == ["counted", "drawn"]
         assert "within 0.01 s" in answers[1]["note"]
@@ -541,6 +543,7 @@ def test_a_box_of_an_older_picture_is_the_part_that_it_shows(tmp_path: Path) -> 
         await talk(
             session,
             sent,
+            {"is": "view", "after": 0},
             {"is": "edit", "number": 1, "text": text, "after": 2},
             {"is": "select", "layers": [0], "after": 3},
             {"is": "choose", "model": "", "after": 4},
@@ -693,10 +696,14 @@ def test_nothing_can_be_sent_to_the_page(served: Served) -> None:
         urlopen(Request(served.address, data=b"x"))
 
 
-def socket_of(served: Served, path: str | None = None, origin: str | None = "own", **headers: str) -> Any:
+@contextmanager
+def socket_of(served: Served, path: str | None = None, origin: str | None = "own") -> Iterator[Any]:
+    """A tab, which says how it is seen as the page does."""
     address = f"ws://{served.parts.netloc}{served.parts.path if path is None else path}tab"
     given = served.origin if origin == "own" else origin
-    return connect(address, origin=given, additional_headers=headers, max_size=None)  # type: ignore[arg-type]
+    with connect(address, origin=given, max_size=None) as tab:  # type: ignore[arg-type]  # text, not its own type
+        tab.send(json.dumps({"is": "view"}))
+        yield tab
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gnet_inspect.language import spec_text
+from gnet_inspect.views.tables.comparison import ratio_text
 from tests.conftest import Run
 from tests.test_report_browser import CHROMIUM, FLAGS, frames, settle
 
@@ -986,7 +987,7 @@ def test_another_model_stands_beside_it(open_tab: Open, googlenet: Server, run: 
     beside = tab.page.locator('.figure[data-key="params"] .beside')
     beside.wait_for()
     ours, theirs = totals(run, "googlenet")["params"], totals(run, "resnet50")["params"]
-    assert beside.inner_text() == f"{theirs / 1e6:.2f} M, here {ours / theirs:.2f} x"
+    assert beside.inner_text() == f"{theirs / 1e6:.2f} M, here {ratio_text(ours / theirs)} x"
     assert "ResNet-50" in tab.page.locator("#beside").inner_text()
     tab.type("128", "150").wait()
     assert beside.inner_text().startswith(f"{theirs / 1e6:.2f} M")

@@ -50,6 +50,8 @@ class Session:
         # The text of the picture that is seen.
         self._drawn = opened.text
         self.view = View()
+        # Nothing is drawn before there is a network, and before the page says how much room its picture has.
+        self._is_counted = self._is_seen = False
         self.selected: Select | None = None
         self._asked: set[asyncio.Task[None]] = set()
         self._edited, self._viewed, self._pointed = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -82,7 +84,9 @@ class Session:
             self._edited.set()
         elif isinstance(request, View):
             self.view = request if request.depth in VIEWS else View()
-            self._viewed.set()
+            self._is_seen = True
+            if self._is_counted:
+                self._viewed.set()
         elif isinstance(request, Select):
             self.selected = request
             self._pointed.set()
@@ -113,7 +117,9 @@ class Session:
             await self._say(Said(number, answer))
             if isinstance(answer, Counted):
                 self.good = number, job.text
-                self._viewed.set()
+                self._is_counted = True
+                if self._is_seen:
+                    self._viewed.set()
                 if self.selected is not None:
                     self._pointed.set()
 
