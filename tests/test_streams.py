@@ -29,6 +29,8 @@ LINES = {
     "taps": ["lenet5"],
     "diagram": ["lenet5"],
     "report": ["lenet5"],
+    # Served, it would not end.
+    "serve": ["lenet5", "--port", "-1"],
     "roofline": ["lenet5", "--on", "h200"],
     "list": [],
     "trace": ["lenet5"],
@@ -42,8 +44,9 @@ LINES = {
     "latency": ["lenet5", "--min-time", "-1"],
     "calibrate": ["--min-time", "nan"],
     "doctor": [],
+    "glossary": [],
 }
-REFUSED = ("import", "export", "latency", "calibrate")
+REFUSED = ("serve", "import", "export", "latency", "calibrate")
 FULL = "No space left on device"
 CLOSED = "standard output is closed"
 

@@ -49,8 +49,7 @@ function begin(message) {
     saveAs,
   });
   part = new Part(find("#part"), { text, open });
-  new ResizeObserver(later(fit, 250).start).observe(find("#picture"));
-  fit();
+  addEventListener("resize", later(fit, 250).start);
   const models = find("#models");
   models.replaceChildren(...hello.models.map((name) => element("option", { value: name })));
   find("#other").value = hello.chosen;
@@ -160,6 +159,8 @@ function counted(number, answer) {
     find("#mistake").textContent = "";
     document.body.classList.remove("stale");
   }
+  // Once all that stands around it has its height: from then on the picture is drawn anew for another window alone.
+  if (state.aspect === undefined) fit();
   document.body.dataset.counted = number;
 }
 
@@ -248,7 +249,7 @@ function look(view) {
 function fit() {
   const { width, height } = find("#picture").getBoundingClientRect();
   const aspect = Math.round((10 * width) / Math.max(height, 1)) / 10;
-  if (!aspect || aspect === state.aspect) return;
+  if (aspect === state.aspect) return;
   state.aspect = aspect;
   connection.say({ is: "view", ...state.view, aspect });
 }
