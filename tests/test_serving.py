@@ -22,7 +22,7 @@ from gnet_inspect.errors import SpecError, UsageError
 from gnet_inspect.language import spec_text
 from gnet_inspect.serving.answers import MOST_ROWS, answer
 from gnet_inspect.serving.files import ChangedError, Opened, digest_of
-from gnet_inspect.serving.messages import Answer, Counted, Drawn, Found, Job, Offered, Wrong
+from gnet_inspect.serving.messages import Answer, Counted, Drawn, Found, Job, Offered, Select, View, Wrong
 from gnet_inspect.serving.session import Session
 from gnet_inspect.serving.workers import Worker
 from tests.conftest import Run
@@ -126,7 +126,7 @@ def test_pictures_at_each_depth_and_of_an_opened_block() -> None:
     """Each with its size and its legend; a network of too many boxes says that instead."""
     boxes = {}
     for depth, opened in (("stage", ""), ("block", ""), ("block", "inception4a"), ("layer", "")):
-        found = answer(job("draw", depth=depth, opened=opened))
+        found = answer(job("draw", view=View(depth, opened)))
         assert isinstance(found, Drawn)
         assert found.width > 0
         boxes[depth, opened] = found.svg.count('class="box ')
@@ -138,7 +138,7 @@ def test_pictures_at_each_depth_and_of_an_opened_block() -> None:
         f"    a{index}: {{Conv2d: {{out_channels: {index}, kernel_size: 1}}}}\n" for index in range(1, 2100)
     )
     large = f"name: t\ninput: [3, 8, 8]\nstages:\n  main:\n{layers}"
-    found = answer(job("draw", text=large, depth="layer"))
+    found = answer(job("draw", text=large, view=View("layer")))
     assert isinstance(found, Drawn)
     assert not found.svg
     assert found.note.startswith("A diagram can show")
@@ -154,13 +154,13 @@ def test_a_table_of_many_rows_is_cut() -> None:
 
 def test_a_part_is_found_three_ways() -> None:
     """By its path, the layers of its box, and a place in the text."""
-    by_path = answer(job("find", path="inception3a"))
+    by_path = answer(job("find", at=Select("inception3a")))
     assert isinstance(by_path, Found)
-    assert by_path == answer(job("find", layers=tuple(by_path.layers)))
+    assert by_path == answer(job("find", at=Select(layers=tuple(by_path.layers))))
     assert by_path.place is not None
-    assert by_path == answer(job("find", line=by_path.place.line, column=by_path.place.column))
+    assert by_path == answer(job("find", at=Select(line=by_path.place.line, column=by_path.place.column)))
     assert dict(by_path.facts)["output"] == "1x256x28x28"
-    assert answer(job("find", path="nobody")) == Found()
+    assert answer(job("find", at=Select("nobody"))) == Found()
 
 
 def test_strange_words_are_shown_as_text() -> None:
@@ -470,6 +470,7 @@ def test_of_texts_that_come_faster_than_they_are_counted_the_last_is(tmp_path: P
             told.clear()
             await told.wait()
         assert sent[-1]["answer"]["is"] == "wrong"
+        assert session.good is not None
         assert session.good[0] == 100
         await requests.put(None)
         await running

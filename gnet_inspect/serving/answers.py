@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from gnet_inspect.analysis.summary import Summary
 from gnet_inspect.budgets.limits import Limit, amount_text, judge
-from gnet_inspect.editing.changes import Measure, edits_between, mark_changes, measure_changes
+from gnet_inspect.editing.changes import edits_between, mark_changes, measure_changes
 from gnet_inspect.editing.revision import Mistake, Revision, Setting, mistake_in, read_revision
 from gnet_inspect.editing.slots import find_part, part_at, part_of_layers
 from gnet_inspect.errors import GnetError
@@ -19,20 +19,19 @@ from gnet_inspect.serving.messages import (
     Beside,
     Counted,
     Drawn,
-    Figure,
     Found,
     Head,
     Job,
     Light,
     Offered,
     Row,
-    Stepper,
     Told,
     Wrong,
 )
 from gnet_inspect.units import byte_count, count, dimensions, percent
 from gnet_inspect.views.drawing.diagram import Options, drawing_of, too_large
 from gnet_inspect.views.drawing.figures import place_figure
+from gnet_inspect.views.grid import beyond_text
 from gnet_inspect.views.pages.figure import LOOK, draw_page_figure, legend
 from gnet_inspect.views.tables.changes import NAMES, measure_text
 from gnet_inspect.views.tables.comparison import ratio_text
@@ -84,7 +83,7 @@ def _count(job: Job, revision: Revision) -> Counted:
     return Counted(
         title=line_of(headline(summary.title, summary.model, ())),
         about=f"{inputs_text(summary.input, summary.inputs)}, {summary.dtype}, {summary.mode} mode",
-        figures=[_figure(measure) for measure in measures],
+        figures=[*map(measure_text, measures)],
         heads=heads,
         rows=rows[:MOST_ROWS],
         left_rows=max(len(rows) - MOST_ROWS, 0),
@@ -109,16 +108,14 @@ def _start(job: Job, revision: Revision) -> Revision:
 
 def _table(revision: Revision, marks: dict[int, str]) -> tuple[list[Head], list[Row]]:
     """The command line's own table at the depth of blocks, with the part that each line is of."""
-    grid = summary_grid(revision.summary, revision.graph, Selection())
+    grid = beyond_text(summary_grid(revision.summary, revision.graph, Selection()))
     lines = [*Outline(revision.graph, "block").lines("block"), None]
-    # What is drawn in text alone, the page draws itself or not at all.
-    shown = [index for index, column in enumerate(grid.columns) if not column.text_only]
-    heads = [Head(column.exact, column.title, column.number) for column in map(grid.columns.__getitem__, shown)]
+    heads = [Head(column.exact, column.title, column.number) for column in grid.columns]
     rows = []
     for line, drawn in zip(lines, grid.lines, strict=True):
         mark = _strongest([marks.get(index, "") for index in line.entry.indices]) if line is not None else ""
         path, level = (line.entry.name, line.level) if line is not None else ("", 0)
-        rows.append(Row(path, level, [line_of(drawn.cells[index].strip(), 80) for index in shown], mark))
+        rows.append(Row(path, level, [line_of(cell.strip(), 80) for cell in drawn.cells], mark))
     return heads, rows
 
 
@@ -129,13 +126,6 @@ def _strongest(marks: Sequence[str]) -> str:
     if any(mark in ("added", "changed") for mark in marks):
         return "changed"
     return "affected" if any(marks) else ""
-
-
-def _figure(measure: Measure) -> Figure:
-    text = measure_text(measure)
-    return Figure(
-        text.key, text.name, text.now, text.was, text.change, text.share, text.direction, measure.status, text.exact
-    )
 
 
 def _light(limit: Limit, message: str, summary: Summary) -> Light:
@@ -174,12 +164,9 @@ def _beside(job: Job, revision: Revision) -> Beside | None:
         return Beside(line_of(name), wrong=line_of(str(error), 300))
     figures = []
     for measure in measure_changes(revision.summary, other.summary):
-        figure = _figure(measure)
         mine, theirs = measure.before, measure.after
         ratio = f"{ratio_text(max(mine) / max(theirs))} x" if mine and theirs and max(theirs) else ""
-        figures.append(
-            Figure(figure.key, figure.name, figure.now, figure.was, "", ratio, "same", figure.status, figure.exact)
-        )
+        figures.append(replace(measure_text(measure), change="", percent=ratio, direction="same"))
     least = at_least(other.summary.coverage)
     return Beside(line_of(f"{other.summary.title or name}{' (' + least.strip() + ')' if least else ''}"), figures)
 
@@ -189,7 +176,8 @@ def _beside(job: Job, revision: Revision) -> Beside | None:
 
 def _draw(job: Job, revision: Revision) -> Drawn:
     graph, summary = revision.graph, revision.summary
-    options = Options(job.depth, collapse=True, opened=job.opened)
+    view = job.view
+    options = Options(view.depth, collapse=True, opened=view.opened)
     try:
         drawing = drawing_of(graph, summary, options)
     except GnetError as error:
@@ -198,7 +186,7 @@ def _draw(job: Job, revision: Revision) -> Drawn:
         return Drawn(note=f"A diagram can show {bound}.")
     places = {node.name: index for index, node in enumerate(graph.nodes)}
     # No narrower or wider than a picture can be read in.
-    aspect = min(max(job.aspect, LEAST_ASPECT), 1 / LEAST_ASPECT) if job.aspect else 0.0
+    aspect = min(max(view.aspect, LEAST_ASPECT), 1 / LEAST_ASPECT) if view.aspect else 0.0
     placed = place_figure(drawing, replace(LOOK, aspect=aspect))
     svg = draw_page_figure(placed, drawing, places, f"diagram of {line_of(summary.title)}")
     return Drawn(svg, placed.width, placed.height, legend(drawing))
@@ -208,18 +196,17 @@ def _draw(job: Job, revision: Revision) -> Drawn:
 
 
 def _find(job: Job, revision: Revision) -> Found:
-    path = job.path
-    if not path and job.layers:
-        path = part_of_layers(revision, job.layers)
-    elif not path and job.line:
-        path = part_at(revision, job.line, job.column)
+    at = job.at
+    path = at.path
+    if not path and at.layers:
+        path = part_of_layers(revision, at.layers)
+    elif not path and at.line:
+        path = part_at(revision, at.line, at.column)
     part = find_part(revision, path) if path else None
     if part is None:
         return Found()
     steppers = [
-        Stepper(
-            line_of(slot.label), line_of(slot.text), slot.kind, slot.place, line_of(slot.where), slot.uses, slot.least
-        )
+        replace(slot, label=line_of(slot.label), text=line_of(slot.text), where=line_of(slot.where))
         for slot in part.slots
     ]
     return Found(path, part.role, line_of(part.words), part.layers, part.place, steppers, _facts(revision, part.layers))

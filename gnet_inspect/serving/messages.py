@@ -5,12 +5,31 @@ from collections.abc import Mapping, Sequence
 from msgspec import Struct
 
 from gnet_inspect.budgets.limits import Limit
-from gnet_inspect.editing.revision import Setting
+from gnet_inspect.editing.revision import Mistake, Setting
+from gnet_inspect.editing.slots import Slot
 from gnet_inspect.language.completion import Option
 from gnet_inspect.language.places import Place
+from gnet_inspect.views.tables.changes import MeasureText
 
 # Diagrams as the page offers them.
 VIEWS = ("stage", "block", "layer")
+
+
+class View(Struct, frozen=True, tag_field="is", tag="view"):
+    """How far the picture is opened, and which width to height its room has (0 for what suits it)."""
+
+    depth: str = "block"
+    opened: str = ""
+    aspect: float = 0.0
+
+
+class Select(Struct, frozen=True, tag_field="is", tag="select"):
+    """A part of the network of the last text: by its path, by the layers of a box, or by a place in the text."""
+
+    path: str = ""
+    layers: tuple[int, ...] = ()
+    line: int = 0
+    column: int = 0
 
 
 class Job(Struct, frozen=True):
@@ -31,41 +50,15 @@ class Job(Struct, frozen=True):
     flags: tuple[str, ...] = ()
     # Limits of the project's config, each with what it says to whoever breaks it.
     limits: tuple[tuple[Limit, str], ...] = ()
-    # To draw: how far opened, and which block besides.
-    depth: str = "block"
-    opened: str = ""
-    aspect: float = 0.0
-    # To find a part: by its path, by the layers of a box, or by a place in the text.
-    path: str = ""
-    layers: tuple[int, ...] = ()
-    line: int = 0
-    column: int = 0
+    # What is drawn, and what is found.
+    view: View = View()
+    at: Select = Select()
     # To complete: the number of characters before the cursor.
     offset: int = 0
 
 
-class Wrong(Struct, frozen=True, tag_field="is", tag="wrong"):
+class Wrong(Mistake, frozen=True, tag_field="is", tag="wrong"):
     """A text that is no network: what is wrong with it, and where."""
-
-    fact: str
-    hint: str = ""
-    path: str = ""
-    place: Place | None = None
-
-
-class Figure(Struct, frozen=True):
-    """A total as it stands on top of the page: now, at the start, what it grew by (`change`, `percent`), and whether
-    that is "more", "less" or "same". `status` is "exact", "bound", "all" or "unknown"; `exact` the number in full."""
-
-    key: str
-    name: str
-    now: str
-    was: str
-    change: str
-    percent: str
-    direction: str
-    status: str
-    exact: str = ""
 
 
 class Row(Struct, frozen=True):
@@ -98,7 +91,7 @@ class Beside(Struct, frozen=True):
     """The model to compare with: its name, its figures in the order of the page's, each with a ratio, or why not."""
 
     name: str
-    figures: Sequence[Figure] = ()
+    figures: Sequence[MeasureText] = ()
     wrong: str = ""
 
 
@@ -116,7 +109,7 @@ class Counted(Struct, frozen=True, tag_field="is", tag="counted"):
 
     title: str
     about: str
-    figures: Sequence[Figure]
+    figures: Sequence[MeasureText]
     heads: Sequence[Head]
     rows: Sequence[Row]
     marks: Mapping[int, str]
@@ -139,19 +132,6 @@ class Drawn(Struct, frozen=True, tag_field="is", tag="drawn"):
     note: str = ""
 
 
-class Stepper(Struct, frozen=True):
-    """An argument of the selected part, the `text` of its value, and the `place` where that stands: `where` says it
-    in words, `uses` counts the calls that read it, and `least` is its smallest value."""
-
-    label: str
-    text: str
-    kind: str
-    place: Place
-    where: str
-    uses: int
-    least: int | None
-
-
 class Found(Struct, frozen=True, tag_field="is", tag="found"):
     """The selected part, "" for none: what it is, its layers, its arguments, its row's figures."""
 
@@ -160,7 +140,7 @@ class Found(Struct, frozen=True, tag_field="is", tag="found"):
     words: str = ""
     layers: Sequence[int] = ()
     place: Place | None = None
-    steppers: Sequence[Stepper] = ()
+    steppers: Sequence[Slot] = ()
     facts: Sequence[tuple[str, str]] = ()
 
 
@@ -182,23 +162,6 @@ class Edit(Struct, frozen=True, tag_field="is", tag="edit"):
 
     number: int
     text: str
-
-
-class View(Struct, frozen=True, tag_field="is", tag="view"):
-    """How far the picture is opened, and which width to height its room has (0 for what suits it)."""
-
-    depth: str = "block"
-    opened: str = ""
-    aspect: float = 0.0
-
-
-class Select(Struct, frozen=True, tag_field="is", tag="select"):
-    """A part of the network of the last text: by its path, by the layers of a box, or by a place in the text."""
-
-    path: str = ""
-    layers: tuple[int, ...] = ()
-    line: int = 0
-    column: int = 0
 
 
 class Ask(Struct, frozen=True, tag_field="is", tag="ask"):

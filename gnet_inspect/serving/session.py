@@ -45,13 +45,12 @@ class Session:
         self.counter, self.drawer, self._send = counter, drawer, send
         self.job = replace(job, start=opened.text, text=opened.text, saved="" if opened.is_new else opened.text)
         self.number = 0
-        # The last text that was a network, by the number of its edit.
-        self.good = (0, opened.text)
+        # The last text that was a network, by the number of its edit; None before there is one.
+        self.good: tuple[int, str] | None = None
+        # How the picture is seen: nothing is drawn before the page says how much room it has.
+        self.view: View | None = None
         # The text of the picture that is seen.
-        self._drawn = opened.text
-        self.view = View()
-        # Nothing is drawn before there is a network, and before the page says how much room its picture has.
-        self._is_counted = self._is_seen = False
+        self._drawn = ""
         self.selected: Select | None = None
         self._asked: set[asyncio.Task[None]] = set()
         self._edited, self._viewed, self._pointed = asyncio.Event(), asyncio.Event(), asyncio.Event()
@@ -84,9 +83,7 @@ class Session:
             self._edited.set()
         elif isinstance(request, View):
             self.view = request if request.depth in VIEWS else View()
-            self._is_seen = True
-            if self._is_counted:
-                self._viewed.set()
+            self._viewed.set()
         elif isinstance(request, Select):
             self.selected = request
             self._pointed.set()
@@ -117,20 +114,17 @@ class Session:
             await self._say(Said(number, answer))
             if isinstance(answer, Counted):
                 self.good = number, job.text
-                self._is_counted = True
-                if self._is_seen:
-                    self._viewed.set()
-                if self.selected is not None:
-                    self._pointed.set()
+                self._viewed.set()
+                self._pointed.set()
 
     async def _draw(self) -> None:
         while True:
             await self._viewed.wait()
             self._viewed.clear()
-            view = self.view
+            if self.good is None or self.view is None:
+                continue
             number, text = self.good
-            job = replace(self.job, do="draw", text=text, depth=view.depth, opened=view.opened, aspect=view.aspect)
-            answer = await self.drawer.ask(job)
+            answer = await self.drawer.ask(replace(self.job, do="draw", text=text, view=self.view))
             if isinstance(answer, Wrong):
                 # The text was counted: what took too long is its picture.
                 answer = Drawn(note=answer.fact)
@@ -142,24 +136,21 @@ class Session:
             await self._pointed.wait()
             self._pointed.clear()
             at = self.selected
-            if at is None:
+            if self.good is None or at is None:
                 continue
             number, text = self.good
             if at.layers and self._drawn != text:
                 # Layers have the numbers of the picture that is seen.
                 at = await self._named(at)
-            job = replace(
-                self.job, do="find", text=text, path=at.path, layers=at.layers, line=at.line, column=at.column
-            )
-            found = await self.counter.ask(job)
+            found = await self.counter.ask(replace(self.job, do="find", text=text, at=at))
             await self._say(Said(number, found))
-            if isinstance(found, Found) and found.path and self.selected is not None and not self._pointed.is_set():
+            if isinstance(found, Found) and found.path and not self._pointed.is_set():
                 # From here on by its path: layers have other numbers after the next edit.
                 self.selected = Select(found.path)
 
     async def _named(self, at: Select) -> Select:
         """The part of the picture that is seen, by its path."""
-        found = await self.counter.ask(replace(self.job, do="find", text=self._drawn, layers=at.layers))
+        found = await self.counter.ask(replace(self.job, do="find", text=self._drawn, at=at))
         return Select(found.path) if isinstance(found, Found) else Select()
 
     def _saved(self, request: Save) -> Saved:
