@@ -254,6 +254,21 @@ def test_arithmetic_shows_what_it_reads() -> None:
     }
 
 
+def test_a_default_is_followed_like_what_is_given() -> None:
+    """Into its list, and to the parameter of the model that it reads."""
+    text = (
+        "name: t\ninput: [3, 8, 8]\nparams: {width: 4}\nblocks:\n  b:\n    params: [out, kernel]\n"
+        "    defaults: {out: $width, kernel: [1, 3]}\n    layers:\n"
+        "      conv: {Conv2d: {out_channels: $out, kernel_size: $kernel}}\n"
+        "stages:\n  main:\n    one: b\n    two: b\n"
+    )
+    revision = read_revision(text, "t.yaml", HERE)
+    for found in (slots(revision, "one"), slots(revision, "one.conv")):
+        assert [slot.text for slot in found.values()] == ["4", "1", "3"]
+        assert [slot.uses for slot in found.values()] == [1, 2, 2]
+        assert next(iter(found.values())).where == "a parameter of the model"
+
+
 def test_a_repeated_layer_is_written_once() -> None:
     """And says how many copies read that."""
     text = (

@@ -12,7 +12,7 @@ from msgspec import Struct
 from gnet_inspect.editing.revision import Revision, written_in
 from gnet_inspect.graph.outline import Outline
 from gnet_inspect.language.document import path_below
-from gnet_inspect.language.model import Argument, Call, Layer
+from gnet_inspect.language.model import Argument, Call
 from gnet_inspect.language.names import NAME_WORD
 from gnet_inspect.language.places import Place, Written
 from gnet_inspect.ops import VOCABULARY
@@ -116,34 +116,29 @@ class _Finder:
         layer = self.calls.get(path)
         if not isinstance(layer, Call):
             return
+        block = self.revision.spec.blocks.get(layer.name) if layer.is_block else None
+        parameters = block.parameters if block is not None else VOCABULARY[layer.name].parameters()
+        uses = self._uses_of(layer)
         for name, argument in layer.arguments.items():
-            yield from self._written_at(name, argument.path, path, layer, least_of(self._kind_of(layer, name)))
-        if layer.is_block:
-            block = self.revision.spec.blocks[layer.name]
-            for name, parameter in block.parameters.items():
-                if parameter.default is not None and name not in layer.arguments:
-                    yield from self._default(name, parameter.default, layer, least_of(self._kind_of(layer, name)))
-
-    def _kind_of(self, layer: Call, name: str) -> Kind:
-        if layer.is_block:
-            return self.revision.spec.blocks[layer.name].parameters[name].kind
-        return VOCABULARY[layer.name].parameters()[name].kind
+            yield from self._written_at(name, argument.path, path, uses, least_of(parameters[name].kind))
+        for name, parameter in block.parameters.items() if block is not None else ():
+            if parameter.default is not None and name not in layer.arguments:
+                yield from self._default(name, parameter.default, layer, least_of(parameter.kind))
 
     def _written_at(
-        self, label: str, place: str, path: str, owner: Layer | None, least: int | None, where: str = "", steps: int = 0
+        self, label: str, place: str, path: str, uses: int, least: int | None, where: str = "", steps: int = 0
     ) -> Iterator[Slot]:
-        """The numbers of a value of the document, which a call at a path was given."""
+        """The numbers of a value of the document, which reaches so many calls, that at a path among them."""
         found = self.written.get(place)
         if found is None or steps > _MOST_STEPS:
             return
         if not found.is_scalar:
             members = [path_below(place, index) for index in range(_MOST_ELEMENTS)]
             for index, member in enumerate(member for member in members if member in self.written):
-                yield from self._written_at(f"{label}.{index}", member, path, owner, least, where, steps + 1)
+                yield from self._written_at(f"{label}.{index}", member, path, uses, least, where, steps + 1)
             return
         references = list(_REFERENCE.finditer(found.text))
         if not references:
-            uses = sum(layer is owner for layer in self.calls.values()) if owner is not None else 1
             yield Slot(label, found.text, _kind(found.text), found.value, where, uses, least)
         whole = len(references) == 1 and references[0][0] == found.text
         for reference in references:
@@ -158,16 +153,15 @@ class _Finder:
         suffix = f".{element}" if element is not None else ""
         if block is None or name not in self.revision.spec.blocks[block[1].name].parameters:
             where = "a parameter of the model"
-            yield from self._written_at(label, f"params.{name}{suffix}", "", None, least, where, steps)
+            yield from self._written_at(label, f"params.{name}{suffix}", "", 1, least, where, steps)
             return
         around, call = block
         if name in call.arguments:
             where = f"given to {around}"
-            yield from self._written_at(
-                label, f"{call.arguments[name].path}{suffix}", around, call, least, where, steps
-            )
+            place = f"{call.arguments[name].path}{suffix}"
+            yield from self._written_at(label, place, around, self._uses_of(call), least, where, steps)
         elif (default := self.revision.spec.blocks[call.name].parameters[name].default) is not None:
-            yield from self._default(label, default, call, least, suffix)
+            yield from self._default(label, default, call, least, suffix, steps)
 
     def _block_around(self, path: str) -> tuple[str, Call] | None:
         while path:
@@ -177,20 +171,23 @@ class _Finder:
                 return path, layer
         return None
 
+    def _uses_of(self, call: Call) -> int:
+        """How many parts are made by a call: by one in a block or a repeat several."""
+        return sum(layer is call for layer in self.calls.values())
+
     def _default(
-        self, label: str, default: Argument, call: Call, least: int | None, suffix: str = ""
+        self, label: str, default: Argument, call: Call, least: int | None, suffix: str = "", steps: int = 0
     ) -> Iterator[Slot]:
-        """A default of a block: one place for all calls that give nothing else."""
+        """A default of a block: one place for all calls that give nothing else. Defaults know the model's parameters
+        alone, so what it reads is looked for there."""
         name = default.path.rpartition(".")[2]
         users = [
             layer
             for layer in self.calls.values()
             if isinstance(layer, Call) and layer.is_block and layer.name == call.name and name not in layer.arguments
         ]
-        found = self.written.get(f"{default.path}{suffix}")
-        if found is not None and found.is_scalar:
-            where = f"a default of {call.name}"
-            yield Slot(label, found.text, _kind(found.text), found.value, where, len(users), least)
+        where = f"a default of {call.name}"
+        yield from self._written_at(label, f"{default.path}{suffix}", "", len(users), least, where, steps)
 
 
 def least_of(kind: Kind) -> int | None:
