@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from gnet_inspect.errors import MissingError
 from gnet_inspect.views.fonts import roboto_folder
-from gnet_inspect.views.pages.figure import class_colors, theme_colors
+from gnet_inspect.views.pages.figure import figure_style
 
 SCRIPT = "editor.js"
 _FONTS = {"roboto.ttf": "Roboto-Regular.ttf", "roboto-medium.ttf": "Roboto-Medium.ttf"}
@@ -40,20 +40,11 @@ def page_files() -> dict[str, PageFile]:
         )
     found = {
         SCRIPT: PageFile(script.read_bytes(), "text/javascript"),
-        "page.css": PageFile(f"{_colors()}{_text('page.css')}".encode(), "text/css"),
+        "page.css": PageFile(f"{_text('page.css')}{figure_style()}".encode(), "text/css"),
     }
     return found | {
         name: PageFile((roboto_folder() / source).read_bytes(), "font/ttf") for name, source in _FONTS.items()
     }
-
-
-def _colors() -> str:
-    """The colours of figures as variables, on a light and on a dark page."""
-    lines = [f"  --{name}: light-dark({light}, {dark});" for name, (light, dark) in theme_colors().items()]
-    rules = [":root {", *lines, "}"]
-    for name, (light, dark, light_bar, dark_bar) in class_colors().items():
-        rules.append(f".{name} {{ --fill: light-dark({light}, {dark}); --bar: light-dark({light_bar}, {dark_bar}); }}")
-    return "\n".join([*rules, ""])
 
 
 def _text(name: str) -> str:

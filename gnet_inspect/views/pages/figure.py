@@ -5,6 +5,7 @@ Colours are the page's, so that they follow its theme and its choice of what the
 
 from collections.abc import Iterator
 from html import escape
+from importlib.resources import files
 
 from gnet_inspect.views.drawing.diagram import Box, Drawing, Frame
 from gnet_inspect.views.drawing.figures import Look, place_figure
@@ -30,6 +31,19 @@ def draw_page_figure(placed: Placed, drawing: Drawing, places: dict[str, int], l
     # Not "img": the boxes inside are buttons.
     head = f'viewBox="0 0 {width} {height}" preserveAspectRatio="xMidYMin" role="group" aria-label="{escape(label)}"'
     return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {head}>', *parts, "</svg>"])
+
+
+def figure_style() -> str:
+    """The style sheet of figures in a page: their colours as variables, on a light and on a dark one, and the rules.
+
+    What a page has of its own for `.box.chosen` stands before it: what is pointed at wins.
+    """
+    lines = [f"  --{name}: light-dark({light}, {dark});" for name, (light, dark) in theme_colors().items()]
+    rules = [":root {", *lines, "}"]
+    for name, (tint, dark_tint, accent, dark_accent) in class_colors().items():
+        fill, bar = f"light-dark({tint}, {dark_tint})", f"light-dark({accent}, {dark_accent})"
+        rules.append(f".{name} {{ --fill: {fill}; --bar: {bar}; }}")
+    return "\n".join([*rules, (files(__package__) / "templates" / "figure.css").read_text(encoding="utf-8")])
 
 
 def class_colors() -> dict[str, tuple[str, str, str, str]]:

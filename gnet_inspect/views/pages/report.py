@@ -27,7 +27,7 @@ from gnet_inspect.views.charts.report import (
 from gnet_inspect.views.charts.vega import vega_library
 from gnet_inspect.views.drawing.diagram import Drawing, Options, drawing_of, too_large
 from gnet_inspect.views.fonts import roboto_folder
-from gnet_inspect.views.pages.figure import class_colors, legend, page_figure, theme_colors
+from gnet_inspect.views.pages.figure import figure_style, legend, page_figure
 from gnet_inspect.views.pages.glance import lede, measured, model_names, noted, panels
 from gnet_inspect.views.pages.html import draw_html
 from gnet_inspect.views.pages.layers import columns, rows
@@ -107,8 +107,7 @@ def draw_report(report: Report, progress: Callable[[float, str], None] = lambda 
         legend=legend_sizes(found),
         ramp=RAMP,
         models=models,
-        colors=class_colors(),
-        theme=theme_colors(),
+        figure_style=figure_style(),
         measures=MEASURES,
         terms=PAGE,
     )
