@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Run
+from tests.terminals import COMMAND, on_a_terminal
 
 SUMMARY_KEYS = [
     *("schema_version", "model", "title", "mode", "dtype", "input", "totals", "coverage", "stages", "layers"),
@@ -58,7 +59,6 @@ LAYER_KEYS = [
     "backward_macs",
     "backward_flops",
 ]
-COMMAND = [sys.executable, "-m", "gnet_inspect"]
 
 
 def numbers(text: str) -> list[float]:
@@ -479,30 +479,11 @@ def test_a_full_disk_is_an_error() -> None:
     assert "Traceback" not in done.stderr
 
 
-def on_a_terminal(command: list[str], **environment: str) -> str:
-    """What a command prints on a pseudo-terminal."""
-    parent, child = pty.openpty()
-    clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLUMNS")}
-    with subprocess.Popen([*COMMAND, *command], stdout=child, env=clean | {"TERM": "xterm-256color"} | environment):
-        os.close(child)
-        chunks = []
-        while True:
-            try:
-                chunk = os.read(parent, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not chunk:
-                break
-            chunks.append(chunk)
-    os.close(parent)
-    return b"".join(chunks).decode()
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a Linux pseudo-terminal")
 def test_colour_is_for_terminals_only_and_not_with_no_color(run: Run) -> None:
     """The same text with and without; a terminal's width counts."""
-    coloured = on_a_terminal(["summary", "googlenet", "--depth", "stage"], COLUMNS="120")
-    plain = on_a_terminal(["summary", "googlenet", "--depth", "stage"], COLUMNS="120", NO_COLOR="1")
+    coloured = on_a_terminal(["summary", "googlenet", "--depth", "stage"], COLUMNS="120")[0]
+    plain = on_a_terminal(["summary", "googlenet", "--depth", "stage"], COLUMNS="120", NO_COLOR="1")[0]
     assert "\x1b[1m" in coloured
     assert "\x1b" not in plain
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == plain
@@ -623,7 +604,7 @@ def test_an_ending_that_says_nothing_or_the_same_is_taken(run: Run, tmp_path: Pa
 @pytest.mark.parametrize("command", ["report", "diagram"])
 def test_a_page_is_not_poured_onto_a_terminal(command: str) -> None:
     """A terminal gets nothing of it, a pipe the whole."""
-    assert on_a_terminal([command, "lenet5"]) == ""
+    assert on_a_terminal([command, "lenet5"])[0] == ""
     piped = subprocess.run([*COMMAND, command, "lenet5"], capture_output=True, text=True, check=True).stdout
     assert piped.rstrip().endswith({"report": "</html>", "diagram": "}"}[command])
 

@@ -20,6 +20,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.terminals import environment_of, printed_on
+
 pyte = pytest.importorskip("pyte", reason="screens are drawn by pyte, a terminal emulator: pip install pyte")
 
 if sys.platform == "win32":
@@ -62,22 +64,14 @@ def on_screen(line: str, width: int, ground: str, folder: Path) -> Screen:
     """Run a line in a terminal of a width."""
     parent, child = pty.openpty()
     fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
-    clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLUMNS", "LINES")}
-    environment = clean | {"TERM": "xterm-256color", "COLORFGBG": GROUNDS[ground], "LANG": "C.UTF-8"}
+    environment = environment_of(COLORFGBG=GROUNDS[ground], LANG="C.UTF-8")
     command = [sys.executable, "-m", *shlex.split(line.replace("gnet-inspect", "gnet_inspect", 1))]
     with subprocess.Popen(command, stdin=child, stdout=child, stderr=child, env=environment, cwd=folder) as process:
         os.close(child)
         screen = pyte.Screen(WIDEST, LINES)
         stream = pyte.ByteStream(screen)
-        while True:
-            try:
-                data = os.read(parent, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not data:
-                break
+        for data in printed_on(parent):
             stream.feed(data)
-    os.close(parent)
     # Of so large a screen the cells that were written, and no others.
     rows = [screen.buffer[index] for index in range(screen.cursor.y + 1)]
     lines = ["".join(row[column].data for column in range(max(row, default=-1) + 1)).rstrip() for row in rows]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from gnet_inspect.graph import Node
+from tests.browsing import CHROMIUM, frames, settle
 from tests.conftest import Run
 from tests.drawing import HOSTILE
 from tests.test_notebook import HARMFUL
@@ -22,9 +23,6 @@ for package in ("jinja2", "vl_convert", "pygraphviz", "playwright"):
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# No sandbox: containers run as root. The others keep the browser itself from calling home.
-FLAGS = ["--no-sandbox", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
 WIDE, NARROW = 1400, 390
 Open = Callable[..., "Page"]
 # Of each chart: its name, where it is, and its texts that can be seen, with where they are.
@@ -43,19 +41,6 @@ CHART_TEXTS = """[...document.querySelectorAll(".chart")].map((chart) => {
       .map((text) => ({ text: text.textContent, ...place(text.getBoundingClientRect()) })),
   };
 })"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """Chromium, where there is one."""
-    from playwright.sync_api import sync_playwright
-
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -126,22 +111,6 @@ def place_of(element: "Locator") -> dict[str, float]:
     found = element.bounding_box()
     assert found is not None
     return dict(found)  # type: ignore[arg-type]  # a TypedDict of floats
-
-
-def frames(page: "Page", number: int) -> None:
-    """Wait until the page was painted so many times; a browser that does not paint it, because another one is in front,
-    has a moment in place of each."""
-    for _ in range(number):
-        page.evaluate("() => new Promise((done) => (requestAnimationFrame(done), setTimeout(done, 250)))")
-
-
-def settle(page: "Page", check: Callable[[], bool]) -> None:
-    """Wait until something holds, for a thousand frames: how long a chart takes depends on the machine."""
-    for _ in range(1_000):
-        if check():
-            return
-        frames(page, 1)
-    assert check()
 
 
 def box(page: "Page", name: str, model: int = 0) -> Any:

@@ -18,8 +18,8 @@ import pytest
 
 from gnet_inspect.language import spec_text
 from gnet_inspect.views.tables.comparison import ratio_text
+from tests.browsing import frames, settle
 from tests.conftest import Run
-from tests.test_report_browser import CHROMIUM, FLAGS, frames, settle
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Dialog, Locator, Page
@@ -311,19 +311,6 @@ class Line:
 
 Open = Callable[..., Tab]
 Serve = Callable[..., Server]
-
-
-@pytest.fixture(scope="module")
-def browser() -> "Iterator[Browser]":
-    """Chromium, where there is one."""
-    from playwright.sync_api import sync_playwright
-
-    if CHROMIUM is None:
-        pytest.skip("no Chromium is installed")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -1115,6 +1102,16 @@ def test_it_is_used_by_the_keyboard_alone(open_tab: Open, googlenet: Server) -> 
     assert "conv1: {conv: {out: 66," in tab.text
 
 
+def go_wrong(tab: Tab, check: Callable[[], None]) -> None:
+    """A name that is refused, then a text that is broken, then a dialog over both; each is checked."""
+    save_as(tab, "../x")
+    tab.notice("Not saved")
+    tab.type("24", "2x").wait("wrong")
+    check()
+    tab.page.locator("#save-as").click()
+    check()
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_it_is_accessible(open_tab: Open, serve: Serve, scheme: Any, width: int) -> None:
@@ -1131,12 +1128,7 @@ def test_it_is_accessible(open_tab: Open, serve: Serve, scheme: Any, width: int)
     tab.choose("three").type("16", "24").wait()
     settle(tab.page, lambda: tab.rows("changed") != [])
     check()
-    save_as(tab, "../x")
-    tab.notice("Not saved")
-    tab.type("24", "2x").wait("wrong")
-    check()
-    tab.page.locator("#save-as").click()
-    check()
+    go_wrong(tab, check)
 
 
 @pytest.mark.parametrize("width", [390, 1024, 1280, 1600])
@@ -1155,12 +1147,7 @@ def test_nothing_is_cut_off_or_overlaps(open_tab: Open, serve: Serve, width: int
     tab.shows(f"{long}_3")
     tab.type("16", "24").wait()
     check()
-    save_as(tab, "../x")
-    tab.notice("Not saved")
-    tab.type("24", "2x").wait("wrong")
-    check()
-    tab.page.locator("#save-as").click()
-    check()
+    go_wrong(tab, check)
 
 
 def test_free_text_is_only_text(open_tab: Open, serve: Serve) -> None:

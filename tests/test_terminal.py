@@ -2,8 +2,6 @@
 
 import io
 import json
-import os
-import pty
 import re
 import subprocess
 import sys
@@ -31,8 +29,7 @@ from tests.clocks import FakeClock
 from tests.conftest import Run
 from tests.drawing import contrast
 from tests.strategies import specs, to_yaml
-
-COMMAND = [sys.executable, "-m", "gnet_inspect"]
+from tests.terminals import on_a_terminal
 
 # --- colours ---
 
@@ -171,28 +168,6 @@ def test_columns_are_chosen(command: list[str], key: str, run: Run) -> None:
 # --- long tables ---
 
 
-def on_a_terminal(*command: str, lines: int) -> tuple[str, str]:
-    """(standard output, a terminal of so many lines; standard error)."""
-    parent, child = pty.openpty()
-    clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR",)}
-    environment = clean | {"TERM": "xterm-256color", "COLUMNS": "200", "LINES": str(lines)}
-    with subprocess.Popen([*COMMAND, *command], stdout=child, stderr=subprocess.PIPE, env=environment) as process:
-        os.close(child)
-        chunks = []
-        while True:
-            try:
-                chunk = os.read(parent, 65536)
-            except OSError:  # the other end is closed
-                break
-            if not chunk:
-                break
-            chunks.append(chunk)
-        assert process.stderr is not None
-        said = process.stderr.read().decode()
-    os.close(parent)
-    return b"".join(chunks).decode(), said
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="reads a Linux pseudo-terminal")
 @pytest.mark.parametrize(
     ("command", "said"),
@@ -208,11 +183,11 @@ def on_a_terminal(*command: str, lines: int) -> tuple[str, str]:
 )
 def test_a_table_higher_than_the_terminal_says_what_shortens_it(command: list[str], said: str) -> None:
     """On standard error, behind it, in flags that the command has and that are not given."""
-    out, err = on_a_terminal(*command, lines=25)
+    out, err = on_a_terminal(command, COLUMNS="200", LINES="25")
     assert err.endswith(said)
     assert err.count("\n") == bool(said)
     assert "do not fit" not in out
-    assert on_a_terminal(*command, lines=500)[1] == ""
+    assert on_a_terminal(command, COLUMNS="200", LINES="500")[1] == ""
 
 
 def test_a_pipe_is_as_high_as_it_takes(run: Run) -> None:
