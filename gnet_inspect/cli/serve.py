@@ -134,21 +134,17 @@ def _words(flags: options.Flags, dtype: str) -> tuple[str, ...]:
 def _open(model: str) -> "Opened":
     from gnet_inspect.cli.init import first_text
     from gnet_inspect.cli.output import write_whole
-    from gnet_inspect.language import catalogue
-    from gnet_inspect.language.catalogue import ENDINGS
-    from gnet_inspect.language.document import decoded
+    from gnet_inspect.language.catalogue import ENDINGS, catalogue
     from gnet_inspect.serving.files import Opened
 
-    path = Path(model)
-    if model == "-" or model in catalogue():
-        content, name = options.read_text(model)
-        return Opened(name, decoded(content, name), None, Path.cwd(), write_whole)
-    if not path.exists() and model.endswith(ENDINGS) and path.parent.is_dir():
+    file = Path(model)
+    path = None if model == "-" or model in catalogue() else file.resolve()
+    folder = Path.cwd() if path is None else path.parent
+    if path is not None and not path.exists() and model.endswith(ENDINGS) and folder.is_dir():
         # A file that is to be: it begins as a small network.
-        return Opened(path.name, first_text(path), path.resolve(), path.resolve().parent, write_whole)
+        return Opened(file.name, first_text(file), path, folder, write_whole)
     content, name = options.read_text(model)
-    decoded(content, name)
-    return Opened(path.name, "", path.resolve(), path.resolve().parent, write_whole).holding(content)
+    return Opened(name if path is None else file.name, "", path, folder, write_whole).holding(content, name)
 
 
 async def _run(setup: "Setup", listening: "socket", browser: bool) -> None:

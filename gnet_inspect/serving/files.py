@@ -50,11 +50,11 @@ class Opened(Struct):
         """The same for another tab, as the file is now. Raises UsageError where it cannot be read."""
         if self.path is None or not self.path.exists():
             return replace(self)
-        return self.holding(_content(self.path))
+        return self.holding(_content(self.path), self.name)
 
-    def holding(self, content: bytes) -> "Opened":
-        """The same with what a file holds. Raises SpecError for what is no text."""
-        text = decoded(content, self.name)
+    def holding(self, content: bytes, file: str) -> "Opened":
+        """The same with what a file holds, which errors call `file`. Raises SpecError for what is no text."""
+        text = decoded(content, file)
         return replace(
             self,
             text=_BREAKS.sub("\n", text),

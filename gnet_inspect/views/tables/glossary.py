@@ -1,6 +1,7 @@
 """The glossary: a row for each word, one word in full, and all of them as a page of Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 from textwrap import wrap
 
 from msgspec import Struct
@@ -56,15 +57,17 @@ def glossary_of(terms: Iterable[Term]) -> Glossary:
     return Glossary(SCHEMA_VERSION, tuple(told))
 
 
+def _groups(glossary: Glossary) -> Iterator[tuple[str, Iterator[ToldTerm]]]:
+    """The groups of a glossary in its order, each with its words."""
+    return groupby(glossary.terms, lambda term: term.group)
+
+
 def glossary_grid(glossary: Glossary) -> Grid:
     """A row for each word with the first sentence of what it means, its groups one below the other."""
     lines: list[Line] = []
-    group = ""
-    for term in glossary.terms:
-        if term.group != group:
-            group = term.group
-            lines.append(Line((group, ""), style="bold", rule_above=bool(lines)))
-        lines.append(Line((f"  {term.key}", TERMS[term.key].short)))
+    for group, terms in _groups(glossary):
+        lines.append(Line((group, ""), style="bold", rule_above=bool(lines)))
+        lines += [Line((f"  {term.key}", TERMS[term.key].short)) for term in terms]
     return Grid(COLUMNS, tuple(lines), below=(ONE,))
 
 
@@ -102,15 +105,13 @@ def _in_full(term: ToldTerm) -> Grid:
 def glossary_markdown(glossary: Glossary) -> str:
     """A heading for each group and for each word, so that a word can be linked to."""
     lines: list[str] = []
-    group = ""
-    for term in glossary.terms:
-        if term.group != group:
-            group = term.group
-            lines += [f"## {group}", ""]
-        unit = f" ({markdown(term.unit)})" if term.unit else ""
-        lines += [f"### {term.key}", "", f"**{markdown(term.title)}**{unit}. {markdown(term.text)}", ""]
-        told = [*_list("JSON and CSV", term.names), *_list("Also", _other_names(term)), *_list("In", term.where)]
-        lines += [" · ".join(told), ""]
+    for group, terms in _groups(glossary):
+        lines += [f"## {group}", ""]
+        for term in terms:
+            unit = f" ({markdown(term.unit)})" if term.unit else ""
+            lines += [f"### {term.key}", "", f"**{markdown(term.title)}**{unit}. {markdown(term.text)}", ""]
+            told = [*_list("JSON and CSV", term.names), *_list("Also", _other_names(term)), *_list("In", term.where)]
+            lines += [" · ".join(told), ""]
     return "\n".join(lines).rstrip() + "\n"
 
 
