@@ -1,10 +1,10 @@
 """The HTML page: what it holds, and that it says so without anything else."""
 
 import json
+import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from html import unescape
 from html.parser import HTMLParser
@@ -496,7 +496,7 @@ def test_a_browser_that_never_ends_is_ended(run: Run, tmp_path: Path, monkeypatc
     for number in marks.read_text().rstrip(".").split():
         # It was killed; on a busy machine that takes a while. A process that goes on keeps this from ending.
         while lives(number):
-            time.sleep(0.01)
+            os.sched_yield()
 
 
 def lives(number: str) -> bool:

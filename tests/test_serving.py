@@ -631,7 +631,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     found = start("mine.yaml", cwd=folder)
     yield found
     found.process.terminate()
-    found.process.communicate(timeout=120)
+    found.process.communicate()
 
 
 def get(url: str, **headers: str) -> tuple[int, str, dict[str, str]]:
@@ -767,7 +767,7 @@ def test_saving_from_a_tab(tmp_path: Path) -> None:
     assert (tmp_path / "mine.yaml").read_text() == SMALL + "# mine\n"
     assert not (tmp_path.parent / "outside.yaml").exists()
     found.process.terminate()
-    found.process.communicate(timeout=120)
+    found.process.communicate()
 
 
 def _with_file(folder: Path) -> Path:
@@ -795,7 +795,7 @@ def test_a_signal_ends_it_and_its_workers(tmp_path: Path, number: signal.Signals
         children = _children(found.process.pid)
         assert len(children) == 2
         found.process.send_signal(number)
-        _, said = found.process.communicate(timeout=120)
+        _, said = found.process.communicate()
     assert found.process.returncode == code
     assert "Traceback" not in said
     assert not [pid for pid in children if _lives(pid)]
@@ -824,7 +824,7 @@ def test_the_config_beside_the_file_gives_the_lights(tmp_path: Path) -> None:
     (lights,) = [answer["lights"] for answer in answers if answer["is"] == "counted"]
     assert [light["state"] for light in lights] == ["broken"]
     found.process.terminate()
-    found.process.communicate(timeout=120)
+    found.process.communicate()
 
 
 def test_a_request_of_no_path_is_refused() -> None:

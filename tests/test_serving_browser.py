@@ -187,8 +187,13 @@ class Tab:
         before = self.text[: offset + (len(text) if after else 0)]
         self.page.locator(".cm-content").focus()
         keys.press("Control+Home")
-        for _ in range(before.count("\n")):
+        lines = before.count("\n")
+        for _ in range(lines - 1):
             keys.press("ArrowDown")
+        if lines:
+            # The arrow keeps the place across, which a page that moves meanwhile shifts: by the end it is exact again.
+            keys.press("End")
+            keys.press("ArrowRight")
         for _ in range(len(before) - before.rfind("\n") - 1):
             keys.press("ArrowRight")
 

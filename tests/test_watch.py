@@ -99,7 +99,7 @@ def test_the_table_follows_the_file(tmp_path: Path) -> None:
     path.write_text(SMALL)
     assert "1x4x6x6" in until("as at the start")
     process.terminate()
-    process.communicate(timeout=120)
+    process.communicate()
     assert process.returncode == 143
 
 
