@@ -57,6 +57,32 @@ def test_several_devices_are_beside_several_models(run: Run) -> None:
     ]
 
 
+def test_times_of_several_devices_are_below_each_other(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with its own record; here a processor stands for all of them."""
+    pytest.importorskip("torch")
+    from gnet_inspect.runtime.latency import setting
+
+    monkeypatch.setattr(setting, "pick_device", lambda name: "cpu")
+    line = ["latency", "lenet5", "--min-time", "0.01", "--repeat", "1", "--warmup", "0"]
+    assert len(json.loads(run(*line, "--device", "cpu,cuda:1", "--format", "json").out)["results"]) == 2
+    head, *lines = rows(run(*line, "--device", "cpu,cuda:1", "--format", "csv").out)
+    own, _ = rows(run(*line, "--device", "cpu", "--format", "csv").out)
+    assert head == ["device", *own]
+    assert [found[:2] for found in lines] == [["cpu", "lenet5"]] * 2
+    assert run(*line, "--device", "cpu,cuda:1").out.count("images/s") == 2
+    for flag in ("--save", "--against"):
+        result = run(*line, "--device", "cpu,cuda:1", flag, "kept.json")
+        assert result.code == 2
+
+
+def test_a_device_that_is_not_there_is_named_before_anything_is_timed(run: Run) -> None:
+    """Beside one that is."""
+    pytest.importorskip("torch")
+    result = run("latency", "lenet5", "--device", "cpu,cuda:77")
+    assert (result.code, result.out) == (3, "")
+    assert "--device cuda:77: torch sees" in result.err
+
+
 def test_a_device_file_may_have_a_comma_in_its_name(run: Run, tmp_path: Path) -> None:
     """It is one file."""
     from importlib.resources import files

@@ -2,6 +2,7 @@
 
 import gc
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +31,14 @@ def latency(
             show_default=False,
         ),
     ],
-    device: options.Device = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            "--device",
+            metavar="auto|cpu|cuda[:N]|mps",
+            help="auto is a GPU where there is one; several, as cpu,cuda, are measured one after the other.",
+        ),
+    ] = "auto",
     batch: Annotated[
         str | None,
         typer.Option("--batch", metavar="N,N,...", help="Batch sizes: 1,8,64. Default: 1.", show_default=False),
@@ -104,7 +112,8 @@ def latency(
     Example: gnet-inspect latency googlenet alexnet --batch 1,8 --layers
     """
     from gnet_inspect.cli.models import need_runnable
-    from gnet_inspect.cli.output import emit, emit_result, say
+    from gnet_inspect.cli.output import emit, say
+    from gnet_inspect.cli.several import Result, emit_results
     from gnet_inspect.records.timing import Stopped, read_record
     from gnet_inspect.views.json import draw_json
     from gnet_inspect.views.tables.latency import latency_grids, latency_rows
@@ -116,14 +125,7 @@ def latency(
     options.check_min_time(min_time)
     if warmup < 0:
         raise UsageError(f"--warmup: expected 0 or more, got {warmup}")
-    if layers and (mode == "train" or compiled is not None or cuda_graph):
-        raise UsageError(
-            "--layers times the layers of an eager inference: expected no --mode train, --compile, --cuda-graph"
-        )
-    if optimize and (layers or mode == "train"):
-        raise UsageError(
-            "--optimize makes inference faster: expected no --mode train, and --layers in a run of its own"
-        )
+    _check_layers(mode, compiled, layers=layers, optimize=optimize, cuda_graph=cuda_graph)
     need_runnable(models, "latency", frozen)
     kept = read_record(against, "--against") if against is not None else None
     need_torch("latency")
@@ -133,35 +135,67 @@ def latency(
     flags = options.Flags(inputs, None, mode, edits, resize, frozen, None, arguments, function)
     variants = options.read_variants(models, flags, _batches(batch))
     graphs = [variant.graph for variant in variants]
-    setting = _setting(device, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
+    settings = [
+        _setting(name, dtype, channels_last, compiled, cuda_graph, threads, mode, optimizer)
+        for name in dict.fromkeys(options.split_words(device) or (device,))
+    ]
     # Told before anything is timed: a dtype without a peak, a record of another device, no place to save.
-    bounds = _bounds(on, setting.dtype)
+    bounds = _bounds(on, dtype)
     if bounds is not None:
         bounds(graphs[0])
+    for flag, given in (("--save", save), ("--against", against)):
+        if given is not None and len(settings) > 1:
+            raise UsageError(f"{flag}: a record is of one device, got {len(settings)}. (run it for each)")
     if kept is not None:
-        _check_device(setting, kept, str(against), any_device)
-    if save is not None and not Path(os.path.realpath(save)).parent.is_dir():
-        raise UsageError(f"--save: expected a file in a folder that exists, got {str(save)!r}")
+        _check_device(settings[0], kept, str(against), any_device)
+    _check_folder(save)
+    records: list[TimingRecord] = []
     interrupted = False
     try:
-        record = _measure(variants, setting, (min_time, repeat, warmup), bounds, layers=layers, optimize=optimize)
+        for setting in settings:
+            amounts = (min_time, repeat, warmup)
+            records.append(_measure(variants, setting, amounts, bounds, layers=layers, optimize=optimize))
     except Stopped as stopped:
+        records += [stopped.record] if stopped.record.results else []
         # While it builds or warms up there is nothing to show yet.
-        if not stopped.record.results:
+        if not records:
             raise
-        record, interrupted = stopped.record, True
-    emit_result(
-        record,
+        interrupted = True
+    emit_results(
+        [
+            Result(
+                record,
+                partial(latency_grids, record, graphs, depth, kept),
+                partial(latency_rows, record),
+                {"device": setting.device},
+            )
+            for record, setting in zip(records, settings, strict=False)
+        ],
         style,
         output,
-        lambda: latency_grids(record, graphs, depth, kept),
-        lambda: latency_rows(record),
     )
     if interrupted:
         say("interrupted: what is above was measured before" + (", nothing is saved" if save else ""))
         raise typer.Exit(130)
     if save is not None:
-        emit(draw_json(record), save)
+        emit(draw_json(records[0]), save)
+
+
+def _check_layers(mode: str, compiled: str | None, *, layers: bool, optimize: bool, cuda_graph: bool) -> None:
+    """Refuse flags that exclude each other."""
+    if layers and (mode == "train" or compiled is not None or cuda_graph):
+        raise UsageError(
+            "--layers times the layers of an eager inference: expected no --mode train, --compile, --cuda-graph"
+        )
+    if optimize and (layers or mode == "train"):
+        raise UsageError(
+            "--optimize makes inference faster: expected no --mode train, and --layers in a run of its own"
+        )
+
+
+def _check_folder(save: Path | None) -> None:
+    if save is not None and not Path(os.path.realpath(save)).parent.is_dir():
+        raise UsageError(f"--save: expected a file in a folder that exists, got {str(save)!r}")
 
 
 def _check_device(setting: "Setting", kept: "TimingRecord", file: str, any_device: bool) -> None:

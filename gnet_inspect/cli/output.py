@@ -68,14 +68,14 @@ def emit_result(
 
         emit(draw_json(result), output)
     elif style == "csv":
-        (table,) = _tables((rows or grid)())
+        (table,) = tables_of((rows or grid)())
         emit(draw_csv(table), output)
     elif style in _DRAWINGS:
-        emit("\n".join(map(_DRAWINGS[style], _tables(grid()))), output)
+        emit("\n".join(map(_DRAWINGS[style], tables_of(grid()))), output)
     elif output is not None and str(output) != "-":
-        emit(_plain(_draw(_tables(grid()), None)), output)
+        emit(_plain(_draw(tables_of(grid()), None)), output)
     else:
-        tables = _tables(grid())
+        tables = tables_of(grid())
         _print_styled(_draw(tables, terminal_width()))
         _say_if_long(sum(len(table.lines) for table in tables), shorter)
 
@@ -90,7 +90,8 @@ def _say_if_long(rows: int, shorter: Sequence[str]) -> None:
         say(f"{rows:,} rows, which do not fit here: {ways}`| less -S`")
 
 
-def _tables(grid: Grid | list[Grid]) -> list[Grid]:
+def tables_of(grid: Grid | list[Grid]) -> list[Grid]:
+    """One table or several, as several."""
     return grid if isinstance(grid, list) else [grid]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from gnet_inspect.cli.output import emit_result
+from gnet_inspect.cli.output import emit_result, tables_of
 from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.views.grid import Column, Grid
 
@@ -22,7 +22,7 @@ class Result(Struct, frozen=True):
     """A result with its tables, its rows for CSV, and what it is of, by the columns that say so there."""
 
     result: object
-    grid: Callable[[], Grid]
+    grid: Callable[[], Grid | list[Grid]]
     rows: Callable[[], Grid]
     of: Mapping[str, str]
 
@@ -34,7 +34,11 @@ def emit_results(shown: Sequence[Result], style: str, output: Path | None, short
         emit_result(shown[0].result, style, output, shown[0].grid, shown[0].rows, shorter)
         return
     results = Results(SCHEMA_VERSION, tuple(one.result for one in shown))
-    emit_result(results, style, output, lambda: [one.grid() for one in shown], lambda: _joined(shown), shorter)
+    emit_result(results, style, output, lambda: _tables(shown), lambda: _joined(shown), shorter)
+
+
+def _tables(shown: Sequence[Result]) -> list[Grid]:
+    return [table for one in shown for table in tables_of(one.grid())]
 
 
 def _joined(shown: Sequence[Result]) -> Grid:
