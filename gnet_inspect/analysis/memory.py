@@ -22,6 +22,42 @@ class Peak(NamedTuple):
     status: str
 
 
+class Course(NamedTuple):
+    """By the place of a node, the tensors that are made while it runs, and those that are freed when it has run: by the
+    names of the values that were first in their memory. It depends on how layers are joined, and on no size."""
+
+    made: list[list[str]]
+    freed: dict[int, list[str]]
+
+
+def held_course(graph: Graph) -> Course:
+    """What torch's eager forward pass of an eval graph holds, and when."""
+    storage = held_storages(graph, overwriting(graph))
+    return Course(_made(graph, storage), _dying(graph, storage, ()))
+
+
+def least_course(graph: Graph) -> Course:
+    """The same if each tensor were freed after its last reader; the network's inputs are there from the start."""
+    storage = storages(graph)
+    made = _made(graph, storage)
+    last_use = dict.fromkeys(storage.values(), -1)
+    for index, node in enumerate(graph.nodes):
+        # What nobody reads is freed at once.
+        last_use.update(dict.fromkeys(made[index], index))
+        for name in node.inputs:
+            last_use[storage[name]] = index
+    for output in graph.outputs:
+        last_use[storage[output.value]] = len(graph.nodes)
+    freed: dict[int, list[str]] = {}
+    for name, index in last_use.items():
+        freed.setdefault(index, []).append(name)
+    return Course(made, freed)
+
+
+def _made(graph: Graph, storage: dict[str, str]) -> list[list[str]]:
+    return [[name for name in node.values() if storage[name] == name] for node in graph.nodes]
+
+
 def live_activation_bytes(graph: Graph, element_bytes: int) -> list[int]:
     """The most bytes of tensors that torch's eager forward pass holds while each node runs, in execution order.
 
@@ -48,15 +84,15 @@ def _moments(graph: Graph, element_bytes: int) -> tuple[list[int], bool]:
     in_place = overwriting(graph)
     storage = held_storages(graph, in_place)
     kept = _kept_by_autograd(graph, storage, in_place) if training else {}
-    dying = _dying(graph, storage, {name for found in kept.values() if found for name in found[0]})
+    course = Course(
+        _made(graph, storage), _dying(graph, storage, {name for found in kept.values() if found for name in found[0]})
+    )
     sizes, disordered = value_bytes(graph, element_bytes), may_lie_otherwise(graph)
     live, known, moments = 0, graph.run is None or graph.run.is_known, []
     # By the ids of ops and the shapes of their inputs: large networks repeat themselves.
     asked: dict[tuple[int, Shapes], int | None] = {}
     for index, node in enumerate(graph.nodes):
-        for name in node.values():
-            if storage[name] == name:
-                live += sizes[name]
+        live += sum([sizes[name] for name in course.made[index]])
         # A copy that may be there is not counted.
         if disordered:
             known &= not may_be_copied(node, disordered)
@@ -74,7 +110,7 @@ def _moments(graph: Graph, element_bytes: int) -> tuple[list[int], bool]:
         # What autograd keeps of a layer is among what it makes inside, or stands there after that is gone.
         moments.append(live + max(inside or 0, keeps))
         live += keeps
-        for name in dying.get(index, ()):
+        for name in course.freed.get(index, ()):
             live -= sizes[name]
     return moments, known
 
@@ -86,28 +122,13 @@ def least_peak_activation_bytes(graph: Graph, element_bytes: int) -> int:
     the end; while a node runs, its inputs and its output are alive together. Nothing stands inside a layer, views share
     their input's memory, in-place layers get no credit, and autograd keeps nothing.
     """
-    storage = storages(graph)
-    last_use = dict.fromkeys(storage.values(), -1)
-    for index, node in enumerate(graph.nodes):
-        for name in node.inputs:
-            last_use[storage[name]] = index
-    for output in graph.outputs:
-        last_use[storage[output.value]] = len(graph.nodes)
-    dying: dict[int, list[str]] = {}
-    for name, index in last_use.items():
-        dying.setdefault(index, []).append(name)
-
-    sizes = value_bytes(graph, element_bytes)
+    course, sizes = least_course(graph), value_bytes(graph, element_bytes)
     live = most = sum(sizes[value.name] for value in graph.inputs)
-    for index, node in enumerate(graph.nodes):
-        unread = 0
-        for name in node.values():
-            if storage[name] == name:
-                live += sizes[name]
-                unread += sizes[name] if last_use[name] < 0 else 0
+    # An input that nobody reads is the caller's to free.
+    for index in range(len(graph.nodes)):
+        live += sum([sizes[name] for name in course.made[index]])
         most = max(most, live)
-        live -= unread
-        for name in dying.get(index, ()):
+        for name in course.freed.get(index, ()):
             live -= sizes[name]
     return most
 

@@ -145,6 +145,11 @@ def roofline(graph: Graph, device: Device, dtype: str = "fp32") -> Roofline:
     )
 
 
+def layer_seconds(node: Node, device: Device, dtype: str) -> float:
+    """The least time of one layer of an eval graph on a device; those of all layers add up to `layers_s`."""
+    return _layer(node, "eval", ELEMENT_BYTES[dtype], _peak(device, dtype), device.bandwidth_bytes_per_s).roofline_s
+
+
 def bound_of(compute_s: float, memory_s: float) -> str:
     """Which of two times bounds: the larger one; none where there is neither."""
     if compute_s == memory_s == 0:

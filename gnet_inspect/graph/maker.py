@@ -28,7 +28,9 @@ class CountError(UsageError):
     """Totals too large to be exact."""
 
 
-class _Facts(Struct):
+class Facts(Struct):
+    """What a call of a layer counts: scalars of its weights, MACs (None where nobody knows), elements it gives."""
+
     outputs: Shapes
     params: int
     buffers: int
@@ -65,7 +67,7 @@ class GraphMaker:
         self._first: dict[str, Shapes] = {}
         self._totals = [0, 0, 0]
         # By the id of an op, which stays alive in `_ops`, and the shapes of its inputs.
-        self._facts: dict[tuple[int, Shapes], _Facts] = {}
+        self._facts: dict[tuple[int, Shapes], Facts] = {}
         self._ops: list[Op] = []
 
     # --- nodes ---
@@ -90,7 +92,7 @@ class GraphMaker:
         shapes = tuple([self.shapes[value] for value in inputs])
         facts = self._facts.get((id(op), shapes))
         if facts is None:
-            facts = self._facts[id(op), shapes] = _facts_of(op, shapes)
+            facts = self._facts[id(op), shapes] = call_facts(op, shapes)
             self._ops.append(op)
         dtype = self._follow_dtypes(op, inputs) if self._dtypes or op.gives or op.reads == "int64" else "float"
         params, buffers = (facts.params, facts.buffers) if held is None else _sums(held)
@@ -164,7 +166,7 @@ class GraphMaker:
         self._calls[path] = number + 1
         return f"{path}@{number}" if number else path
 
-    def _count(self, held: int, facts: _Facts, name: str) -> None:
+    def _count(self, held: int, facts: Facts, name: str) -> None:
         totals = self._totals
         totals[0] += WIDEST * held
         totals[1] += 2 * (facts.macs or 0)
@@ -237,10 +239,11 @@ class GraphMaker:
         )
 
 
-def _facts_of(op: Op, inputs: Shapes) -> _Facts:
+def call_facts(op: Op, inputs: Shapes) -> Facts:
+    """The numbers of a layer at input shapes. Raises ShapeError where it does not take these."""
     outputs = op.outputs(inputs)
     weights = op.weights(inputs)
-    return _Facts(outputs, *_sums(weights), op.macs(inputs, outputs), sum(map(prod, outputs)))
+    return Facts(outputs, *_sums(weights), op.macs(inputs, outputs), sum(map(prod, outputs)))
 
 
 def _sums(weights: tuple[Weight, ...]) -> tuple[int, int]:

@@ -192,6 +192,8 @@ class Op(Struct, frozen=True):
     # What its inputs hold: "float" (numbers of the network's dtype), "int64" (indices), or "either", and then its
     # output holds indices where all of its inputs do.
     reads: ClassVar[str] = "float"
+    # Whether a call of many values is that of the first two, joined with the third, and so on.
+    joins_in_turn: ClassVar[bool] = False
     # What figures of papers call it, where that is not its class: "conv".
     shorthand: ClassVar[str] = ""
     # The module that does it, as a dotted path; "" where none is known, and a network with it cannot be built.

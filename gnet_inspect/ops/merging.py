@@ -62,6 +62,7 @@ class _Merge(Op, frozen=True):
 class Concat(_Merge, frozen=True):
     """torch.cat along `dim`, the channels unless said: all other sizes must agree."""
 
+    joins_in_turn: ClassVar[bool] = True
     module: ClassVar[str] = "gnet_inspect.runtime.layers.ConcatBranches"
 
     dim: Annotated[int, Integer(None)] = 1

@@ -31,7 +31,7 @@ from gnet_inspect.language.model import (
 )
 from gnet_inspect.ops import MERGES, VOCABULARY, Op
 from gnet_inspect.ops.arguments import Integer
-from gnet_inspect.sources.spec.binding import Binder, Closure, Environment
+from gnet_inspect.sources.spec.binding import Binder, Closure, Environment, Trail
 from gnet_inspect.sources.spec.overrides import LABEL, Edits
 from gnet_inspect.units import dimensions
 
@@ -55,11 +55,19 @@ class Made(Struct):
 class Expander:
     """One expansion of a spec; `graph()` is its result."""
 
-    def __init__(self, spec: Spec, inputs: Several[Value], edits: Edits, mode: str, keeps_calls: bool = False) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        inputs: Several[Value],
+        edits: Edits,
+        mode: str,
+        keeps_calls: bool = False,
+        trail: Trail | None = None,
+    ) -> None:
         self.spec, self.inputs, self.edits, self.mode = spec, tuple(inputs), edits, mode
         # Whether `made` is to have every call, where only `share` would ask for one.
         self.keeps_calls = keeps_calls or spec.shares
-        self.binder = Binder(spec, edits, self._charge)
+        self.binder = Binder(spec, edits, self._charge, trail)
         self.maker = GraphMaker(inputs)
         self.head_sources = {head.source for head in spec.heads}
         self.head_names = {head.name for head in spec.heads}
