@@ -16,6 +16,7 @@ COMMANDS = {
     "diagram": "diagram",
     "report": "report",
     "serve": "serve",
+    "sweep": "sweep",
     "roofline": "roofline",
     "list": "list_models",
     "trace": "trace",

@@ -56,7 +56,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "are buffers, and not among them. Of a training graph they include those of the heads.",
             names="params params_delta",
             headings="params, parameters",
-            where="compare diagram list report summary taps",
+            where="compare diagram list report summary sweep taps",
         ),
         _term(
             "macs",
@@ -68,7 +68,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "too.",
             names="macs macs_delta",
             headings="MACs, mult-adds, multiply-accumulates, multiply-adds",
-            where="compare diagram flops list report summary taps",
+            where="compare diagram flops list report summary sweep taps",
         ),
         _term(
             "flops",
@@ -137,7 +137,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             'Convolutions and linear layers on the longest path to the output, as papers count ("22 layers deep").',
             names="depth",
             headings="depth",
-            where="compare list report summary",
+            where="compare list report summary sweep",
         ),
         _term(
             "intensity",
@@ -225,7 +225,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The outputs of all layers in the dtype of the table, added up. They are not all held at once: see peak.",
             names="activation_bytes",
             headings="activations",
-            where="compare diagram report summary",
+            where="compare diagram report summary sweep",
         ),
         _term(
             "bytes",
@@ -268,7 +268,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The most that torch's eager forward pass holds at once, weights and the network's own input apart. A "
             'layer that does not say what it holds makes it a least ("at least").',
             names="peak_activation_bytes",
-            where="compare report roofline summary",
+            where="compare report roofline summary sweep",
         ),
         _term(
             "peak_node",
@@ -285,7 +285,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The peak if each tensor were freed right after the last layer that reads it, in the same order of layers.",
             names="least_peak_activation_bytes",
             headings="least peak",
-            where="compare report summary",
+            where="compare report summary sweep",
         ),
         _term(
             "training",
@@ -343,7 +343,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "vanish.",
             names="receptive_field",
             headings="field",
-            where="compare report summary taps",
+            where="compare report summary sweep taps",
         ),
         _term(
             "clipped",
@@ -758,6 +758,36 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             where="compare list roofline",
         ),
         _term(
+            "edits",
+            "Edits",
+            "",
+            "The arguments in which a network of a design space differs from the spec, by path, as --set takes them.",
+            names="edits",
+            headings="edits",
+            where="sweep",
+        ),
+        _term(
+            "distance",
+            "Distance",
+            "choices",
+            "How far a network of a design space is from the spec: 0 where an argument has the spec's own value, up to "
+            "1 where it has the one that is farthest from it, added up over all that vary. Of equal answers the "
+            "nearest is taken.",
+            names="distance",
+            headings="distance",
+            where="sweep",
+        ),
+        _term(
+            "gap",
+            "Gap",
+            "percent",
+            "By how much of its own number a network of the front may be beaten by one that is as good otherwise, at "
+            "most: what the proof of a space leaves open that is too large to be gone through.",
+            names="gap",
+            headings="gap",
+            where="sweep",
+        ),
+        _term(
             "claim",
             "What is checked",
             "",
@@ -1015,7 +1045,8 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The least time if every tensor goes through memory once for each layer. Fused layers and caches can "
             "save some of that, down to the network's own.",
             names="layers_s",
-            where="roofline",
+            headings="layers' time",
+            where="roofline sweep",
         ),
         _term(
             "ridge",

@@ -1,0 +1,264 @@
+"""The file of a sweep: a SQLite database that loses less than a batch, whatever ends the process.
+
+Its table `candidates` has a row for each network that is kept, `id` from 1, in the order in which they were counted:
+the same command makes the same rows. `sweep` says what was asked, `progress` how far it is; nothing depends on the
+clock or on how often it was started.
+"""
+
+import csv
+import io
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from numpy.typing import NDArray
+
+from gnet_inspect.errors import UsageError, show
+from gnet_inspect.search.space import Space
+
+FORMAT = 1
+# Of more choices each row has one blob: two bytes for the place of each value.
+MOST_COLUMNS = 24
+_TABLES = """
+CREATE TABLE sweep (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE progress (key TEXT PRIMARY KEY, value BLOB NOT NULL);
+"""
+
+
+class State(Struct):
+    """How far a sweep is: the next batch, and the sums and arrays so far."""
+
+    next: int
+    sums: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+
+class Store:
+    """A database that a sweep writes."""
+
+    def __init__(
+        self, path: Path, space: Space, names: Sequence[str], question: Mapping[str, Any], resume: bool
+    ) -> None:
+        self.path, self.space, self.names = path, space, tuple(names)
+        self.columns = len(space.choices) <= MOST_COLUMNS
+        told = {
+            "format": FORMAT,
+            "question": dict(question),
+            "choices": [
+                {"paths": choice.paths, "values": choice.texts, "columns": [_written(value) for value in choice.values]}
+                for choice in space.choices
+            ],
+            "totals": list(names),
+        }
+        text = json.dumps(told, sort_keys=True)
+        there = path.exists() and path.stat().st_size > 0
+        if there and not resume:
+            raise UsageError(f"-o: {show(str(path))} is there already. (--resume goes on with it; or remove it)")
+        try:
+            self._db = sqlite3.connect(path, isolation_level=None)
+            if there:
+                self._check(text)
+            else:
+                self._db.execute("PRAGMA journal_mode=WAL")
+                self._create(text)
+            self._db.execute("PRAGMA synchronous=NORMAL")
+        except sqlite3.DatabaseError as error:
+            raise UsageError(f"-o: cannot write {show(str(path))} as a database: {error}") from None
+        self.rows = int(self._db.execute("SELECT coalesce(max(id), 0) FROM candidates").fetchone()[0])
+
+    def _create(self, text: str) -> None:
+        self._db.execute("BEGIN")
+        for statement in _TABLES.strip().split("\n"):
+            self._db.execute(statement)
+        self._db.execute("INSERT INTO sweep VALUES ('asked', ?)", (text,))
+        given = (
+            [f"{_quoted(choice.name)} " for choice in self.space.choices] if self.columns else ["places BLOB NOT NULL"]
+        )
+        totals = [f"{_quoted(name)} NOT NULL" for name in self.names]
+        self._db.execute(f"CREATE TABLE candidates (id INTEGER PRIMARY KEY, {', '.join([*given, *totals])})")
+        self._db.execute("COMMIT")
+
+    def _check(self, text: str) -> None:
+        try:
+            (found,) = self._db.execute("SELECT value FROM sweep WHERE key = 'asked'").fetchone()
+        except (sqlite3.DatabaseError, TypeError):
+            raise UsageError(
+                f"-o: expected the file of a sweep, got {show(str(self.path))}. (give another name)"
+            ) from None
+        if found != text:
+            raise UsageError(
+                f"--resume: {show(str(self.path))} is of another sweep: "
+                f"{_difference(json.loads(found), json.loads(text))}"
+            )
+
+    @property
+    def state(self) -> State | None:
+        """How far it is; None where nothing was counted."""
+        found = dict(self._db.execute("SELECT key, value FROM progress").fetchall())
+        if not found:
+            return None
+        with np.load(io.BytesIO(found["arrays"]), allow_pickle=False) as arrays:
+            return State(int(found["next"]), json.loads(found["sums"]), dict(arrays))
+
+    def add(self, places: NDArray[np.uint16], totals: Mapping[str, NDArray[Any]], state: State) -> None:
+        """The rows of a batch and how far the sweep is then: both, or neither."""
+        count = places.shape[1]
+        first = self.rows + 1
+        found: list[Sequence[Any]] = [range(first, first + count)]
+        if self.columns:
+            for choice, row in zip(self.space.choices, places, strict=True):
+                written = [_written(value) for value in choice.values]
+                found.append([written[place] for place in row.tolist()])
+        else:
+            small = np.ascontiguousarray(places.T).astype("<u2").tobytes()
+            width = 2 * len(places)
+            found.append([small[start : start + width] for start in range(0, width * count, width)])
+        found += [totals[name].tolist() for name in self.names]
+        buffer = io.BytesIO()
+        np.savez(buffer, **state.arrays)  # type: ignore[arg-type]  # any names
+        signs = ", ".join("?" * len(found))
+        self._db.execute("BEGIN")
+        self._db.executemany(f"INSERT INTO candidates VALUES ({signs})", zip(*found, strict=True))
+        self._db.executemany(
+            "INSERT OR REPLACE INTO progress VALUES (?, ?)",
+            [("next", str(state.next)), ("sums", json.dumps(state.sums)), ("arrays", buffer.getvalue())],
+        )
+        self._db.execute("COMMIT")
+        self.rows += count
+
+    def close(self) -> None:
+        """Everything into the one file."""
+        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._db.execute("PRAGMA journal_mode=DELETE")
+        self._db.close()
+
+    def records(self) -> Iterator[tuple[Any, ...]]:
+        """All rows, in order, with the values of their choices."""
+        for row in self._db.execute("SELECT * FROM candidates ORDER BY id"):
+            if self.columns:
+                yield row
+            else:
+                places = np.frombuffer(row[1], "<u2").tolist()
+                values = [
+                    _written(choice.values[place]) for choice, place in zip(self.space.choices, places, strict=True)
+                ]
+                yield (row[0], *values, *row[2:])
+
+    @property
+    def header(self) -> list[str]:
+        """The names of what `records` has."""
+        return ["id", *(choice.name for choice in self.space.choices), *self.names]
+
+
+def write_csv(store: Store, path: Path) -> None:
+    """All rows as CSV, whole or not at all."""
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        with beside.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(store.header)
+            writer.writerows(store.records())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def write_parquet(store: Store, path: Path) -> None:
+    """All rows as Parquet, whole or not at all."""
+    # Nothing of it is typed.
+    pyarrow: Any = import_module("pyarrow")
+    parquet: Any = import_module("pyarrow.parquet")
+
+    beside = path.with_name(f".{path.name}.part")
+    header = store.header
+    try:
+        writer = None
+        for rows in _portions(store.records()):
+            columns = list(zip(*rows, strict=True)) or [() for _ in header]
+            table = pyarrow.table(dict(zip(header, map(list, columns), strict=True)))
+            writer = writer or parquet.ParquetWriter(beside, table.schema, compression="zstd")
+            writer.write_table(table.cast(writer.schema))
+        assert writer is not None
+        writer.close()
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _portions(records: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ...]]]:
+    rows: list[tuple[Any, ...]] = []
+    empty = True
+    for record in records:
+        rows.append(record)
+        if len(rows) == 100_000:
+            yield rows
+            rows, empty = [], False
+    if rows or empty:
+        yield rows
+
+
+class Row(Struct, frozen=True):
+    """A row of a sweep's file: the spec that was varied, and the edits that make this network of it."""
+
+    spec: str
+    file: str
+    edits: Mapping[str, str]
+    question: Mapping[str, Any]
+
+
+def read_row(path: Path, number: int) -> Row:
+    """One row of a file. Raises UsageError where there is none such."""
+    if not path.is_file():
+        raise UsageError(f"expected the file of a sweep, got {show(str(path))}, which is not there")
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+            asked = json.loads(db.execute("SELECT value FROM sweep WHERE key = 'asked'").fetchone()[0])
+            row = db.execute("SELECT * FROM candidates WHERE id = ?", (number,)).fetchone()
+            last = db.execute("SELECT coalesce(max(id), 0) FROM candidates").fetchone()[0]
+    except (sqlite3.DatabaseError, TypeError, ValueError):
+        raise UsageError(f"expected the file of a sweep, got {show(str(path))}") from None
+    if row is None:
+        raise UsageError(f"{path}: expected a row from 1 to {last:,}, got {number:,}")
+    choices = asked["choices"]
+    if len(choices) <= MOST_COLUMNS:
+        texts = [
+            choice["values"][choice["columns"].index(value)] for choice, value in zip(choices, row[1:], strict=False)
+        ]
+    else:
+        places = np.frombuffer(row[1], "<u2").tolist()
+        texts = [choice["values"][place] for choice, place in zip(choices, places, strict=True)]
+    edits = {path_: text for choice, text in zip(choices, texts, strict=True) for path_ in choice["paths"]}
+    question = asked["question"]
+    return Row(question["spec"], question["file"], edits, question)
+
+
+def _written(value: Any) -> Any:
+    """A choice's value as a column has it."""
+    if isinstance(value, bool) or value is None:
+        return json.dumps(value)
+    if isinstance(value, tuple):
+        return "x".join(map(str, value))
+    return json.dumps(value) if isinstance(value, list | dict) else value
+
+
+def _difference(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    for key in asked:
+        if key == "question":
+            for name in asked[key]:
+                if found[key].get(name) != asked[key][name]:
+                    what = "the text of the spec" if name == "spec" else name
+                    return f"{what} is another one"
+        elif found.get(key) != asked[key]:
+            return f"its {key} are others"
+    return "it asks something else"
+
+
+def _quoted(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
