@@ -3,7 +3,10 @@
 import csv
 import io
 import json
+import re
+import shlex
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +18,8 @@ from gnet_inspect.analysis.choosing import MAXIMIZE, MINIMIZE, Objective, best_f
 from gnet_inspect.analysis.comparison import compare_models, known_of, mark_compared
 from gnet_inspect.analysis.listing import NUMBERS, TEXTS, known_values, list_catalogue
 from gnet_inspect.analysis.summary import summarize
-from gnet_inspect.budgets.limits import judge, parse_limit
+from gnet_inspect.budgets.conditions import MAX_DEPTH, MAX_LENGTH
+from gnet_inspect.budgets.limits import SHORT, judge, parse_limit
 from gnet_inspect.language import load_spec
 from gnet_inspect.ops.opaque import Opaque
 from gnet_inspect.sources.spec import build_graph
@@ -176,6 +180,28 @@ def test_list_at_another_input(run: Run) -> None:
     for text, said in (("3x8x8", "no model that was asked for can take the input"), ("3xa", "expected")):
         refused = run("list", "--family", "vgg", "--input", text)
         assert (refused.code, said in refused.err) == (2, True), refused.err
+
+
+def commands_of(page: str) -> list[list[str]]:
+    """Those that a page of the docs shows."""
+    text = (Path(__file__).parent.parent / "docs" / page).read_text(encoding="utf-8")
+    return [shlex.split(line)[1:] for line in text.splitlines() if line.startswith("gnet-inspect ")]
+
+
+@pytest.mark.parametrize("command", commands_of("choosing.md"), ids=" ".join)
+def test_commands_of_the_page_run(command: list[str], run: Run) -> None:
+    """As they stand there."""
+    result = run(*command)
+    assert (result.code, result.err) == (0, "")
+    assert len(result.out.splitlines()) > 5
+
+
+def test_every_name_stands_on_the_page() -> None:
+    """Those that conditions take."""
+    text = (Path(__file__).parent.parent / "docs" / "choosing.md").read_text(encoding="utf-8")
+    (row,) = (line for line in text.splitlines() if line.startswith("| `macs`, "))
+    assert {*SORTS, *SHORT} <= {*re.findall(r"\w+", row)}
+    assert f"{MAX_LENGTH:,} characters and be nested {MAX_DEPTH} deep" in text
 
 
 @pytest.mark.parametrize(

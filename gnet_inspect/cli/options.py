@@ -65,6 +65,8 @@ Models = Annotated[
         show_default=False,
     ),
 ]
+# Of a command that can do something without one.
+OptionalModels = Annotated[list[str] | None, *Models.__metadata__]
 Input = Annotated[
     list[str] | None,
     typer.Option(

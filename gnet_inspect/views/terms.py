@@ -531,7 +531,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The shape of what is read, the batch first: N x C x H x W for images. Of a layer, its inputs' shapes.",
             names="input input_shapes",
             headings="input",
-            where="compare latency list summary",
+            where="compare latency list roofline summary",
         ),
         _term(
             "output",
