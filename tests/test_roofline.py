@@ -26,7 +26,7 @@ from gnet_inspect.views.charts.placing import Box, Point, place_labels
 from gnet_inspect.views.charts.roofline import HEIGHT, WIDTH, _dots, _points, _scales, roofline_chart
 from gnet_inspect.views.grid import draw_text
 from gnet_inspect.views.json import draw_json
-from gnet_inspect.views.tables.roofline import Selection, roofline_grid
+from gnet_inspect.views.tables.roofline import Selection, Totals, roofline_grid, totals_grid
 from tests.conftest import Run
 from tests.drawing import HOSTILE
 from tests.specs import graph_of
@@ -430,6 +430,17 @@ def test_totals_of_models_on_devices(run: Run, tmp_path: Path) -> None:
             for name in devices
         ]
     assert lines[3] == "* weights, input and activations at the peak do not fit into the device's memory"
+    # A narrow terminal has whole columns, those of the first devices.
+    grid = totals_grid(
+        Totals(
+            models,
+            devices,
+            [roofline(build_graph(load_spec(m)), load_device(d), "int8") for m in models for d in devices],
+        )
+    )
+    narrow = [text for text, _ in draw_text(grid, 48)]
+    assert any(line.startswith("hidden: input, stm32h743 (to see them: --format") for line in narrow)
+    assert any(line.startswith("googlenet ") and line.endswith("14.30*") for line in narrow)
     # Each device has its column, and each model its row, even where two are called alike.
     paths = [tmp_path / folder / "mine.yaml" for folder in "ab"]
     for path in paths:

@@ -191,8 +191,10 @@ def totals_grid(totals: Totals) -> Grid:
     units = [
         column_unit({picoseconds(found.totals.roofline_s) for found in all_of}, TIME_UNITS) for all_of in on_devices
     ]
-    headed = zip(totals.devices, units, strict=True)
-    times = (Column(device, f"{device} ({unit})", True) for device, (unit, _) in headed)
+    # A terminal that is too narrow has the first devices.
+    kept = range(len(units) + 1, 1, -1)
+    headed = zip(totals.devices, units, kept, strict=True)
+    times = (Column(device, f"{device} ({unit})", True, keep=keep) for device, (unit, _), keep in headed)
     lines = []
     for model, row in rows:
         cells = (
@@ -206,9 +208,8 @@ def totals_grid(totals: Totals) -> Grid:
     if not all(found.totals.fits for found in totals.results):
         below.append(f"{TOO_LARGE} weights, input and activations at the peak do not fit into the device's memory")
     below += [f"{name}: {found.device.title}" for name, (found, *_) in zip(totals.devices, on_devices, strict=True)]
-    return Grid(
-        (Column("model", "model"), Column("input", "input", keep=1), *times), tuple(lines), (above,), tuple(below)
-    )
+    columns = (Column("model", "model", whole=True), Column("input", "input", keep=1), *times)
+    return Grid(columns, tuple(lines), (above,), tuple(below), ("--format csv",))
 
 
 def devices_grid(devices: Sequence[Device]) -> Grid:
