@@ -95,9 +95,9 @@ def test_a_condition_tells_what_it_reads() -> None:
     [
         ("", "expected a condition, got nothing"),
         (" \n", "expected a condition, got nothing"),
-        ("mac < 1", "expected a name, got `mac` at character 1. (did you mean `macs`?)"),
-        ("macs < parms", "got `parms` at character 8. (did you mean `params`?)"),
-        ("3 < peek", "(did you mean `peak`?)"),
+        ("mac < 1", "expected a name, got `mac` at character 1. (did you mean `macs`?; text stands in quotes)"),
+        ("macs < parms", "got `parms` at character 8. (did you mean `params`?"),
+        ("3 < peek", "(did you mean `peak`?"),
         ("macs", "expected a comparison (< <= > >= == !=) behind `macs`, got the end at character 5"),
         ("macs and params < 3", "behind `macs`, got `and` at character 6"),
         ("macs < 3 or params", "behind `params`, got the end"),

@@ -236,7 +236,7 @@ def test_a_word_of_several_meanings_has_them_all(run: Run) -> None:
         (["zebra"], "got 'zebra': there is none like it. (`gnet-inspect glossary` shows all)"),
         ([""], "expected a word of the glossary, got ''"),
         (["--of", "tap"], "--of: expected "),
-        (["peak", "--of", "taps"], "--of: expected a word of taps, got 'peak', which is met in compare, report"),
+        (["peak", "--of", "taps"], "--of: expected a word of taps, got 'peak', which is met in compare, list"),
     ],
 )
 def test_what_is_no_word_is_answered(arguments: list[str], message: str, run: Run) -> None:

@@ -52,6 +52,7 @@ OUTPUTS = {
     "diagram_train.dot": ["diagram", "googlenet", "--mode", "train", "--depth", "stage"],
     "help_diagram.txt": ["diagram", "--help"],
     "list.txt": ["list"],
+    "list_chosen.txt": ["list", "--where", "macs < 1G and params < 5M", "--minimize", "top1_error,macs"],
     "list_lenet.json": ["list", "--family", "lenet", "--format", "json"],
     "list_vgg.csv": ["list", "--family", "vgg,alexnet", "--sort", "params", "--format", "csv"],
     "compare.txt": ["compare", "googlenet", "alexnet", "vgg16"],
@@ -85,6 +86,10 @@ OUTPUTS = {
     "help_report.txt": ["report", "--help"],
     "roofline_googlenet_h200.txt": ["roofline", "googlenet", "--on", "h200", "--dtype", "bf16", "--batch", "64"],
     "roofline_devices.txt": ["roofline", "--devices"],
+    "roofline_totals.txt": [
+        *("roofline", "googlenet", "mobilenet_v2", "lenet5", "--on", "coral_usb,jetson_orin_nano,stm32h743"),
+        *("--dtype", "int8", "--totals"),
+    ],
     "help_roofline.txt": ["roofline", "--help"],
     "help_latency.txt": ["latency", "--help"],
     "help_calibrate.txt": ["calibrate", "--help"],

@@ -3,10 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
+from gnet_inspect.analysis.choosing import Known, Objective, pareto_marks
 from gnet_inspect.analysis.difference import Change, difference
-from gnet_inspect.analysis.listing import PublishedAccuracy, accuracies
+from gnet_inspect.analysis.listing import PublishedAccuracy, accuracies, known_values
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import StageSummary, Summary, Totals, summarize
 from gnet_inspect.display import Shown
@@ -32,7 +34,7 @@ class Ratios(Struct, frozen=True):
     depth: float | None
 
 
-class ComparedModel(Struct, frozen=True):
+class ComparedModel(Struct, frozen=True, omit_defaults=True):
     """One model at its input. `label` tells it apart from the others: its name and edits, and where that does not do,
     what it was called by. `unknown` are layers that nobody can count, which the totals lack."""
 
@@ -48,6 +50,9 @@ class ComparedModel(Struct, frozen=True):
     published: tuple[PublishedAccuracy, ...]
     stages: tuple[StageSummary, ...]
     unknown: tuple[str, ...]
+    # Whether no other of the models is better by all objectives, null where one is not known of it; JSON has the key
+    # where there are objectives.
+    pareto: bool | UnsetType | None = UNSET
 
 
 class Comparison(Shown, Struct, frozen=True, omit_defaults=True):
@@ -60,6 +65,8 @@ class Comparison(Shown, Struct, frozen=True, omit_defaults=True):
     models: tuple[ComparedModel, ...]
     # How the second model differs from the first, part by part; JSON has the key where that was asked for.
     diff: tuple[Change, ...] | None = None
+    # What the marks come from; JSON has the key where there are such.
+    objectives: tuple[Objective, ...] = ()
 
     def _brief(self) -> str:
         names = some_of(" ".join([model.model, *model.overrides]) for model in self.models)
@@ -122,6 +129,19 @@ def side_by_side(
     )
     changes = difference(variants[0][1], variants[1][1]) if diff else None
     return Comparison(SCHEMA_VERSION, models[0].model, summaries[0].mode, dtype, models, changes)
+
+
+def known_of(model: ComparedModel) -> Known:
+    """What choices go by of one of the models, by JSON name."""
+    return known_values(model, counted=not model.unknown)
+
+
+def mark_compared(comparison: Comparison, objectives: Sequence[Objective]) -> Comparison:
+    """The models in their order, which begins with the baseline, each with the mark whether no other is better by all
+    objectives."""
+    marks = pareto_marks(list(map(known_of, comparison.models)), objectives)
+    models = (replace(model, pareto=mark) for model, mark in zip(comparison.models, marks, strict=True))
+    return replace(comparison, models=tuple(models), objectives=tuple(objectives))
 
 
 def _called(spec: Spec | None, graph: Graph) -> str:

@@ -5,22 +5,28 @@ the whole family costs little more than reading it. A spec whose digest differs 
 every record anew: what is kept is never stale.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.structs import replace
 
+from gnet_inspect.analysis.choosing import Known, Objective, best_first, pareto_marks
+from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import StageSummary, Totals, summarize
 from gnet_inspect.display import Shown
-from gnet_inspect.errors import some_of
-from gnet_inspect.language import Spec, catalogue, parse_spec
+from gnet_inspect.errors import GnetError, some_of
+from gnet_inspect.language import Spec, catalogue, load_spec, parse_spec
 from gnet_inspect.language.catalogue import built_in_text, specs_folder
 from gnet_inspect.language.model import Published
+from gnet_inspect.ops import Shape
 from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.sources.spec import build_graph, edit_texts
+
+if TYPE_CHECKING:
+    from gnet_inspect.analysis.comparison import ComparedModel
 
 # The kept totals lie beside the specs.
 KEPT = "catalogue.json"
@@ -41,8 +47,8 @@ class PublishedAccuracy(Struct, frozen=True):
     input: tuple[int, ...] = ()
 
 
-class ListedModel(Struct, frozen=True):
-    """One model of the catalogue, at its own input."""
+class ListedModel(Struct, frozen=True, omit_defaults=True):
+    """One model of the catalogue, at its own input or at the one that was asked for."""
 
     model: str
     title: str
@@ -52,13 +58,29 @@ class ListedModel(Struct, frozen=True):
     totals: Totals
     published: tuple[PublishedAccuracy, ...]
     stages: tuple[StageSummary, ...]
+    # Whether no other of the listed models is better by all objectives, null where one is not known of it; JSON has the
+    # key where there are objectives.
+    pareto: bool | UnsetType | None = UNSET
 
 
-class Listing(Shown, Struct, frozen=True):
-    """What `list --format json` prints."""
+class Unfit(Struct, frozen=True):
+    """A model that is not listed, because it cannot take the input that was asked for."""
+
+    model: str
+    reason: str
+
+
+class Listing(Shown, Struct, frozen=True, omit_defaults=True):
+    """What `list --format json` prints. It has the keys behind `models` where they were asked for: the condition that
+    all of these meet, the models of which it is `undecided` because something of them is not known, the objectives that
+    their order and their marks come from, and the models that cannot take the input."""
 
     schema_version: int
     models: tuple[ListedModel, ...]
+    where: str | UnsetType = UNSET
+    undecided: tuple[str, ...] | UnsetType = UNSET
+    objectives: tuple[Objective, ...] = ()
+    unfit: tuple[Unfit, ...] | UnsetType = UNSET
 
     def _brief(self) -> str:
         return f"of {len(self.models)} models: {some_of(model.model for model in self.models)}"
@@ -75,6 +97,71 @@ def list_catalogue() -> Listing:
     """Every built-in model, by name, with its totals at its own input and what its sources say of its accuracy."""
     kept = _kept()
     return Listing(SCHEMA_VERSION, tuple(_known(name, kept) for name in catalogue()))
+
+
+def list_at(names: Iterable[str], input_of: Callable[[Spec], Mapping[str, Shape]]) -> Listing:
+    """Built-in models at the inputs that `input_of` says of each by name, batch first. Whoever cannot take its own
+    (`input_of` or the building of the network raises an error of this package's) is among the `unfit`."""
+    models, unfit = [], []
+    for name in names:
+        spec = load_spec(name)
+        try:
+            models.append(_list_model(spec, input_of(spec)))
+        except GnetError as error:
+            unfit.append(Unfit(name, str(error)))
+    return Listing(SCHEMA_VERSION, tuple(models), unfit=tuple(unfit))
+
+
+def known_values(model: "ListedModel | ComparedModel", counted: bool = True) -> dict[str, float | str | None]:
+    """What choices go by: a model's totals and best published errors by their JSON names, None where they are not
+    known, and where a total is no more than a bound, as counts are unless all layers were `counted`."""
+    totals, best = model.totals, best_accuracy(model.published)
+    field, status = totals.receptive_field, totals.receptive_field_status
+    return {
+        "model": model.model,
+        "title": model.title,
+        "family": model.family,
+        "year": model.year,
+        "params": totals.params if counted else None,
+        "macs": totals.macs if counted else None,
+        "flops": totals.flops if counted else None,
+        "param_bytes": totals.param_bytes if counted else None,
+        "activation_bytes": totals.activation_bytes,
+        "peak_activation_bytes": totals.peak_activation_bytes if totals.peak_activation_status == EXACT else None,
+        "least_peak_activation_bytes": totals.least_peak_activation_bytes,
+        "receptive_field": None if field is None or status in ("bound", "unknown") else min(field),
+        "depth": totals.depth,
+        "top1_error": best.top1_error if best else None,
+        "top5_error": best.top5_error if best else None,
+    }
+
+
+# The keys of `known_values`: what conditions may ask for, and of these what objectives may.
+TEXTS = ("model", "title", "family")
+NUMBERS = (
+    *("year", "params", "macs", "flops", "param_bytes", "activation_bytes", "peak_activation_bytes"),
+    *("least_peak_activation_bytes", "receptive_field", "depth", "top1_error", "top5_error"),
+)
+
+
+def keep_where(listing: Listing, text: str, holds: Callable[[Known], bool | None]) -> Listing:
+    """The models of which a condition holds, which `text` says."""
+    held = [(model, holds(known_values(model))) for model in listing.models]
+    return replace(
+        listing,
+        models=tuple(model for model, found in held if found),
+        where=text,
+        undecided=tuple(model.model for model, found in held if found is None),
+    )
+
+
+def mark_best(listing: Listing, objectives: Sequence[Objective]) -> Listing:
+    """The models by the first objective, each with the mark whether no other is better by all of them."""
+    known = list(map(known_values, listing.models))
+    marks = pareto_marks(known, objectives)
+    order = best_first(known, objectives[0])
+    models = tuple(replace(listing.models[place], pareto=marks[place]) for place in order)
+    return replace(listing, models=models, objectives=tuple(objectives))
 
 
 def select_models(listing: Listing, families: tuple[str, ...] = (), pattern: str | None = None) -> Listing:
@@ -95,7 +182,7 @@ def keep_catalogue() -> str:
     records = {}
     for name in catalogue():
         text, file = built_in_text(name)
-        records[name] = KeptModel(_digest(text), _list_model(parse_spec(text, file)))
+        records[name] = KeptModel(_digest(text), _list_model(parse_spec(text, file), None))
     lines = (
         f"{msgspec.json.encode(name).decode()}: {msgspec.json.encode(record).decode()}"
         for name, record in records.items()
@@ -134,7 +221,7 @@ def _known(name: str, kept: dict[str, KeptModel]) -> ListedModel:
     record = kept.get(name)
     if record is not None and record.digest == _digest(text):
         return record.listed
-    return _list_model(parse_spec(text, file))
+    return _list_model(parse_spec(text, file), None)
 
 
 def _digest(text: bytes) -> str:
@@ -144,14 +231,14 @@ def _digest(text: bytes) -> str:
     return sha256(text.replace(b"\r\n", b"\n")).hexdigest()
 
 
-def _list_model(spec: Spec) -> ListedModel:
-    summary = summarize(build_graph(spec))
+def _list_model(spec: Spec, inputs: Mapping[str, Shape] | None) -> ListedModel:
+    summary = summarize(build_graph(spec, inputs))
     return ListedModel(
         spec.name,
         spec.title or spec.name,
         spec.year,
         spec.family,
-        (1, *spec.input),
+        summary.input,
         summary.totals,
         accuracies(spec),
         summary.stages,

@@ -530,7 +530,7 @@ class _Parser:
         name = token.text if token.text in self._names else SHORT.get(token.text, token.text)
         if name not in self._names:
             known = (*self._names, *(short for short, long in SHORT.items() if long in self._names))
-            _refuse("a name", token, nearest(token.text, known))
+            _refuse("a name", token, f"{nearest(token.text, known)}; text stands in quotes")
         return name
 
     @contextmanager

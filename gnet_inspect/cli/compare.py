@@ -1,5 +1,6 @@
 """`gnet-inspect compare`: models side by side, or how one differs from another."""
 
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -33,6 +34,18 @@ def compare(
     bars: Annotated[
         bool, typer.Option("--bars/--no-bars", help="Where parameters and MACs sit, stage by stage.")
     ] = True,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            metavar="COLUMN",
+            help="Order the models by a column's JSON name, such as macs; numbers largest first, errors smallest. The "
+            "baseline stays the first that is given.",
+            show_default=False,
+        ),
+    ] = None,
+    minimize: options.Minimize = None,
+    maximize: options.Maximize = None,
     inputs: options.Input = None,
     batch: options.Batch = None,
     mode: options.Mode = "eval",
@@ -72,10 +85,12 @@ def compare(
     Example: gnet-inspect compare googlenet alexnet vgg16; what 1x1 reductions save: gnet-inspect compare googlenet
     googlenet_naive
     """
-    from gnet_inspect.analysis.comparison import compare_models
+    from gnet_inspect.analysis.comparison import compare_models, mark_compared
+    from gnet_inspect.analysis.listing import NUMBERS
     from gnet_inspect.cli.output import emit_result
     from gnet_inspect.units import DTYPE_BYTES
-    from gnet_inspect.views.tables.comparison import comparison_grids, comparison_rows
+    from gnet_inspect.views.grid import check_columns
+    from gnet_inspect.views.tables.comparison import COLUMNS, comparison_grids, comparison_rows
     from gnet_inspect.views.tables.difference import DEPTHS, difference_grid, difference_rows
 
     options.table_format(style, output)
@@ -83,6 +98,11 @@ def compare(
     opened = options.one_of("--depth", depth or "block", DEPTHS)
     if depth is not None and not diff:
         raise UsageError("--depth says how far --diff opens, and there is no --diff")
+    check_columns("--sort", [sort] if sort else [], COLUMNS)
+    objectives = options.read_objectives(minimize, maximize, NUMBERS)
+    if diff and (sort or objectives):
+        flag = "--sort" if sort else "--minimize" if minimize is not None else "--maximize"
+        raise UsageError(f"{flag} orders models, and --diff has the parts of two. (leave out one of them)")
     if until is not None and len(models) > 1:
         raise UsageError(f"--until: expected one model to cut, got {len(models)} models")
     names = _name_models(models, bool(edits))
@@ -95,7 +115,9 @@ def compare(
     if diff:
         emit_result(result, style, output, lambda: difference_grid(result, opened), lambda: difference_rows(result))
     else:
-        emit_result(result, style, output, lambda: comparison_grids(result, bars), lambda: comparison_rows(result))
+        chosen = mark_compared(result, objectives) if objectives else result
+        grids, rows = partial(comparison_grids, chosen, bars, sort), partial(comparison_rows, chosen, sort)
+        emit_result(chosen, style, output, grids, rows)
 
 
 def _name_models(models: list[str], edited: bool) -> list[str]:

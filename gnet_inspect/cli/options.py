@@ -3,7 +3,7 @@
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from shlex import join, quote
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from gnet_inspect.errors import SpecError, UsageError, did_you_mean, show
+from gnet_inspect.errors import SpecError, UsageError, did_you_mean, nearest, show
 from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.units import dimensions
 
@@ -19,6 +19,8 @@ from gnet_inspect.units import dimensions
 if TYPE_CHECKING:
     from typing import Protocol
 
+    from gnet_inspect.analysis.choosing import Objective
+    from gnet_inspect.budgets.conditions import Condition
     from gnet_inspect.cli.models import Variant
     from gnet_inspect.graph import Graph
     from gnet_inspect.language import Spec
@@ -63,6 +65,8 @@ Models = Annotated[
         show_default=False,
     ),
 ]
+# Of a command that can do something without one.
+OptionalModels = Annotated[list[str] | None, *Models.__metadata__]
 Input = Annotated[
     list[str] | None,
     typer.Option(
@@ -125,6 +129,29 @@ Resize = Annotated[
     bool,
     typer.Option("--resize", help="Accept an input at which layers get weights of another shape (a new network)."),
 ]
+Where = Annotated[
+    str | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Those of which it holds: 'macs < 1G and params < 5M', 'peak <= 4 MB or not depth > 50', \"family == "
+        "'vgg'\".",
+        show_default=False,
+    ),
+]
+Minimize = Annotated[
+    str | None,
+    typer.Option(
+        "--minimize",
+        metavar="A,B,...",
+        help="What is to be small, as top1_error,macs: sorts by the first, and marks what is best by all (Pareto).",
+        show_default=False,
+    ),
+]
+Maximize = Annotated[
+    str | None,
+    typer.Option("--maximize", metavar="A,B,...", help="What is to be large, beside --minimize.", show_default=False),
+]
 Format = Annotated[
     str, typer.Option("--format", metavar="table|json|csv|markdown|latex", help="How the result is written.")
 ]
@@ -153,6 +180,47 @@ Output = Annotated[
         "--output", "-o", metavar="FILE", help="Write the result to a file, whole or not at all.", show_default=False
     ),
 ]
+
+
+def read_condition(text: str | None, names: Collection[str], flag: str = "--where") -> "Condition | None":
+    """The condition of a flag, on values by these JSON names; none where none was given."""
+    if text is None:
+        return None
+    from gnet_inspect.budgets.conditions import parse_condition
+
+    return parse_condition(text, names, flag=flag)
+
+
+@contextmanager
+def naming(flag: str) -> Iterator[None]:
+    """An error that is met inside is of that flag."""
+    try:
+        yield
+    except UsageError as error:
+        error.say_of(flag)
+        raise
+
+
+def read_objectives(minimize: str | None, maximize: str | None, names: tuple[str, ...]) -> "tuple[Objective, ...]":
+    """The objectives of --minimize and --maximize, each once, of quantities by these JSON names or short ones."""
+    if minimize is None and maximize is None:
+        return ()
+    from gnet_inspect.analysis.choosing import MAXIMIZE, MINIMIZE, Objective
+    from gnet_inspect.budgets.limits import SHORT
+
+    found: dict[str, Objective] = {}
+    for flag, text, goal in (("--minimize", minimize, MINIMIZE), ("--maximize", maximize, MAXIMIZE)):
+        words = split_words(text)
+        if text is not None and not words:
+            raise UsageError(f"{flag}: expected names, as {names[0]},{names[1]}, got {show(text)}")
+        for word in words:
+            name = SHORT.get(word, word)
+            if name not in names:
+                raise UsageError(f"{flag}: expected a name of a number, got {show(word)}. ({nearest(word, names)})")
+            if name in found:
+                raise UsageError(f"{flag}: expected each name once, got {show(word)} twice")
+            found[name] = Objective(name, goal)
+    return tuple(found.values())
 
 
 # A day: what lasts longer, or is infinite or no number, is a mistake.

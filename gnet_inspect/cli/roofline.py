@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from gnet_inspect.cli import options
 from gnet_inspect.errors import UsageError
@@ -21,18 +22,26 @@ def complete_device(incomplete: str) -> list[str]:
     return [name for name in known_devices() if name.startswith(incomplete)]
 
 
-def _print_devices(wanted: bool) -> None:
-    if wanted:
-        from gnet_inspect.analysis.devices import known_devices, load_device
-        from gnet_inspect.cli.output import emit_result
-        from gnet_inspect.views.tables.roofline import devices_grid
+class Devices(Struct, frozen=True):
+    """What `--devices --format json` prints."""
 
-        emit_result(None, "table", None, lambda: devices_grid([load_device(name) for name in known_devices()]))
-        raise typer.Exit
+    schema_version: int
+    devices: "tuple[Device, ...]"
+
+
+def _emit_devices(style: str | None, output: Path | None) -> None:
+    from gnet_inspect.analysis.devices import known_devices, load_device
+    from gnet_inspect.cli.output import emit_result
+    from gnet_inspect.records import SCHEMA_VERSION
+    from gnet_inspect.views.tables.roofline import devices_grid
+
+    form = options.table_format(style or "table", output)
+    devices = tuple(map(load_device, known_devices()))
+    emit_result(Devices(SCHEMA_VERSION, devices), form, output, lambda: devices_grid(devices))
 
 
 def roofline(
-    models: options.Models,
+    models: options.OptionalModels = None,
     devices: Annotated[
         str | None,
         typer.Option(
@@ -88,29 +97,46 @@ def roofline(
         ),
     ] = None,
     output: options.Output = None,
-    _devices: Annotated[
+    totals: Annotated[
         bool,
-        typer.Option("--devices", callback=_print_devices, is_eager=True, help="List the built-in devices and exit."),
+        typer.Option(
+            "--totals", help="The least times of whole networks alone: a row for each model, a column for each device."
+        ),
     ] = False,
+    known: Annotated[bool, typer.Option("--devices", help="List the built-in devices, and nothing else.")] = False,
 ) -> None:
     """The least time a device could take, by layer and in all.
 
     A layer takes at least its FLOPs at the device's peak, and at least its bytes at the memory's bandwidth: the larger
     of the two bounds it. As svg, png or html it is a plot: layers under the device's roofs. Several models and devices
-    have each their table.
+    have each their table, behind one of all their totals.
 
     What its columns mean: gnet-inspect glossary --of roofline
 
-    Example: gnet-inspect roofline googlenet --on h200 --dtype bf16 --batch 64
+    Example: gnet-inspect roofline googlenet --on h200 --dtype bf16 --batch 64; which model for which device:
+    gnet-inspect roofline resnet18 mobilenet_v2 --on raspberry_pi5,coral_usb --dtype int8 --totals
     """
     from gnet_inspect.analysis.devices import ELEMENT_BYTES
     from gnet_inspect.analysis.roofline import roofline as bounds_of
-    from gnet_inspect.cli.output import emit
-    from gnet_inspect.cli.several import Result, emit_results
+    from gnet_inspect.cli.output import emit, emit_result
+    from gnet_inspect.cli.several import Result, emit_results, together
     from gnet_inspect.graph.outline import DEPTHS
     from gnet_inspect.views.grid import check_columns
-    from gnet_inspect.views.tables.roofline import COLUMNS, Selection, roofline_grid, roofline_rows
+    from gnet_inspect.views.tables.roofline import (
+        COLUMNS,
+        Selection,
+        Totals,
+        roofline_grid,
+        roofline_rows,
+        totals_grid,
+        totals_rows,
+    )
 
+    if known:
+        _emit_devices(style, output)
+        return
+    if not models:
+        raise UsageError("expected MODEL, as `roofline googlenet --on h200`, got none. (--devices lists the devices)")
     form = _format(style, output)
     options.one_of("--dtype", dtype, tuple(ELEMENT_BYTES))
     options.positive("--top", top)
@@ -120,6 +146,8 @@ def roofline(
         raise UsageError(f"--latency goes into a plot: expected --format {', '.join(PLOTS)}, got {form!r}")
     named = _devices_of(devices)
     options.one_edited(models, edits)
+    if form in PLOTS and totals:
+        raise UsageError(f"--totals is a table: expected --format table, json, csv, markdown or latex, got {form!r}")
     if form in PLOTS and (len(models), len(named)) != (1, 1):
         raise UsageError(
             f"a plot is of one model on one device, expected one of each, got {len(models)} and {len(named)}. "
@@ -134,14 +162,19 @@ def roofline(
         (device,) = named.values()
         emit(draw_plot(bounds_of(graphs[0], device, dtype), graphs[0], form, measured), output)
         return
-    shown = []
+    shown, found = [], []
     for model, graph in zip(models, graphs, strict=True):
         for name, device in named.items():
             result = bounds_of(graph, device, dtype)
             table = partial(roofline_grid, result, graph, selection)
             rows = partial(roofline_rows, result, graph, selection)
             shown.append(Result(result, table, rows, {"model": model, "device": name}))
-    emit_results(shown, form, output, options.shorter(depth, top))
+            found.append(result)
+    whole = Totals(models, list(named), found)
+    if totals:
+        emit_result(together(shown), form, output, partial(totals_grid, whole), partial(totals_rows, whole))
+    else:
+        emit_results(shown, form, output, options.shorter(depth, top), partial(totals_grid, whole))
 
 
 PLOTS = ("svg", "png", "html")

@@ -27,14 +27,26 @@ class Result(Struct, frozen=True):
     of: Mapping[str, str]
 
 
-def emit_results(shown: Sequence[Result], style: str, output: Path | None, shorter: Sequence[str] = ()) -> None:
+def emit_results(
+    shown: Sequence[Result],
+    style: str,
+    output: Path | None,
+    shorter: Sequence[str] = (),
+    beside: Callable[[], Grid] | None = None,
+) -> None:
     """One result as it is; of several the tables below each other, a list in JSON, and in CSV one table with the names
-    of the models (and devices) in front. `shorter` are the flags that make a table shorter."""
+    of the models (and devices) in front. `shorter` are the flags that make a table shorter, `beside` makes the table
+    of all beside each other that stands before theirs."""
     if len(shown) == 1:
         emit_result(shown[0].result, style, output, shown[0].grid, shown[0].rows, shorter)
         return
-    results = Results(SCHEMA_VERSION, tuple(one.result for one in shown))
-    emit_result(results, style, output, lambda: _tables(shown), lambda: _joined(shown), shorter)
+    first = [] if beside is None else [beside()]
+    emit_result(together(shown), style, output, lambda: [*first, *_tables(shown)], lambda: _joined(shown), shorter)
+
+
+def together(shown: Sequence[Result]) -> object:
+    """What JSON has of one result or of several."""
+    return shown[0].result if len(shown) == 1 else Results(SCHEMA_VERSION, tuple(one.result for one in shown))
 
 
 def _tables(shown: Sequence[Result]) -> list[Grid]:

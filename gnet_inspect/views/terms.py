@@ -78,7 +78,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "of a device.",
             names="flops",
             headings="FLOPs, GFLOPs",
-            where="report roofline summary",
+            where="list report roofline summary",
         ),
         _term(
             "share",
@@ -225,7 +225,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The outputs of all layers in the dtype of the table, added up. They are not all held at once: see peak.",
             names="activation_bytes",
             headings="activations",
-            where="compare diagram report summary sweep",
+            where="compare diagram list report summary sweep",
         ),
         _term(
             "bytes",
@@ -241,7 +241,8 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "bytes",
             "What the parameters take in the dtype of the table: 4 bytes for each in fp32.",
             names="param_bytes",
-            where="compare summary",
+            headings="param bytes",
+            where="compare list summary",
         ),
         _term(
             "weights",
@@ -268,7 +269,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The most that torch's eager forward pass holds at once, weights and the network's own input apart. A "
             'layer that does not say what it holds makes it a least ("at least").',
             names="peak_activation_bytes",
-            where="compare report roofline summary sweep",
+            where="compare list report roofline summary sweep",
         ),
         _term(
             "peak_node",
@@ -285,7 +286,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The peak if each tensor were freed right after the last layer that reads it, in the same order of layers.",
             names="least_peak_activation_bytes",
             headings="least peak",
-            where="compare report summary sweep",
+            where="compare list report summary sweep",
         ),
         _term(
             "training",
@@ -343,7 +344,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "vanish.",
             names="receptive_field",
             headings="field",
-            where="compare report summary sweep taps",
+            where="compare list report summary sweep taps",
         ),
         _term(
             "clipped",
@@ -530,7 +531,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The shape of what is read, the batch first: N x C x H x W for images. Of a layer, its inputs' shapes.",
             names="input input_shapes",
             headings="input",
-            where="compare latency list summary",
+            where="compare latency list roofline summary",
         ),
         _term(
             "output",
@@ -616,6 +617,17 @@ GROUPS: dict[str, tuple[Term, ...]] = {
         ),
     ),
     "Comparison": (
+        _term(
+            "pareto",
+            "Pareto mark",
+            "",
+            "Whether a model is one of the best by the objectives of --minimize and --maximize: no other one of the "
+            'table is as good in all of them and better in some. "?" where one of them is not known of it: such a '
+            "model does not compete.",
+            names="pareto",
+            headings="Pareto, dominated",
+            where="compare list",
+        ),
         _term(
             "baseline",
             "Baseline",

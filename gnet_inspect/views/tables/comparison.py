@@ -2,15 +2,17 @@
 
 from collections.abc import Sequence
 
-from gnet_inspect.analysis.comparison import ComparedModel, Comparison
+from gnet_inspect.analysis.choosing import best_first
+from gnet_inspect.analysis.comparison import ComparedModel, Comparison, known_of
 from gnet_inspect.analysis.listing import best_accuracy
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.units import byte_count, count, dimensions, percent
 from gnet_inspect.views.grid import Column, Grid, Line
-from gnet_inspect.views.tables.listing import dataset_notes, error_texts
+from gnet_inspect.views.tables.listing import MARK, dataset_notes, error_texts, pareto_cells, pareto_note
 from gnet_inspect.views.tables.summary import CONVENTION
 from gnet_inspect.views.text import bar, field_text, unknown_names
 
+FIELD_NAME = "receptive_field"
 COLUMNS = (
     Column("model", "model"),
     Column("input", "input", keep=4),
@@ -24,7 +26,7 @@ COLUMNS = (
     Column("peak_activation_bytes_ratio", "x", number=True, keep=6),
     Column("least_peak_activation_bytes", "least peak", number=True, keep=1),
     Column("depth", "depth", number=True, keep=9),
-    Column("receptive_field", "field", number=True, keep=7),
+    Column(FIELD_NAME, "field", number=True, keep=7),
     Column("top1_error", "top-1 err %", number=True, keep=2),
     Column("top5_error", "top-5 err %", number=True, keep=10),
 )
@@ -47,27 +49,59 @@ PEAK_CONVENTION = (
 FIELD = "field: the receptive field before the spatial axes vanish, in pixels of the input"
 
 
-def comparison_grids(comparison: Comparison, bars: bool = True) -> list[Grid]:
-    """The table, and the bars below it. One model alone has no ratios."""
+def comparison_grids(comparison: Comparison, bars: bool = True, sort: str | None = None) -> list[Grid]:
+    """The table, and the bars below it, by a column or the first objective. One model alone has no ratios."""
     alone = len(comparison.models) == 1
     inputs = {model.input for model in comparison.models}
     about = f"{_whose(inputs)}, {comparison.dtype}, {comparison.mode} mode"
     compared = (f"compared with {comparison.models[0].label}", f"{about}; x: times the baseline's")
     above = (*((about,) if alone else compared), CONVENTION, PEAK_CONVENTION, FIELD)
     shown = [index for index, column in enumerate(COLUMNS) if not (alone and column.exact.endswith("_ratio"))]
+    marked = bool(comparison.objectives)
+    models = _in_order(comparison, sort)
     lines = []
-    for model in comparison.models:
+    for model in models:
         texts, exact = _texts(model), _exact(model)
-        lines.append(Line(tuple(texts[index] for index in shown), tuple(exact[index] for index in shown)))
-    columns = tuple(COLUMNS[index] for index in shown)
-    table = Grid(columns, tuple(lines), above, tuple(_sentences(comparison, inputs)), ("--format csv",))
-    return [table, _bars(comparison)] if bars else [table]
+        cells, values = [texts[index] for index in shown], [exact[index] for index in shown]
+        if marked:
+            cell, value = pareto_cells(model.pareto)
+            cells.insert(1, cell)
+            values.insert(1, value)
+        lines.append(Line(tuple(cells), tuple(values), "bold" if model.pareto is True else ""))
+    columns = [COLUMNS[index] for index in shown]
+    below = _sentences(comparison, inputs)
+    if marked:
+        columns.insert(1, MARK)
+        below.insert(0, pareto_note(comparison.objectives, [model.pareto for model in comparison.models]))
+    table = Grid(tuple(columns), tuple(lines), above, tuple(below), ("--format csv",))
+    return [table, _bars(models)] if bars else [table]
 
 
-def comparison_rows(comparison: Comparison) -> Grid:
-    """One row for each model, for CSV."""
-    lines = (Line((), (*_exact(model), model.totals.receptive_field_status)) for model in comparison.models)
-    return Grid((*COLUMNS, SOURCE, STATUS), tuple(lines))
+def comparison_rows(comparison: Comparison, sort: str | None = None) -> Grid:
+    """One row for each model, for CSV, in the order of a column or of the objectives."""
+    marks = (MARK,) if comparison.objectives else ()
+    lines = (
+        Line((), (*_exact(model), model.totals.receptive_field_status, *[pareto_cells(model.pareto)[1] for _ in marks]))
+        for model in _in_order(comparison, sort)
+    )
+    return Grid((*COLUMNS, SOURCE, STATUS, *marks), tuple(lines))
+
+
+def _in_order(comparison: Comparison, sort: str | None) -> list[ComparedModel]:
+    """The models by a column, numbers largest first but for errors, or else by the first objective, or as they came.
+    What has no value comes last."""
+    models = list(comparison.models)
+    if sort is None:
+        if not comparison.objectives:
+            return models
+        return [models[place] for place in best_first(list(map(known_of, models)), comparison.objectives[0])]
+    place = next(index for index, column in enumerate(COLUMNS) if column.exact == sort)
+    fields = {model.label: min(model.totals.receptive_field or (), default=None) for model in models}
+    values = {model.label: fields[model.label] if sort == FIELD_NAME else _exact(model)[place] for model in models}
+    known = [model for model in models if values[model.label] is not None]
+    falling = COLUMNS[place].number and not sort.endswith("_error")
+    known.sort(key=lambda model: values[model.label], reverse=falling)  # type: ignore[arg-type,return-value]  # of one kind
+    return [*known, *(model for model in models if values[model.label] is None)]
 
 
 def ratio_text(ratio: float | None) -> str:
@@ -177,10 +211,10 @@ def _roughly(ratio: float) -> str:
     return f"{ratio:,.1f}" if ratio >= 1.95 else f"{ratio:.2f}" if ratio >= 0.095 else ratio_text(ratio)
 
 
-def _bars(comparison: Comparison) -> Grid:
+def _bars(models: Sequence[ComparedModel]) -> Grid:
     """Each stage's share of its own model."""
     lines = []
-    for index, model in enumerate(comparison.models):
+    for index, model in enumerate(models):
         totals = model.totals
         unknown = "?" if model.unknown else ""
         head = (model.label, count(totals.params) + unknown, "", count(totals.macs) + unknown, "")

@@ -19,6 +19,7 @@ from gnet_inspect.units import (
     byte_count,
     column_unit,
     count,
+    dimensions,
     duration,
     in_unit,
     percent,
@@ -148,6 +149,69 @@ def roofline_rows(found: Roofline, graph: Graph, selection: Selection) -> Grid:
     return Grid(columns, tuple(Line((), values(row)) for row in rows))
 
 
+# For CSV alone.
+TOTALS = tuple(
+    Column(name, name)
+    for name in ("model", "device", "input", "roofline_s", "bound", "layers_s", "needed_bytes", "fits")
+)
+# Behind the time of what the device cannot hold.
+TOO_LARGE = "*"
+
+
+class Totals(Struct, frozen=True):
+    """Results of models on devices, each by the name it was given by: those of the first model on all devices, and so
+    on."""
+
+    models: Sequence[str]
+    devices: Sequence[str]
+    results: Sequence[Roofline]
+
+    def rows(self) -> Iterator[tuple[str, Sequence[Roofline]]]:
+        """Each model with its edits, and its results on the devices."""
+        for place, model in enumerate(self.models):
+            row = self.results[place * len(self.devices) :][: len(self.devices)]
+            yield " ".join((model, *row[0].overrides)), row
+
+
+def totals_rows(totals: Totals) -> Grid:
+    """The totals for CSV: one row for each model on each device."""
+    lines = []
+    for model, row in totals.rows():
+        for device, found in zip(totals.devices, row, strict=True):
+            whole = found.totals
+            values = (whole.roofline_s, whole.bound, whole.layers_s, whole.needed_bytes, str(whole.fits).lower())
+            lines.append(Line((), (model, device, dimensions(found.input), *values)))
+    return Grid(TOTALS, tuple(lines))
+
+
+def totals_grid(totals: Totals) -> Grid:
+    """The networks' own bounds beside each other: a row for each model and a column for each device."""
+    rows = list(totals.rows())
+    on_devices = list(zip(*(row for _, row in rows), strict=True))
+    units = [
+        column_unit({picoseconds(found.totals.roofline_s) for found in all_of}, TIME_UNITS) for all_of in on_devices
+    ]
+    # A terminal that is too narrow has the first devices.
+    kept = range(len(units) + 1, 1, -1)
+    headed = zip(totals.devices, units, kept, strict=True)
+    times = (Column(device, f"{device} ({unit})", True, keep=keep) for device, (unit, _), keep in headed)
+    lines = []
+    for model, row in rows:
+        cells = (
+            _in_time(found.totals.roofline_s, unit) + ("" if found.totals.fits else TOO_LARGE)
+            for found, unit in zip(row, units, strict=True)
+        )
+        lines.append(Line((model, dimensions(row[0].input), *cells)))
+    first = totals.results[0]
+    above = f"the least time of each network on each device, from cold caches, in {first.dtype} and {first.mode} mode"
+    below = []
+    if not all(found.totals.fits for found in totals.results):
+        below.append(f"{TOO_LARGE} weights, input and activations at the peak do not fit into the device's memory")
+    below += [f"{name}: {found.device.title}" for name, (found, *_) in zip(totals.devices, on_devices, strict=True)]
+    columns = (Column("model", "model", whole=True), Column("input", "input", keep=1), *times)
+    return Grid(columns, tuple(lines), (above,), tuple(below), ("--format csv",))
+
+
 def devices_grid(devices: Sequence[Device]) -> Grid:
     """The devices beside each other: their peaks in TFLOP/s (a blank where there is none), bandwidth and memory."""
     dtypes = list(dict.fromkeys(dtype for device in devices for dtype in device.peak_flops_per_s))
@@ -159,7 +223,7 @@ def devices_grid(devices: Sequence[Device]) -> Grid:
         Column("memory_bytes", "memory", True),
         Column("source", "source", keep=1, widest=120),
     )
-    lines = [Line(_device_cells(device, dtypes)) for device in devices]
+    lines = [Line(_device_cells(device, dtypes), _device_values(device, dtypes)) for device in devices]
     note = "Peaks in TFLOP/s (int8: TOP/s), dense: without sparsity. --on takes a YAML file of your own device, too."
     return Grid(columns, tuple(lines), below=(note,))
 
@@ -169,11 +233,26 @@ def _device_cells(device: Device, dtypes: Sequence[str]) -> tuple[str, ...]:
     return (
         device.name,
         device.title,
-        *("" if peak is None else f"{peak / 1e12:,.2f}" for peak in peaks),
+        *("" if peak is None else _in_tera(peak) for peak in peaks),
         f"{device.bandwidth_bytes_per_s / 1e9:,.1f}",
         byte_count(device.memory_bytes),
         device.source,
     )
+
+
+def _device_values(device: Device, dtypes: Sequence[str]) -> tuple[object, ...]:
+    peaks = (device.peak_flops_per_s.get(dtype) for dtype in dtypes)
+    rates = (device.bandwidth_bytes_per_s, device.memory_bytes)
+    return (device.name, device.title, *peaks, *rates, device.source)
+
+
+def _in_tera(rate: float) -> str:
+    """Two decimals, or where these would be zeros two digits.
+
+    >>> _in_tera(1.979e15), _in_tera(9.6e8)
+    ('1,979.00', '0.00096')
+    """
+    return f"{rate / 1e12:,.2f}" if rate >= 1e10 else f"{rate / 1e12:.2g}"
 
 
 # --- rows ---
