@@ -63,20 +63,20 @@ _NO_NAME = re.compile(r"[^\w']+")
 def explanation_grids(result: Explanation) -> list[Grid]:
     """The tables for a terminal or for Markdown."""
     least = "at least " if result.unknown else ""
-    params, macs = _share(result.params, result.network_params), _share(result.macs, result.network_macs)
+    shares = percent(result.params, result.network_params), percent(result.macs, result.network_macs)
     above = (
         headline(result.title, result.model, result.overrides),
         f"{inputs_text(result.input, result.inputs)} (batch {result.input[0]}), {result.dtype}, {result.mode} mode",
         CONVENTION,
         f"{result.part}: {result.type or 'a stage'}",
-        f"{params} params, {least}{macs} MACs of the network",
+        f"{result.params:,} params ({shares[0]} % of the network), {least}{result.macs:,} MACs ({shares[1]} %)",
     )
     grids = [_parts_grid(result)] if result.parts else []
     grids.append(_layers_grid(result))
     if result.alternatives:
         grids.append(_alternatives_grid(result))
     first, *others = grids
-    return [replace(first, above=(*above, *(["", *first.above] if first.above else []))), *others]
+    return [replace(first, above=(*above, *first.above)), *others]
 
 
 def explanation_rows(result: Explanation) -> Grid:
@@ -87,11 +87,6 @@ def explanation_rows(result: Explanation) -> Grid:
         for working in layer.workings
     )
     return Grid(LAYERS, tuple(lines))
-
-
-def _share(part: int, whole: int) -> str:
-    """A sum, and what share of the network's it is."""
-    return f"{part:,} ({percent(part, whole)} %)"
 
 
 def _short(name: str, result: Explanation) -> str:
