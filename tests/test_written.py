@@ -105,3 +105,12 @@ def test_numbers_that_remember_count_as_integers_do(drawn: object) -> None:
 def test_a_number_that_no_arithmetic_made_says_nothing() -> None:
     """It is known all the same."""
     assert (in_symbols(14), in_numbers(14)) == ("", "")
+
+
+def test_a_sum_of_very_many_is_told_from_where_it_was() -> None:
+    """In no more time than its parts take."""
+    wide = tuple((1, 2, 4, 4) for _ in range(20_000))
+    (_, channels, *_), *_ = work_out(MERGES["concat"](), wide).outputs
+    assert channels == 40_000
+    assert worked(in_numbers(channels)) == 40_000
+    assert in_symbols(channels).startswith("... + C_")

@@ -71,7 +71,10 @@ def alternatives_of(graph: Graph, members: Sequence[int]) -> tuple[Alternative, 
 
 
 def _compared(run: _Run) -> Alternative | None:
-    """The layers beside those that would stand in their place; None where these give something else."""
+    """The layers beside those that would stand in their place; None where these give something else, and where weights
+    of the layers count elsewhere too, so that nobody can say what goes with them."""
+    if any(node.is_repeated or node.held is not None for node in run.nodes):
+        return None
     first = run.nodes[0]
     maker = GraphMaker([Value(INPUT, first.input_shapes[0])])
     try:

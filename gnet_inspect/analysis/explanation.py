@@ -130,7 +130,7 @@ def explain(graph: Graph, part: str, dtype: str = "fp32") -> Explanation:
         network_params=sum(node.params for node in graph.nodes),
         network_macs=sum(node.macs or 0 for node in graph.nodes),
         parts=tuple(_part(graph, entry, fields, DTYPE_BYTES[dtype]) for entry in _consists_of(outline, tops)),
-        layers=tuple(map(_layer, nodes)),
+        layers=tuple(_layers(nodes)),
         alternatives=alternatives_of(graph, members),
         unknown=tuple(node.name for node in nodes if node.macs is None),
         overrides=graph.overrides,
@@ -207,8 +207,17 @@ def _words(entry: Entry, nodes: Sequence[Node]) -> str:
 # --- layers ---
 
 
-def _layer(node: Node) -> LayerExplanation:
-    found = work_out(node.op, node.input_shapes)
+def _layers(nodes: Sequence[Node]) -> Iterator[LayerExplanation]:
+    """Each with how its numbers are worked out, which is done once for equal layers."""
+    known: dict[tuple[int, Shapes], Workings] = {}
+    for node in nodes:
+        key = id(node.op), node.input_shapes
+        if key not in known:
+            known[key] = work_out(node.op, node.input_shapes)
+        yield _layer(node, known[key])
+
+
+def _layer(node: Node, found: Workings) -> LayerExplanation:
     return LayerExplanation(
         node.name,
         node.op.kind,

@@ -9,7 +9,7 @@ how.
 What is printed is the shortest that is equal: 14 + 1 + 1 - (3 - 1) - 1 reads 14 + 2*1 - 3.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from msgspec import Struct
@@ -29,6 +29,9 @@ SYMBOLS = {
 }
 # Arguments that formulas leave out where they are this, as nearly always.
 SILENT = {"dilation": 1, "groups": 1, "output_padding": 0}
+# A sum of more parts is the sum so far, and what is added to that: nobody reads it, and it would be written again for
+# each part.
+MOST_PARTS = 64
 # How tightly parts of an expression hold together.
 _SUM, _PRODUCT, _ATOM = 1, 2, 3
 
@@ -108,9 +111,14 @@ def expression_of(value: int) -> Expression:
     return value.expression if isinstance(value, Written) else Leaf(int(value))
 
 
-def _made(value: int, expression: Any) -> int:
-    # Of a number that is no integer Python asks the other one.
-    return value if value is NotImplemented else Written(value, expression())
+def _made(value: int, expression: Callable[[], Expression]) -> int:
+    """What an operator of int gave, with how it came about; as it is where it gave nothing, for Python to ask the other
+    number."""
+    if not isinstance(value, int):
+        return value
+    made = expression()
+    long = isinstance(made, Total) and len(made.parts) > MOST_PARTS
+    return Written(value, Leaf(value, "...") if long else made)
 
 
 # --- expressions, the shortest that are equal ---
