@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +16,7 @@ from gnet_inspect.errors import UsageError
 from gnet_inspect.graph import Graph
 from gnet_inspect.graph.outline import Outline
 from gnet_inspect.language import catalogue
+from gnet_inspect.views.tables.explain import WAY_WORDS
 from tests.arithmetic import skeleton, worked
 from tests.conftest import Run
 
@@ -289,6 +292,20 @@ def test_csv_has_a_row_for_each_number(run: Run) -> None:
     assert all(worked(row["numbers"]) == int(row["value"]) for row in rows if row["numbers"])
     both = run("explain", "googlenet", "conv1", "conv2", "--format", "csv").out
     assert {row["part"] for row in csv.DictReader(io.StringIO(both))} == {"conv1", "conv2"}
+
+
+def test_the_page_says_what_commands_say(run: Run) -> None:
+    """Each that it names runs; the block that saves nothing is one."""
+    text = (Path(__file__).parent.parent / "docs" / "explaining.md").read_text(encoding="utf-8")
+    commands = [line for line in re.findall(r"`gnet-inspect ([^`]+)`", text) if "MODEL" not in line]
+    assert len(commands) == 3
+    for command in commands:
+        assert run(*command.split()).code == 0
+    (found,) = part_of("densenet121", commands[-1].split()[-1]).alternatives
+    assert found.macs > found.macs_instead
+    assert [line.split(" | ")[0].strip("| ") for line in text.splitlines() if line.startswith("| ")][1:] == [
+        WAY_WORDS[way].removesuffix(" convolution") for way in ("reduction", "bottleneck", "separable", "factorised")
+    ]
 
 
 def test_several_parts_are_below_each_other(run: Run) -> None:

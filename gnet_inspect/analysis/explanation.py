@@ -51,13 +51,14 @@ class LayerExplanation(Struct, frozen=True):
 
 
 class PartExplanation(Struct, frozen=True):
-    """A part of the part: a branch, a block or a layer, with the sums of its layers. `field_before` is the receptive
-    field of what it reads first, `field_after` that of what it gives, None where there is none; `jump` is how many
-    pixels lie between two neighbours of what it reads."""
+    """A part of the part: a branch, a block or a layer, with its layers by name and their sums. `field_before` is the
+    receptive field of what it reads first, `field_after` that of what it gives, None where there is none; `jump` is how
+    many pixels lie between two neighbours of what it reads."""
 
     name: str
     role: str
     type: str
+    layers: tuple[str, ...]
     output_shape: Shape
     params: int
     macs: int
@@ -187,6 +188,7 @@ def _part(graph: Graph, entry: Entry, fields: Mapping[str, Field | None], width:
         entry.name,
         "branch" if entry.is_branch else entry.role,
         _words(entry, nodes),
+        tuple(node.name for node in nodes),
         nodes[-1].output_shape,
         sum(node.params for node in nodes),
         sum(node.macs or 0 for node in nodes),

@@ -1,6 +1,7 @@
 """Explanation -> the tables: the branches or parts, how the numbers of each layer are worked out, what is saved."""
 
 import re
+from itertools import pairwise
 from posixpath import commonpath
 
 from msgspec.structs import replace
@@ -15,14 +16,14 @@ from gnet_inspect.views.text import field_text, headline, inputs_text, unknown_n
 SHARE = Column("macs_percent", "%", True, keep=7)
 PARTS = (
     Column("part", "part"),
-    Column("type", "type", keep=8),
+    Column("type", "type", keep=8, wraps=True),
     Column("output_shape", "output", keep=9),
     Column("params", "params", True, keep=10),
     Column("params_percent", "%", True, keep=6),
     Column("macs", "MACs", True),
     SHARE,
     bar_column(SHARE),
-    Column("activation_bytes", "activations", True, keep=3),
+    Column("activation_bytes", "activations", True, keep=-1),
     Column("field_before", "field before", True, keep=4),
     Column("field_after", "field after", True, keep=5),
     Column("jump", "jump", True, keep=2),
@@ -145,14 +146,14 @@ def _numbers(numbers: tuple[int | float, ...] | None) -> str:
 
 def _below_parts(result: Explanation) -> list[str]:
     """How channels are added, and how fields grow."""
-    lines = []
-    for layer in result.layers:
-        if len(layer.input_shapes) > 1:
-            lines += [
-                f"{_short(layer.name, result)} puts its inputs side by side: {working.numbers} = {working.value:,}"
-                for working in layer.workings
-                if working.quantity not in ("params", "macs") and " + " in working.numbers
-            ]
+    own = {part.name for part in result.parts}
+    lines = [
+        f"{_short(layer.name, result)} puts its inputs side by side: {working.numbers} = {working.value:,}"
+        for layer in result.layers
+        if layer.name in own and len(layer.input_shapes) > 1
+        for working in layer.workings
+        if working.quantity not in ("params", "macs") and " + " in working.numbers
+    ]
     if any(part.jump for part in result.parts):
         lines.append(
             "field: the pixels of the input that one element sees; a window of k elements, each a jump further on, "
@@ -167,13 +168,20 @@ def _below_parts(result: Explanation) -> list[str]:
 
 
 def _layers_grid(result: Explanation) -> Grid:
+    starts = _first_layers(result.parts)
     lines = []
     for layer in result.layers:
-        head = (_short(layer.name, result), layer.type)
+        head, style = (_short(layer.name, result), layer.type), "" if layer.params or layer.macs else "dim"
+        rule = layer.name in starts
         for working in layer.workings:
-            lines.append(Line((*head, *_working_cells(working)), style="" if layer.params or layer.macs else "dim"))
-            head = ("", "")
+            lines.append(Line((*head, *_working_cells(working)), style=style, rule_above=rule))
+            head, rule = ("", ""), False
     return Grid(LAYERS, tuple(lines), (WORKED_OUT, *_symbols(result.layers)))
+
+
+def _first_layers(parts: tuple[PartExplanation, ...]) -> set[str]:
+    """The layers above which a rule is drawn: with which a part of several begins, or ends."""
+    return {part.layers[0] for before, part in pairwise(parts) if len(before.layers) > 1 or len(part.layers) > 1}
 
 
 def _working_cells(working: Working) -> tuple[str, ...]:
