@@ -117,6 +117,14 @@ def test_a_part_is_found_by_its_path(model: str, part: str, layers: int) -> None
     assert all(layer.name == part or layer.name.startswith(f"{part}.") for layer in found.layers) or part == "stem"
 
 
+def test_a_part_in_a_part_of_its_name_counts_once() -> None:
+    """A list that is called as its stage is."""
+    found = explain(
+        build_graph(parse_spec("{name: m, input: [4, 8, 8], stages: {a: {a: [ReLU, ReLU], b: ReLU}}}")), "a"
+    )
+    assert [layer.name for layer in found.layers] == ["a.0", "a.1", "b"]
+
+
 def test_a_layer_that_runs_again_counts_its_weights_once() -> None:
     """In its first call; the second has no formula of them."""
     text = "{name: m, input: [4, 8, 8], stages: {a: {c: {Conv2d: {out_channels: 4, kernel_size: 1}}, d: {share: c}}}}"
@@ -249,6 +257,10 @@ def test_a_layer_outside_is_no_part_of_a_saving() -> None:
     text += "j: {concat: [{c: {Conv2d: {out_channels: 8, kernel_size: 3, padding: 1}}}, []]}}}}"
     read_twice = build_graph(parse_spec(text))
     assert alternatives_of(read_twice, range(len(read_twice.nodes))) == ()
+    returned = parse_spec(
+        f"{{name: m, input: [64, 8, 8], outputs: {{main: c, reduced: b}}, stages: {{a: {{{REDUCED}}}}}}}"
+    )
+    assert alternatives_of(build_graph(returned), range(3)) == ()
 
 
 @pytest.mark.parametrize("model", catalogue())

@@ -114,3 +114,17 @@ def test_a_sum_of_very_many_is_told_from_where_it_was() -> None:
     assert channels == 40_000
     assert worked(in_numbers(channels)) == 40_000
     assert in_symbols(channels).startswith("... + C_")
+
+
+def test_windows_along_different_axes_are_one() -> None:
+    """A 7x1 and a 1x7, with their strides and paddings; not two along one axis, in groups, or padded in words."""
+    high = op_of("Conv2d", out_channels=8, kernel_size=(7, 1), padding=(3, 0), stride=(2, 1))
+    wide = op_of("Conv2d", out_channels=16, kernel_size=(1, 5), padding=(0, 2))
+    joined = high.joined_with(wide)
+    assert joined == op_of("Conv2d", out_channels=16, kernel_size=(7, 5), padding=(3, 2), stride=(2, 1))
+    assert wide.joined_with(wide) is None
+    assert high.joined_with(op_of("Conv2d", out_channels=16, kernel_size=(1, 5), padding="same")) is None
+    assert high.joined_with(op_of("Conv2d", out_channels=16, kernel_size=(1, 5), groups=2)) is None
+    assert high.joined_with(op_of("ReLU")) is None
+    assert op_of("ReLU").joined_with(high) is None
+    assert op_of("ReLU").densely(8) is None
