@@ -117,6 +117,17 @@ def test_a_part_is_found_by_its_path(model: str, part: str, layers: int) -> None
     assert all(layer.name == part or layer.name.startswith(f"{part}.") for layer in found.layers) or part == "stem"
 
 
+def test_a_size_that_was_asked_for_is_not_worked_out() -> None:
+    """The features of a Linear, on tokens and on rows; those of an adaptive pool are another's than the input's."""
+    (linear,) = part_of("vit_b_16", "encoder.layers.encoder_layer_0.mlp.0").layers
+    assert [working.quantity for working in linear.workings] == ["params", "macs"]
+    (pool,) = part_of("googlenet", "avgpool").layers
+    assert [(working.quantity, working.formula) for working in pool.workings] == [
+        ("H', W'", "output_size"),
+        ("macs", ""),
+    ]
+
+
 def test_a_part_in_a_part_of_its_name_counts_once() -> None:
     """A list that is called as its stage is."""
     found = explain(

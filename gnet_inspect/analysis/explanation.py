@@ -243,7 +243,9 @@ def _of_output(node: Node, found: Workings) -> Iterator[Working]:
     by_numbers: dict[tuple[str, int], list[int]] = {}
     given = node.input_shapes[0] if node.input_shapes else ()
     for place, size in enumerate(found.outputs[0]):
-        if _is_worked_out(size) or (place > 1 and given[place : place + 1] != (size,)):
+        # Of an axis that is as long as the layer was asked for there is nothing to tell, but how it is another's.
+        is_other = place > 1 and given[place : place + 1] != (size,) and in_symbols(size) != found.axes[place]
+        if _is_worked_out(size) or is_other:
             by_numbers.setdefault((in_numbers(size), int(size)), []).append(place)
     for places in by_numbers.values():
         names = ", ".join(found.axes[place] for place in places)
