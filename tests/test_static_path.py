@@ -16,6 +16,7 @@ STATIC = (
 COMMANDS = (
     ["summary", "googlenet", "--depth", "layer"],
     ["flops", "googlenet"],
+    ["explain", "googlenet", "inception4a"],
     ["list"],
     ["show", "googlenet"],
     ["validate", "googlenet"],

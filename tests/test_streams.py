@@ -25,6 +25,7 @@ COMMAND = [sys.executable, "-m", "gnet_inspect"]
 LINES = {
     "summary": ["lenet5"],
     "compare": ["lenet5", "alexnet"],
+    "explain": ["lenet5", "c1"],
     "flops": ["lenet5"],
     "taps": ["lenet5"],
     "diagram": ["lenet5"],

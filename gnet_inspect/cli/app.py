@@ -11,6 +11,7 @@ import typer
 COMMANDS = {
     "summary": "summary",
     "compare": "compare",
+    "explain": "explain",
     "flops": "flops",
     "taps": "taps",
     "diagram": "diagram",

@@ -22,6 +22,7 @@ OTHER_COMMANDS = {
     "summary": "info stats statistics params parameters shapes table inspect describe analyze analyse memory",
     "summary --depth layer": "layers",
     "compare --diff": "diff difference",
+    "explain": "why formula formulas",
     "flops": "macs count complexity",
     "taps": "features",
     "diagram": "plot draw visualize visualise graph picture render view",
