@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from gnet_inspect.cli import options
 from gnet_inspect.cli.options import Flags
+from gnet_inspect.cli.rows import is_row, open_row
 from gnet_inspect.errors import INSTALL_TORCH, MissingError, SpecError, UsageError, show
 from gnet_inspect.units import dimensions
 
@@ -55,6 +56,8 @@ def open_model(model: str, flags: Flags) -> Opened:
         return _network_file(model)
     if model.endswith(PYTHON_ENDING):
         return _python_file(model)
+    if is_row(model):
+        return open_row(model)
     return _spec(model)
 
 
