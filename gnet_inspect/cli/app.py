@@ -17,6 +17,7 @@ COMMANDS = {
     "report": "report",
     "serve": "serve",
     "roofline": "roofline",
+    "check": "check",
     "list": "list_models",
     "trace": "trace",
     "import": "import_network",
