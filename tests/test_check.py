@@ -428,6 +428,33 @@ def test_a_file_of_one_network_is_a_base_of_one_model(project: Path, run: Run) -
     assert run("check", "specs/mine.yaml", "--base", "./specs/mine.yaml").code == 0
 
 
+def test_another_input_then_is_said(project: Path, run: Run) -> None:
+    """Numbers of other sizes are no smaller network."""
+    (project / "specs" / "mine.yaml").write_text(SPEC.replace("16, 16", "32, 32"))
+    result = run("check", "--base", "HEAD", "--format", "json")
+    notes = {each["name"]: (each["status"], each["note"]) for each in findings(result) if each["limit"] == "change"}
+    assert notes["params"] == ("kept", "its input was 1x3x16x16")
+    assert notes["macs"] == ("broken", "its input was 1x3x16x16")
+
+
+def test_the_repository_is_the_configs(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever the command runs."""
+    elsewhere = project.parent / f"{project.name}-elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    config = str(project / "gnet-inspect.toml")
+    assert statuses(run("check", "--config", config, "--base", "HEAD", "--format", "json"))["change params"] == "kept"
+
+
+def test_a_report_with_explanations_is_a_base(project: Path, run: Run) -> None:
+    """All that is printed is read again."""
+    broken(project)
+    assert run("check", "--base", "HEAD", "--explain", "--format", "json", "-o", "saved.json").code == 1
+    (project / "specs" / "mine.yaml").write_text(SPEC)
+    result = run("check", "--base", "saved.json", "--format", "json")
+    assert (result.code, findings(result)[0]["base"]) == (0, 4872)
+
+
 def test_git_runs_nothing_of_a_repository(project: Path, run: Run) -> None:
     """Neither its file system monitor nor its own diff; files are named as they are."""
     trap = project / "trap.sh"
@@ -934,6 +961,21 @@ def test_update_writes_into_pyproject(project: Path, run: Run) -> None:
     assert text.startswith('[[tool.gnet-inspect.check]]\nmodel = "lenet5"\nparams = 64800\n\n[tool.other]\nx = 1\n')
     assert text.count("[[tool.gnet-inspect.check]]") == 2
     assert run("check").code == 0
+
+
+def test_update_writes_models_as_the_config_sees_them(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From another folder; a file of a built-in model's name stays a file, and each is found again by its own name."""
+    (project / "lenet5").write_text(SPEC)
+    monkeypatch.chdir(project / "specs")
+    path = project / "gnet-inspect.toml"
+    path.write_text("")
+    options = ("--config", "../gnet-inspect.toml", "--update")
+    assert run("check", "mine.yaml", "../lenet5", "lenet5", *options).code == 0
+    assert re.findall('model = "(.*)"', path.read_text()) == ["specs/mine.yaml", "./lenet5", "lenet5"]
+    assert run("check", "mine.yaml", *options).code == 0
+    assert path.read_text().count("[[check]]") == 3
+    params = [each["value"] for each in findings(run("check", *options[:2], "--format", "json"))][::4]
+    assert params == [2552, 2552, 61706]
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,8 @@ class Report(Struct, frozen=True, omit_defaults=True):
 
 
 class Before(Struct, frozen=True):
-    """What a model was: its totals, and the network, where more than a report is at hand; else why there is nothing."""
+    """What a model was: its totals, and the network, where more than a report is at hand. `note` says why there is
+    nothing, or what else was another one."""
 
     totals: Mapping[str, int | float | None] = {}
     bounds: Mapping[str, str] = {}
@@ -183,7 +184,7 @@ def judge_change(budget: Budget, summary: Summary, before: Before) -> Iterator[F
             # Twice a least says nothing of what is between.
             known = name not in bounds and name not in before.bounds
             status = _STATUSES[now <= was * (1 + budget.change / 100) if known else None]
-            note = "" if known else "known is only a bound of it"
+            note = before.note if known else "known is only a bound of it"
         yield Finding(status, "change", name, "<=", budget.change, now, was, growth_of(now, was), note)
 
 

@@ -51,16 +51,19 @@ class Base(Protocol):
         """What the model was whose network is `graph` now."""
 
 
-def open_base(name: str, asked: Sequence[Asked]) -> Base:
-    """The base of --base REF|FILE. A path that begins with a folder (./main) is a file, any other word a revision where
-    there is one of that name, else a file. Raises UsageError for what is neither, MissingError without git."""
+def open_base(name: str, asked: Sequence[Asked], folder: Path) -> Base:
+    """The base of --base REF|FILE, of the repository around a folder. A path that begins with a folder (./main) is a
+    file, any other word a revision where there is one of that name, else a file.
+
+    Raises UsageError for what is neither, MissingError without git.
+    """
     from gnet_inspect.sources.git import Revision
 
     path = Path(name)
-    if name.startswith(("./", "../", "/", "~")) or path.is_absolute():
+    if name.startswith(("./", "../")) or path.is_absolute():
         return _open_file(path, name, asked)
     try:
-        return _Revised(Revision(Path.cwd(), name))
+        return _Revised(Revision(folder, name))
     except GnetError:
         if path.is_file():
             return _open_file(path, name, asked)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gnet_inspect.budgets.limits import Limit
     from gnet_inspect.cli.bases import Asked, Base, Was
     from gnet_inspect.cli.models import Variant
+    from gnet_inspect.graph import Graph
     from gnet_inspect.records.timing import Measurement
 
 FORMATS = ("table", "json", "markdown", "github", "junit", "sarif")
@@ -234,7 +235,7 @@ def _asked_by_config(config: "Config", models: list[str]) -> "list[Asked]":
 
 
 def _those_of(model: str, asked: "list[Asked]", config: "Config") -> "list[Asked]":
-    wanted = {budget.index for budget in config.of(model, Path(model))}
+    wanted = {budget.index for budget in config.of(model, _file_of(model, Path()))}
     found = [one for one in asked if one.budget.index in wanted]
     if not found:
         known = some_of(dict.fromkeys(show(one.budget.model) for one in asked)) or "none"
@@ -257,7 +258,7 @@ def _asked(budget: "Budget", config: "Config") -> "Asked":
         return Asked(budget, shown if os.path.dirname(shown) else os.path.join(".", shown), path)
     file, colon, name = budget.model.partition(".py:")
     if colon:
-        return Asked(budget, f"{os.path.relpath(folder / f'{file}.py')}:{name}", None)
+        return Asked(budget, f"./{os.path.relpath(folder / f'{file}.py')}:{name}", None)
     return Asked(budget, budget.model, None)
 
 
@@ -315,13 +316,23 @@ def _known_or_new(model: str, asked: "list[Asked]", config: "Config") -> "list[A
     from gnet_inspect.budgets.config import Budget
     from gnet_inspect.cli.bases import Asked
 
-    wanted = {budget.index for budget in config.of(model, Path(model))}
     if model == "-":
         raise UsageError("--update: expected a MODEL that stands in a config, got a spec on standard input")
     path = _file_of(model, Path())
-    name = model if path is None else Path(os.path.relpath(path, config.path.parent)).as_posix()
-    new = Asked(Budget(name, (), index=-1), model, path)
+    wanted = {budget.index for budget in config.of(model, path)}
+    new = Asked(Budget(_seen_from(config.path.parent, model, path), (), index=-1), model, path)
     return [one for one in asked if one.budget.index in wanted] or [new]
+
+
+def _seen_from(folder: Path, model: str, path: Path | None) -> str:
+    """A MODEL as a config in a folder writes it."""
+    file, colon, name = model.partition(".py:")
+    if path is None and not colon:
+        return model
+    shown = Path(os.path.relpath(f"{file}.py" if path is None else path, folder)).as_posix()
+    # As it is read again: a name alone may be that of a built-in model.
+    shown = shown if "/" in shown else f"./{shown}"
+    return shown if path is not None else f"{shown}:{name}"
 
 
 # --- what is judged ---
@@ -331,7 +342,8 @@ def _judge(config: "Config | None", asked: "list[Asked]", base: str | None, expl
     from gnet_inspect.budgets.judging import report_of
     from gnet_inspect.cli.bases import open_base
 
-    opened = open_base(base, asked) if base is not None else None
+    folder = config.path.parent if config is not None else Path()
+    opened = open_base(base, asked, folder) if base is not None else None
     checks, explanations = [], []
     for one in asked:
         found, explained = _check(one, config, opened, explain)
@@ -358,7 +370,7 @@ def _check(
     graph = variant.graph
     summary = summarize(graph, budget.dtype)
     was = Was(note="needs --base") if base is None else base.of(asked, graph)
-    before = _before(was, budget.dtype)
+    before = _before(was, graph, budget.dtype)
     findings = [*judge_limits(budget, summary, before), *judge_change(budget, summary, before)]
     if budget.latency is not None:
         findings.append(_judge_latency(asked, variant, was, budget.latency))
@@ -401,14 +413,18 @@ def _unreadable(asked: "Asked", error: SpecError | UsageError, own: "Where | Non
     return Check(budget.model, False, (), budget.mode, budget.dtype, budget.message, error=fact, where=where)
 
 
-def _before(was: "Was", dtype: str) -> "Before":
+def _before(was: "Was", graph: "Graph", dtype: str) -> "Before":
+    """What the model was whose network is `graph` now, counted."""
     from gnet_inspect.analysis.summary import summarize
     from gnet_inspect.budgets.judging import Before, amounts_of
+    from gnet_inspect.units import dimensions
 
-    if was.variant is not None:
-        totals, bounds = amounts_of(summarize(was.variant.graph, dtype))
-        return Before(totals, bounds, was.variant.graph)
-    return Before(was.check.totals, was.check.bounds) if was.check is not None else Before(note=was.note)
+    if was.variant is None:
+        return Before(was.check.totals, was.check.bounds) if was.check is not None else Before(note=was.note)
+    then = was.variant.graph
+    totals, bounds = amounts_of(summarize(then, dtype))
+    differs = f"its input was {dimensions(then.input_shape)}" if then.input_shape != graph.input_shape else ""
+    return Before(totals, bounds, then, differs)
 
 
 def _from_root(path: Path) -> str:
