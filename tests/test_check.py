@@ -209,6 +209,17 @@ def test_latency_is_measured_in_turns(project: Path, run: Run, monkeypatch: pyte
     assert min(found["value"], found["base"]) > 0
 
 
+def test_latency_without_torch(project: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment lacks something, once there is something to measure."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    (project / "gnet-inspect.toml").write_text('[[check]]\nmodel = "specs/mine.yaml"\nlatency = 2\n')
+    assert run("check", "--base", "HEAD").code == 0
+    (project / "specs" / "mine.yaml").write_text(GROWN)
+    result = run("check", "--base", "HEAD")
+    assert (result.code, result.out) == (3, "")
+    assert "check: `latency` needs torch, which is not installed" in result.err
+
+
 def test_latency_that_cannot_be_judged_is_said(project: Path, run: Run) -> None:
     """Without a base, of a report, of a graph's file; the same network is not measured."""
     (project / "gnet-inspect.toml").write_text('[[check]]\nmodel = "specs/mine.yaml"\nlatency = "2 %"\n')
