@@ -19,7 +19,7 @@ from gnet_inspect.budgets.judging import (
 from gnet_inspect.budgets.limits import SHORT
 from gnet_inspect.budgets.updating import Updated
 from gnet_inspect.units import byte_count, count
-from gnet_inspect.views.grid import Column, Grid, Line
+from gnet_inspect.views.grid import Column, Grid, Line, picked
 from gnet_inspect.views.tables.difference import difference_grid
 
 COLUMNS = (
@@ -48,6 +48,8 @@ UPDATED = (
 )
 _STYLES = {KEPT: "", BROKEN: "bold red", UNKNOWN: "bold yellow", NOT_JUDGED: "dim"}
 ERROR = "error"
+# Columns that are left out where nothing stands in them.
+_WHERE_SAID = ("growth", "note")
 _SHORT = {name: short for short, name in SHORT.items()}
 
 
@@ -89,7 +91,14 @@ def _checks(report: Report) -> Grid:
         if check.error:
             lines.append(Line((ERROR, check.model, "", "", "", "", check.error), style="bold red"))
         lines += [_line(check, finding) for finding in check.findings]
-    return Grid(COLUMNS, tuple(lines), tuple(_above(report)), tuple(_below(report)), ("--format json",))
+    grid = Grid(COLUMNS, tuple(lines), tuple(_above(report)), tuple(_below(report)), ("--format json",))
+    # Without a base nothing grew, and where all is well there is nothing to note.
+    said = [
+        column.exact
+        for index, column in enumerate(COLUMNS)
+        if column.exact not in _WHERE_SAID or any(line.cells[index] for line in lines)
+    ]
+    return picked(grid, said)
 
 
 def _line(check: Check, finding: Finding) -> Line:
