@@ -269,5 +269,7 @@ def test_every_format_has_every_word(run: Run) -> None:
 def test_columns_lead_to_it(run: Run) -> None:
     """The help of each command that shows a table of networks, and that of all commands."""
     assert "gnet-inspect glossary" in " ".join(run("--help").out.split())
-    for command in ("summary", "list", "compare", "explain", "flops", "taps", "roofline", "latency", "verify"):
+    for command in (
+        *("summary", "list", "compare", "explain", "flops", "taps", "roofline", "latency", "verify", "check", "sweep"),
+    ):
         assert f"gnet-inspect glossary --of {command}" in " ".join(run(command, "--help").out.split())

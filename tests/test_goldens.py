@@ -111,6 +111,7 @@ OUTPUTS = EXAMPLES | {
     "glossary_peak.txt": ["glossary", "peak"],
     "help_summary.txt": ["summary", "--help"],
     "help_compare.txt": ["compare", "--help"],
+    "help_check.txt": ["check", "--help"],
     "help_report.txt": ["report", "--help"],
     "roofline_googlenet_h200.txt": ["roofline", "googlenet", "--on", "h200", "--dtype", "bf16", "--batch", "64"],
     "roofline_devices.txt": ["roofline", "--devices"],

@@ -26,6 +26,8 @@ COMMANDS = (
     ["report", "lenet5", "-o", os.devnull],
     ["roofline", "googlenet", "--on", "h200"],
     ["roofline", "lenet5", "--on", "h200", "--format", "svg", "-o", os.devnull],
+    ["check", "googlenet", "--max", "params=7M", "--explain"],
+    ["check", "googlenet", "--max", "params=7M", "--format", "sarif"],
     ["--help"],
 )
 

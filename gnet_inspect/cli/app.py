@@ -19,6 +19,7 @@ COMMANDS = {
     "serve": "serve",
     "sweep": "sweep",
     "roofline": "roofline",
+    "check": "check",
     "list": "list_models",
     "trace": "trace",
     "import": "import_network",

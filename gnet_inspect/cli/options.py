@@ -48,8 +48,8 @@ Model = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="A built-in name (see `gnet-inspect list`), the path of a YAML spec, FILE.graph.json, .pt2 or .onnx, "
-        "FILE.db#17 of a sweep, - for a spec on standard input; or a module in Python: package.module:NAME, ./file.py:NAME, timm:NAME, "
-        "torchvision:NAME.",
+        "FILE.db#17 of a sweep, - for a spec on standard input; or a module in Python: package.module:NAME, "
+        "./file.py:NAME, timm:NAME, torchvision:NAME.",
         autocompletion=complete_model,
         show_default=False,
     ),

@@ -31,7 +31,8 @@ OTHER_COMMANDS = {
     "latency": "benchmark bench time speed",
     "list": "ls models list-models",
     "show": "cat show-model",
-    "validate": "check lint",
+    "check": "budget budgets limits size-limit",
+    "validate": "lint",
     "init": "new create",
     "--version": "version",
 }

@@ -56,7 +56,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "are buffers, and not among them. Of a training graph they include those of the heads.",
             names="params params_delta",
             headings="params, parameters",
-            where="compare diagram explain list report summary sweep taps",
+            where="check compare diagram explain list report summary sweep taps",
         ),
         _term(
             "macs",
@@ -68,7 +68,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "too.",
             names="macs macs_delta",
             headings="MACs, mult-adds, multiply-accumulates, multiply-adds",
-            where="compare diagram explain flops list report summary sweep taps",
+            where="check compare diagram explain flops list report summary sweep taps",
         ),
         _term(
             "flops",
@@ -225,7 +225,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The outputs of all layers in the dtype of the table, added up. They are not all held at once: see peak.",
             names="activation_bytes",
             headings="activations",
-            where="compare diagram explain list report summary sweep",
+            where="check compare diagram explain list report summary sweep",
         ),
         _term(
             "bytes",
@@ -401,7 +401,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "in Python.",
             names="model title",
             headings="model, title",
-            where="compare latency list roofline validate",
+            where="check compare latency list roofline validate",
         ),
         _term(
             "family",
@@ -440,7 +440,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "3x3/2\": kernel 3x3, stride 2); of a block its template's name and arguments.",
             names="kind explain.type",
             headings="type, kind",
-            where="compare explain flops latency report roofline summary",
+            where="check compare explain flops latency report roofline summary",
         ),
         _term(
             "stage",
@@ -732,9 +732,9 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "",
             "A block, or a layer outside of blocks, that stands in both networks or in one; and its name and stage "
             "before, where they were others.",
-            names="compare.name was stage_was",
+            names="compare.name check.name was stage_was",
             headings="part",
-            where="compare",
+            where="check compare",
         ),
         _term(
             "delta",
@@ -745,6 +745,57 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             names="params_before params_after params_delta macs_before macs_after macs_delta",
             headings="difference, before, after",
             where="compare",
+        ),
+    ),
+    "Budgets": (
+        _term(
+            "limit",
+            "Limit",
+            "that of what is limited, or percent",
+            "What a total of a model is held to by its budget: an amount, or for change and latency by how much it may "
+            "be more than it was at --base. Of --update, what was written in the config, and what is.",
+            names="check.limit check.bound check.before check.after",
+            headings="limit, expected, budget, from, to",
+            where="check",
+        ),
+        _term(
+            "limit_status",
+            "Status of a limit",
+            "",
+            "Whether it is kept: kept, broken, unknown or not judged. Unknown is what nobody can tell, because a total "
+            "is a bound or a measured time scatters: that is no pass. Not judged is what is about a model's past, where"
+            " there is none. An error is a model that cannot be read.",
+            names="check.status",
+            headings="status, kept, broken, not judged",
+            where="check",
+        ),
+        _term(
+            "limited",
+            "What is now",
+            "that of what is limited",
+            "The total that is limited, as the model has it.",
+            names="check.value",
+            headings="now",
+            where="check",
+        ),
+        _term(
+            "growth",
+            "Growth",
+            "percent",
+            "By how much a total is more than it was at --base: 100 x (now / then - 1).",
+            names="check.growth",
+            headings="growth",
+            where="check",
+        ),
+        _term(
+            "limit_note",
+            "Note of a limit",
+            "",
+            "Why nobody knows whether a limit is kept, why it is not judged or was left alone, and how far measured "
+            "times scatter.",
+            names="check.note",
+            headings="note",
+            where="check",
         ),
     ),
     "Other tools": (
