@@ -1,12 +1,14 @@
 """`gnet-inspect sweep`: the best networks of a design space."""
 
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gnet_inspect.cli import options
 from gnet_inspect.errors import MissingError, UsageError
+from gnet_inspect.units import count
 
 if TYPE_CHECKING:
     from gnet_inspect.search.result import Objective, Sweep
@@ -270,7 +272,7 @@ def _swept(
 
     try:
         with show_work(1.0) as tell:
-            result = sweeper.run(_Talk(tell, say), store, run)
+            result = sweeper.run(_Talk(tell, say, sweeper.counter.total), store, run)
             if file is not None and not result.interrupted:
                 _write_rows(file, store)
     finally:
@@ -282,10 +284,17 @@ def _swept(
 
 
 class _Talk:
-    """Sentences go to standard error, and how far it is to the bar."""
+    """Sentences go to standard error, and how far it is to the bar, with how many networks are counted a second."""
 
-    def __init__(self, tell: Any, say: Any) -> None:
-        self.tell, self.say = tell, say
+    def __init__(self, tell: Any, say: Any, total: int) -> None:
+        self._tell, self.say, self._total = tell, say, total
+        self._started, self._done = perf_counter(), 0.0
+
+    def tell(self, amount: float, what: str) -> None:
+        """So much of it is done, and what is said of that."""
+        self._done += amount
+        rate = self._done * self._total / max(perf_counter() - self._started, 1e-9)
+        self._tell(amount, f"{what}, {count(round(rate))} a second" if what else "")
 
 
 def _open_store(file: Path, resume: bool, sweeper: Any, model: str, flags: options.Flags, question: _Question) -> Any:
