@@ -184,7 +184,8 @@ def _choice(path: str, text: str, given: Value | None) -> Choice:
         read = (
             _input_shape(path, item, given) if given is not None else parse_overrides([f"{path}={item}"])[path].plain()
         )
-        if read in values:
+        # In Python true is 1.
+        if any(read == value and isinstance(read, bool) == isinstance(value, bool) for value in values):
             raise UsageError(f"--vary: `{path}`: expected values that differ, got {item} twice")
         values.append(read)
     return Choice((path,), tuple(texts), tuple(values))
@@ -265,4 +266,5 @@ def _tied(found: Mapping[str, Choice], ties: Sequence[str], paths: Sequence[str]
             joined = Choice((*head.paths, *(other.paths if other else (path,))), head.texts, head.values)
             choices.update(dict.fromkeys(joined.paths, joined))
             head = joined
-    return tuple(dict.fromkeys(choices.values()))
+    # Each once; values may be lists, by which no key can be made.
+    return tuple({id(choice): choice for choice in choices.values()}.values())
