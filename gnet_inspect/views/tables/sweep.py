@@ -191,7 +191,8 @@ def _below(result: Sweep, shown: list[Found]) -> list[str]:
     if any(found.gap for found in result.front):
         lines.append("gap: by how much of its own number one that is as good otherwise may be better, at most")
     if result.invalid:
-        lines.append(f"{result.invalid:,} combinations are no networks: layers do not fit")
+        what = "combinations are no networks" if result.invalid > 1 else "combination is no network"
+        lines.append(f"{result.invalid:,} {what}: layers do not fit")
     return lines
 
 
