@@ -11,6 +11,7 @@ from hypothesis import given
 
 from gnet_inspect.errors import GnetError, UsageError
 from gnet_inspect.language import parse_spec
+from gnet_inspect.language.document import Value as Written
 from gnet_inspect.search.counting import Counter
 from gnet_inspect.search.template import MOST_STRUCTURES
 from gnet_inspect.sources.spec.following import follow_edits
@@ -180,8 +181,8 @@ def test_an_edit_reaches_all_layers_that_it_changes(drawn: Drawn | None) -> None
                     assert (behind | followed.structure).intersection(paths), (node.name, paths, text)
 
 
-def parsed(edits: dict[str, str]) -> dict[str, object]:
-    return dict(parse_overrides(f"{path}={text}" for path, text in edits.items()))
+def parsed(edits: dict[str, str]) -> dict[str, Written]:
+    return parse_overrides(f"{path}={text}" for path, text in edits.items())
 
 
 def test_an_edit_of_one_layer_reaches_no_other() -> None:
