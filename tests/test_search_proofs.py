@@ -101,6 +101,13 @@ QUESTIONS = [
 ]
 
 
+def test_a_limit_below_leaves_out_what_is_at_it() -> None:
+    """The best network at most so large is at the bound: below it another one is the best."""
+    best = max((row for row in ROWS if row and row["macs"] <= 400_000), key=lambda row: (row["params"], -row["macs"]))
+    assert check_proof(DRAWN, ROWS, Posed("", "params", f"macs < {best['macs']}"), 0.0) == "exact"
+    assert check_proof(DRAWN, ROWS, Posed("", "params", f"macs <= {best['macs']}"), 0.0) == "exact"
+
+
 @pytest.mark.parametrize("gap", [0.0, 0.01, 0.1])
 @pytest.mark.parametrize("posed", QUESTIONS, ids=" | ".join)
 def test_each_sort_of_question(posed: Posed, gap: float) -> None:

@@ -72,6 +72,10 @@ REPLACED = (
     "    a: {Conv2d: {out_channels: $c, kernel_size: 3}}\n"
     "    b: {Conv2d: {out_channels: 4, kernel_size: 3}}\n"
 )
+OVER = (
+    f"{ROW}stages:\n  all:\n    a: {{Conv2d: {{out_channels: 8, kernel_size: 1}}}}\n    n: BatchNorm2d\n"
+    "    b: {ReLU: {inplace: true}}\n    c: {Conv2d: {out_channels: 1, kernel_size: 3}}\n"
+)
 RESIDUAL = f"{ROW}stages:\n  all:\n" + "".join(
     f"    a{at}: {{Conv2d: {{out_channels: 8, kernel_size: 1}}}}\n"
     f"    b{at}: {{add: [{{c{at}: {{Conv2d: {{out_channels: 8, kernel_size: 1}}}}}}, {{}}]}}\n"
@@ -99,6 +103,7 @@ SEVERAL = (
         (UNEVEN, ((("b.kernel_size",), ("1", "3", "5")), (("c.kernel_size",), ("3", "1", "5")))),
         # Axes that change their places.
         (TURNED, ((("b.stride",), ("[1, 1]", "[5, 5]")), (("input",), ("8x6x23", "8x6x32")))),
+        (TURNED, ((("b.stride",), ("[1, 1]", "[3, 1]")), (("c.kernel_size",), ("[1, 3]", "[1, 5]", "[4, 1]")))),
         # What does not decide the field decides whether there is a network.
         (GROUPED, ((("c",), ("5", "16", "8")),)),
         (GROUPED, ((("c",), ("5", "16", "8")), (("b.kernel_size",), ("1", "3")))),
@@ -116,7 +121,7 @@ SEVERAL = (
         (REPLACED, ((("a.kernel_size",), ("[1, 3]", "[3, 1]", "3")), (("a.padding",), ("1", "true")))),
         (SEVERAL, ((("a.kernel_size",), ("1", "3", "5")), (("b.kernel_size", "c.kernel_size"), ("3", "5")))),
         (SEVERAL, ((("image", "other"), ("8", "10")), (("a.out_channels",), ("4", "2")))),
-        (f"{ROW}stages: {{all: {{a: {{ReLU: {{inplace: true}}}}, b: ReLU}}}}", ((("b.inplace",), ("true", "false")),)),
+(OVER, ((("b.inplace",), ("true", "false")), (("a.out_channels",), ("4", "8")))),
     ],
 )  # fmt: skip
 def test_spaces_that_were_wrong_once(text: str, choices: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...]) -> None:
