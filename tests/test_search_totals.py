@@ -73,8 +73,8 @@ REPLACED = (
     "    b: {Conv2d: {out_channels: 4, kernel_size: 3}}\n"
 )
 OVER = (
-    f"{ROW}stages:\n  all:\n    a: {{Conv2d: {{out_channels: 8, kernel_size: 1}}}}\n    n: BatchNorm2d\n"
-    "    b: {ReLU: {inplace: true}}\n    c: {Conv2d: {out_channels: 1, kernel_size: 3}}\n"
+    f"{ROW}stages:\n  all:\n    a: {{Conv2d: {{out_channels: 8, kernel_size: 1}}}}\n"
+    "    b: {ReLU: {inplace: true}}\n    c: {Conv2d: {out_channels: 1, kernel_size: 3}}\n    n: BatchNorm2d\n"
 )
 RESIDUAL = f"{ROW}stages:\n  all:\n" + "".join(
     f"    a{at}: {{Conv2d: {{out_channels: 8, kernel_size: 1}}}}\n"
