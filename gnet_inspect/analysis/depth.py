@@ -8,7 +8,8 @@ from gnet_inspect.graph import Graph, Node, node_of
 def weight_layers(graph: Graph) -> int:
     """Convolutions and linear layers on the longest path to the output, as papers count ("22 layers deep"); attention
     has two, its projections."""
-    return depths(graph.nodes)[node_of(graph.output)]
+    # A network may return what it is given.
+    return depths(graph.nodes).get(node_of(graph.output), 0)
 
 
 def depths(nodes: Iterable[Node], pools: bool = False) -> dict[str, int]:

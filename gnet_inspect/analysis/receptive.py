@@ -253,6 +253,18 @@ def receptive_fields(graph: Graph) -> dict[str, Field | None]:
     return {name: seen.field for name, seen in _Tracker(graph).seen.items()}
 
 
+def image_fields(graph: Graph) -> dict[str, Field | None]:
+    """The fields of those nodes whose positions lie as those of an image do, along all axes behind the channels in
+    order; None for the others."""
+    seen = _Tracker(graph).seen
+    found = {}
+    for node in graph.nodes:
+        here = seen[node.name]
+        lies = here.spots == tuple(range(2, len(node.output_shape))) and not here.mixed
+        found[node.name] = here.field if lies else None
+    return found
+
+
 class _Tracker:
     """Follows every value of a graph from the inputs on."""
 

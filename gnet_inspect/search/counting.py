@@ -17,7 +17,7 @@ from gnet_inspect.search.front import non_dominated
 from gnet_inspect.search.program import CannotCompileError, Columns, Program, Setting, compile_template
 from gnet_inspect.search.result import Objective
 from gnet_inspect.search.space import Space
-from gnet_inspect.search.template import NotANetworkError, Template, structural_choices, templates
+from gnet_inspect.search.template import NotANetworkError, Template, templates
 from gnet_inspect.search.walk import CHUNK, SECONDS, Places, Walk, places_of
 from gnet_inspect.sources.spec import build_graph
 
@@ -25,7 +25,6 @@ from gnet_inspect.sources.spec import build_graph
 BATCH = 4 * CHUNK
 # Where layers do not go into tables, each candidate is built: so many at once.
 SLOW_BATCH = 64
-MOST_STRUCTURES = 2_000
 FIELD = "receptive_field"
 # Where nothing is to be small or large, so many of those that are kept are found.
 NEAREST = 100
@@ -67,13 +66,12 @@ class Counter:
 
     def __init__(self, space: Space, asked: Asked) -> None:
         self.space, self.asked = space, asked
-        self.structural = structural_choices(space)
         self.templates: list[Template] = []
         self.refused: list[str] = []
         self._walks: list[tuple[Mapping[int, int], _Walker]] = []
         self.is_slow = False
         self.away = [np.array(space.away(index)) for index in range(len(space.choices))]
-        for found in templates(space, self.structural):
+        for found in templates(space):
             if isinstance(found, NotANetworkError):
                 self.refused.append(str(found))
                 continue
@@ -175,7 +173,9 @@ class _Quick:
     def totals(self, places: Places) -> Columns:
         found = self._walk.totals(places)
         if self._fields is not None:
-            fields = self._fields.of(places)
+            valid = found["invalid"] == 0
+            fields = np.zeros(len(valid), np.int64)
+            fields[valid] = self._fields.of(places[:, valid])
             # Nobody can tell it: no condition on it holds.
             found[FIELD] = np.where(fields < 0, np.nan, fields) if (fields < 0).any() else fields
         return {name: found[name] for name in (*self.names, "invalid")}

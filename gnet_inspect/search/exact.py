@@ -37,7 +37,8 @@ class TooManyCellsError(Exception):
 class Question(Struct, eq=False):
     """What is asked of a program: tables without columns, of what is to be small (what is to be large is negated).
 
-    `cost_limit` is the most that the cost may be, `peak_limits` the most that is held at any of some moments.
+    `cost_limit` is the most that the cost may be, `cost_floor` the least, `peak_limits` the most that is held at any
+    of some moments.
     `away` says of each choice's values how far they are from the base: of rows that are equal the nearest is taken.
     """
 
@@ -45,6 +46,7 @@ class Question(Struct, eq=False):
     worth: list[Lookup]
     valid: list[Lookup]
     cost_limit: float | None = None
+    cost_floor: float | None = None
     peak_limits: tuple[tuple[tuple[Moment, ...], float], ...] = ()
     away: dict[int, NDArray[np.float64]] = {}
 
@@ -189,6 +191,12 @@ class Exact:
             behind[behind > NONE // 2] = NONE
             values = behind
         self.final = values[0]
+        limit, floor_ = self.question.cost_limit, self.question.cost_floor
+        costs = self._cost_of(0) + self.step * np.arange(len(self.final))
+        if limit is not None:
+            self.final[costs > limit] = NONE
+        if floor_ is not None:
+            self.final[costs < floor_] = NONE
 
     def _is_real(self) -> bool:
         return any(np.issubdtype(lookup.table.dtype, np.floating) for lookup in self.question.worth)

@@ -1,14 +1,14 @@
 """Receptive fields of candidates: of what lies between two places at which one value passes, the ordinary analysis
 tells once through which window it is seen; candidates are such windows one behind the other."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
-from gnet_inspect.analysis.receptive import Axis, Edge, Field, model_field, receptive_fields
+from gnet_inspect.analysis.receptive import Axis, Edge, Field, image_fields, model_field, receptive_fields
 from gnet_inspect.errors import GnetError
 from gnet_inspect.graph import Graph, Output, Value, node_of
 from gnet_inspect.graph.maker import GraphMaker
@@ -49,42 +49,39 @@ class FieldReader:
         # Another input has other borders, and poolings of whole maps.
         deciding |= set(template.inputs.values())
         self.choices = tuple(sorted(deciding))
-        self.segments = self._segments()
-        self._seen: dict[tuple[int, tuple[int, ...], Shape], Seen] = {}
+        self.segments = self._segments() if self._is_chain() else []
+        self._seen: dict[tuple[int, int, tuple[int, ...], Shape], Seen | None] = {}
         self._found: Fields = {}
 
     def of(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The field of each candidate, -1 where nobody can tell: what decides it is asked once for each combination."""
-        if not self.choices:
-            return np.full(places.shape[1], self._field(()), np.int64)
-        sizes = [self.template.space.sizes[index] for index in self.choices]
+        """The field of each candidate, all of which are networks; -1 where nobody can tell. What decides it is asked
+        once for each combination."""
         key = np.zeros(places.shape[1], np.int64)
-        for index, size in zip(self.choices, sizes, strict=True):
-            key = key * size + places[index]
-        keys, back = np.unique(key, return_inverse=True)
-        found = []
-        for number in keys.tolist():
-            combination, rest = [], number
-            for size in reversed(sizes):
-                rest, place = divmod(rest, size)
-                combination.append(place)
-            found.append(self._field(tuple(reversed(combination))))
-        return np.array(found, np.int64)[back]
+        for index in self.choices:
+            key = key * self.template.space.sizes[index] + places[index]
+        _, some, back = np.unique(key, return_index=True, return_inverse=True)
+        return np.array([self._field(places[:, each].tolist()) for each in some.tolist()], np.int64)[back]
 
-    def _field(self, combination: tuple[int, ...]) -> int:
+    def _field(self, candidate: list[int]) -> int:
+        combination = tuple(candidate[index] for index in self.choices)
         if combination not in self._found:
+            # Beside what decides, the values of the template's own network do, where they make one together.
+            places = [*self.template.places]
+            for index, place in zip(self.choices, combination, strict=True):
+                places[index] = place
             try:
-                self._found[combination] = self._composed(dict(zip(self.choices, combination, strict=True)))
+                self._found[combination] = self._composed(places)
             except GnetError:
-                # It is no network, and counted as none.
-                self._found[combination] = None
+                self._found[combination] = self._whole(candidate)
         found = self._found[combination]
         return -1 if found is None else found
 
     # --- one candidate ---
 
-    def _composed(self, places: Mapping[int, int]) -> int | None:
-        shape = self._input(places)
+    def _composed(self, places: Sequence[int]) -> int | None:
+        if not self.segments:
+            return self._whole(places)
+        shape = self._input(self.template.graph.inputs[0], places)
         axes = tuple(_start(size) for size in shape[2:])
         for index, segment in enumerate(self.segments):
             seen = self._see(index, segment, places, shape)
@@ -95,56 +92,64 @@ class FieldReader:
             axes = tuple(axis.through(window, count) for axis, (window, count) in zip(axes, seen.windows, strict=True))
         return min(axis.size for axis in axes)
 
-    def _input(self, places: Mapping[int, int]) -> Shape:
-        given = self.template.graph.inputs[0]
+    def _input(self, given: Value, places: Sequence[int]) -> Shape:
+        """The shape of one of the network's inputs."""
         if given.name not in self.template.inputs:
             return given.shape
         choice = self.template.inputs[given.name]
         return (given.shape[0], *self.template.space.choices[choice].values[places[choice]])
 
-    def _whole(self, places: Mapping[int, int]) -> int | None:
-        """What no composition of windows says: the field of the network as one, where that is exact."""
-        number = len(self.template.graph.nodes)
-        whole = Segment(0, number, self.template.graph.inputs[0].name, self.choices)
-        seen = self._ask(whole, number, places, self._input(places))
-        field = None if seen is None else seen.rest
+    def _whole(self, places: Sequence[int]) -> int | None:
+        """What no composition of windows says: the field of the network as one, where anybody can tell."""
+        graph = self.template.graph
+        inputs = [Value(value.name, self._input(value, places), value.dtype) for value in graph.inputs]
+        made = self._graph(0, len(graph.nodes), places, inputs, graph.outputs)
+        field = model_field(made, receptive_fields(made))
         if field is None or field.size is None or field.status in ("unknown", "bound"):
             return None
         return min(field.size)
 
-    def _see(self, index: int, segment: Segment, places: Mapping[int, int], shape: Shape) -> Seen:
-        key = index, tuple(places[choice] for choice in segment.choices), shape
+    def _see(self, index: int, segment: Segment, places: Sequence[int], shape: Shape) -> Seen:
+        seen = self._asked(segment, index, places, shape)
+        if seen is None:
+            # What is seen unevenly goes on being so: it and all behind it are asked as one, by all of their choices.
+            number = len(self.template.graph.nodes)
+            behind = tuple(sorted({choice for each in self.segments[index:] for choice in each.choices}))
+            seen = self._asked(Segment(segment.start, number, segment.source, behind), index, places, shape)
+        assert seen is not None
+        return seen
+
+    def _asked(self, segment: Segment, index: int, places: Sequence[int], shape: Shape) -> Seen | None:
+        key = index, segment.end, tuple(places[choice] for choice in segment.choices), shape
         if key not in self._seen:
-            last = segment.end == len(self.template.graph.nodes)
-            seen = self._ask(segment, segment.end, places, shape)
-            if seen is None or (last and seen.windows is None):
-                seen = self._ask(segment, len(self.template.graph.nodes), places, shape)
-            assert seen is not None
-            self._seen[key] = seen
+            self._seen[key] = self._ask(segment, segment.end, places, shape)
         return self._seen[key]
 
-    def _ask(self, segment: Segment, end: int, places: Mapping[int, int], shape: Shape) -> Seen | None:
-        """The ordinary analysis of a segment alone; None where its last value has no positions, so that the rest must
-        be asked as a whole."""
-        graph = self._graph(segment, end, places, shape)
-        fields = receptive_fields(graph)
-        whole = end == len(self.template.graph.nodes)
-        field = model_field(graph, fields) if whole else fields[graph.nodes[-1].name]
+    def _ask(self, segment: Segment, end: int, places: Sequence[int], shape: Shape) -> Seen | None:
+        """The ordinary analysis of a segment alone; None where its last value sees its input unevenly or has no
+        positions, so that the rest must be asked with it."""
+        graph = self._graph(segment.start, end, places, [Value(segment.source, shape)])
         output = graph.nodes[-1].output_shape
-        if not whole:
-            straight = _windows(field)
-            return Seen(straight, None, output) if straight is not None else None
-        return Seen(None, field, output)
+        if end == len(self.template.graph.nodes):
+            return Seen(None, model_field(graph, receptive_fields(graph)), output)
+        straight = _windows(image_fields(graph)[graph.nodes[-1].name])
+        return Seen(straight, None, output) if straight is not None else None
 
-    def _graph(self, segment: Segment, end: int, places: Mapping[int, int], shape: Shape) -> Graph:
+    def _graph(
+        self,
+        start: int,
+        end: int,
+        places: Sequence[int],
+        inputs: Sequence[Value],
+        outputs: Sequence[Output] = (),
+    ) -> Graph:
+        """Some of the nodes as a network of its own; it returns the last of them where no `outputs` are said."""
         template = self.template
-        maker = GraphMaker([Value(segment.source, shape)])
-        for node, variants in zip(
-            template.graph.nodes[segment.start : end], template.nodes[segment.start : end], strict=True
-        ):
+        maker = GraphMaker(inputs)
+        for node, variants in zip(template.graph.nodes[start:end], template.nodes[start:end], strict=True):
             place = 0
             for choice in variants.choices:
-                place = place * template.space.sizes[choice] + places.get(choice, 0)
+                place = place * template.space.sizes[choice] + places[choice]
             op = variants.ops[place]
             if op is None:
                 raise NoLayerError(node.name)
@@ -153,11 +158,18 @@ class FieldReader:
             model=template.graph.model,
             title=template.graph.title,
             mode=template.graph.mode,
-            outputs=[Output("output", maker.nodes[-1].name)],
+            outputs=[*outputs] or [Output("output", maker.nodes[-1].name)],
             parts=(),
         )
 
     # --- the segments ---
+
+    def _is_chain(self) -> bool:
+        """Whether all comes from one input and ends in the last node."""
+        graph = self.template.graph
+        return (
+            len(graph.inputs) == 1 and all(node.inputs for node in graph.nodes) and graph.output == graph.nodes[-1].name
+        )
 
     def _segments(self) -> list[Segment]:
         graph = self.template.graph

@@ -1,7 +1,8 @@
 """What is asked of a space, as dynamic programming takes it: which sums are held against each other, which limits cut,
 and what it cannot answer."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from math import ceil, floor
 
 import numpy as np
 from msgspec import Struct
@@ -43,22 +44,33 @@ class _Sum(Struct, frozen=True):
     sign: int
 
     def tables(self, program: Program) -> list[Lookup]:
-        if self.column == SECONDS:
-            return [
-                Lookup(lookup.variables, np.ascontiguousarray(self.sign * lookup.table[..., 0]))
-                for lookup in program.seconds
-            ]
-        place = COSTS.index(self.column)
+        seconds = self.column == SECONDS
+        place = 0 if seconds else COSTS.index(self.column)
+        # In their own order, and of no axis where they depend on nothing.
         return [
-            Lookup(lookup.variables, np.ascontiguousarray(self.sign * lookup.table[..., place]))
-            for lookup in program.costs
+            Lookup(lookup.variables, np.array(self.sign * lookup.table[..., place], order="C"))
+            for lookup in (program.seconds if seconds else program.costs)
         ]
+
+    @property
+    def opposite(self) -> "_Sum":
+        """The same sum, wanted the other way."""
+        return _Sum(self.column, -self.sign)
+
+
+def _named(column: str) -> str:
+    """A sum by the name that people know it by."""
+    return "activation_bytes" if column == "elements" else column
 
 
 class _Plan(Struct, eq=False):
+    """Of two sums which is counted in cells, and what is the least of the other; `cost_limit` is the most of the cost,
+    `cost_floor` the least."""
+
     cost: _Sum | None
     worth: _Sum
     cost_limit: float | None
+    cost_floor: float | None
     peaks: list[Limit]
 
 
@@ -78,6 +90,11 @@ def find_optimum(counter: Counter, gap: float, tell: Callable[[float, str], None
         question = _question(counter, program, plan)
         try:
             exact = Exact(program, question, gap, least)
+            if plan.cost_floor is not None and not exact.is_exact:
+                raise NotProvableError(
+                    f"limits of {_named((plan.cost or plan.worth).column)} on both sides are proved only where "
+                    f"nothing is rounded, and a gap of {100 * gap:g} % rounds"
+                )
         except NoChainError as error:
             raise NotProvableError(f"it is no chain of small parts: {error}") from None
         except TooManyCellsError as error:
@@ -128,10 +145,14 @@ def _objective_sums(counter: Counter) -> list[_Sum]:
 
 
 def _sum_limit(limit: Limit, width: int) -> tuple[_Sum, float]:
-    """A limit on a sum, as the sum that is to be small and its bound."""
+    """A limit on a sum, as the sum that is to be small and the most that it may be."""
     column, times, in_bytes = (SECONDS, 1, False) if limit.name == SECONDS else SUMS[limit.name]
     sign = 1 if limit.operator in ("<", "<=") else -1
-    return _Sum(column, sign), sign * limit.bound / (times * (width if in_bytes else 1))
+    bound = sign * limit.bound / (times * (width if in_bytes else 1))
+    if column == SECONDS:
+        return _Sum(column, sign), float(np.nextafter(bound, -np.inf)) if limit.operator in ("<", ">") else bound
+    # What is whole is below a bound where it is at most the whole number below it.
+    return _Sum(column, sign), float(ceil(bound) - 1 if limit.operator in ("<", ">") else floor(bound))
 
 
 def _plan(counter: Counter) -> _Plan:
@@ -142,8 +163,7 @@ def _plan(counter: Counter) -> _Plan:
     if not sums:
         raise NotProvableError("all of its networks are the same in what is asked")
     peaks: list[Limit] = []
-    cost_limit = None
-    limited: list[tuple[_Sum, float]] = []
+    limits: dict[_Sum, float] = {}
     for part in asked.condition.parts if asked.condition is not None else ():
         limit = part.limit
         if limit is None:
@@ -151,23 +171,45 @@ def _plan(counter: Counter) -> _Plan:
         if limit.name in PEAKS and limit.operator in ("<", "<="):
             peaks.append(limit)
         elif (limit.name in SUMS or limit.name == SECONDS) and limit.operator != "==":
-            limited.append(_sum_limit(limit, asked.setting.width))
+            each, bound = _sum_limit(limit, asked.setting.width)
+            limits[each] = min(bound, limits.get(each, bound))
         elif limit.name == FIELD and not _vary_field(counter):
             continue
         elif limit.name != "depth":
             raise NotProvableError(f"`{part}` is no limit on a sum over layers")
-    others = list(dict.fromkeys(each for each, _ in limited if each.column not in {item.column for item in sums}))
-    if len(sums) + len(others) > 2:
-        names = ", ".join(dict.fromkeys(each.column for each in (*sums, *others)))
-        raise NotProvableError(f"{len(sums) + len(others)} sums are held against each other ({names}), and two can be")
-    # Of one sum that is limited the way it is not wanted, as the most params below a limit of them.
-    against = [each for each, _ in limited if each.sign != sums[0].sign]
-    cost: _Sum | None = next(iter([*others, *against]), None) if len(sums) == 1 else sums[0]
+    cost, worth = _against(sums, limits)
+    if cost is None:
+        return _Plan(None, worth, None, None, peaks)
+    below = limits.get(cost.opposite)
+    return _Plan(cost, worth, limits.get(cost), None if below is None else -below, peaks)
+
+
+def _against(sums: Sequence[_Sum], limits: Mapping[_Sum, float]) -> tuple[_Sum | None, _Sum]:
+    """Which sum is counted in cells against which. Of the other only the least is kept, so that a limit that keeps it
+    from being less must be on the first."""
+    columns = dict.fromkeys(each.column for each in (*sums, *limits))
+    if len(sums) > 2 or len(columns) > 2:
+        names = ", ".join(map(_named, columns))
+        raise NotProvableError(
+            f"{max(len(sums), len(columns))} sums are held against each other ({names}), and two can be"
+        )
     worth = sums[-1]
-    if cost is not None:
-        bounds = [bound for each, bound in limited if each == cost]
-        cost_limit = min(bounds) if bounds else None
-    return _Plan(cost, worth, cost_limit, peaks)
+    if len(sums) == 2:
+        cost = sums[0]
+        if worth.opposite in limits and cost.opposite not in limits:
+            cost, worth = worth, cost
+    else:
+        others = [each for each in limits if each.column != worth.column]
+        if not others:
+            # As the most params below a limit of them.
+            return (worth.opposite if worth.opposite in limits else None), worth
+        cost = others[0]
+    if worth.opposite in limits and worth != cost.opposite:
+        way = "at least" if worth.sign > 0 else "at most"
+        raise NotProvableError(
+            f"{_named(worth.column)} are limited the way they are not wanted ({way} so many), and another sum with them"
+        )
+    return cost, worth
 
 
 def _vary_field(counter: Counter) -> bool:
@@ -177,7 +219,7 @@ def _vary_field(counter: Counter) -> bool:
 def _question(counter: Counter, program: Program, plan: _Plan) -> Question:
     place = COSTS.index("invalid")
     valid = [
-        Lookup(lookup.variables, np.ascontiguousarray(lookup.table[..., place]))
+        Lookup(lookup.variables, np.array(lookup.table[..., place], order="C"))
         for lookup in program.costs
         if np.any(lookup.table[..., place])
     ]
@@ -194,6 +236,7 @@ def _question(counter: Counter, program: Program, plan: _Plan) -> Question:
         plan.worth.tables(program),
         valid,
         plan.cost_limit,
+        plan.cost_floor,
         tuple(peaks),
         dict(enumerate(counter.away)),
     )

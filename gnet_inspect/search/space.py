@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from math import prod
+from math import log10, prod
 from typing import Any
 
 from msgspec import Struct
@@ -21,6 +21,8 @@ MOST_VALUES = 1_000
 MOST_CHOICES = 2_000
 _NUMBER = r"\s*(-?[0-9]{1,15}(?:\.[0-9]{1,15})?)\s*"
 _RANGE = re.compile(rf"{_NUMBER}:{_NUMBER}(?::{_NUMBER})?\Z")
+# Python writes no number of more than 4,300 digits.
+MOST_DIGITS = 4_000
 # Commas between values, and none inside of lists, layers or quoted texts.
 _OPENING, _CLOSING = "[{(", "]})"
 
@@ -130,10 +132,16 @@ def read_space(
             raise UsageError(
                 f"--vary: expected PATH=VALUES, got {item!r}. (for example --vary inception3a.c1=32:96:16)"
             )
+        # The paths of a glob are given the same values, which are read once.
+        read: Choice | None = None
         for path in _matching(pattern, [*inputs, *arguments]):
             if path in found:
                 raise UsageError(f"--vary: expected each path once, got `{path}` again, by {item!r}")
-            found[path] = _choice(path, text, inputs.get(path))
+            if path in inputs:
+                found[path] = _choice(path, text, inputs[path])
+            else:
+                read = read or _choice(path, text, None)
+                found[path] = Choice((path,), read.texts, read.values)
     if not found:
         raise UsageError("expected something to vary, as --vary inception3a.c1=32:96:16, got nothing")
     if len(found) > MOST_CHOICES:
@@ -142,6 +150,8 @@ def read_space(
     if overlaps:
         raise UsageError(f"--vary: expected arguments or elements of them, got both: `{overlaps[0]}` and what it is in")
     choices = _tied(found, ties, [*inputs, *arguments])
+    if sum(log10(len(choice.values)) for choice in choices) > MOST_DIGITS:
+        raise UsageError(f"--vary: expected a space of fewer than 10^{MOST_DIGITS:,} networks, got more")
     own = tuple(
         inputs[choice.name].shape[1:] if choice.name in inputs else _plain(arguments.get(choice.name))
         for choice in choices
@@ -189,13 +199,20 @@ def _choice(path: str, text: str, given: Value | None) -> Choice:
         raise UsageError(f"--vary: `{path}`: expected at most {MOST_VALUES:,} values, got {len(texts):,}")
     values: list[Any] = []
     for item in texts:
-        read = (
-            _input_shape(path, item, given) if given is not None else parse_overrides([f"{path}={item}"])[path].plain()
-        )
-        if read in values:
+        try:
+            read = _input_shape(path, item, given) if given is not None else _read(path, item)
+        except UsageError as error:
+            raise UsageError(str(error).replace("--set:", "--vary:", 1)) from None
+        # In Python true is 1.
+        if any(read == value and isinstance(read, bool) == isinstance(value, bool) for value in values):
             raise UsageError(f"--vary: `{path}`: expected values that differ, got {item} twice")
         values.append(read)
     return Choice((path,), tuple(texts), tuple(values))
+
+
+def _read(path: str, text: str) -> Any:
+    """A value as `--set` reads it, plain."""
+    return parse_overrides([f"{path}={text}"])[path].plain()
 
 
 def _texts(path: str, text: str) -> Iterator[str]:
@@ -275,4 +292,5 @@ def _tied(found: Mapping[str, Choice], ties: Sequence[str], paths: Sequence[str]
             joined = Choice((*head.paths, *(other.paths if other else (path,))), head.texts, head.values)
             choices.update(dict.fromkeys(joined.paths, joined))
             head = joined
-    return tuple(dict.fromkeys(choices.values()))
+    # Each once; values may be lists, by which no key can be made.
+    return tuple({id(choice): choice for choice in choices.values()}.values())

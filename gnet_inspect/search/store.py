@@ -10,6 +10,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from numpy.typing import NDArray
 
 from gnet_inspect.errors import UsageError, show
 from gnet_inspect.search.rows import MOST_COLUMNS
-from gnet_inspect.search.space import Space
+from gnet_inspect.search.space import Choice, Space
+from gnet_inspect.search.walk import SECONDS
 
 FORMAT = 1
 _TABLES = """
@@ -78,7 +80,7 @@ class Store:
         given = (
             [f"{_quoted(choice.name)} " for choice in self.space.choices] if self.columns else ["places BLOB NOT NULL"]
         )
-        totals = [f"{_quoted(name)} NOT NULL" for name in self.names]
+        totals = [_quoted(name) for name in self.names]
         self._db.execute(f"CREATE TABLE candidates (id INTEGER PRIMARY KEY, {', '.join([*given, *totals])})")
         self._db.execute("COMMIT")
 
@@ -117,24 +119,28 @@ class Store:
             small = np.ascontiguousarray(places.T).astype("<u2").tobytes()
             width = 2 * len(places)
             found.append([small[start : start + width] for start in range(0, width * count, width)])
-        found += [totals[name].tolist() for name in self.names]
+        found += [_amounts(name, totals[name]) for name in self.names]
         buffer = io.BytesIO()
         np.savez(buffer, **state.arrays)  # type: ignore[arg-type]  # any names
         signs = ", ".join("?" * len(found))
-        self._db.execute("BEGIN")
-        self._db.executemany(f"INSERT INTO candidates VALUES ({signs})", zip(*found, strict=True))
-        self._db.executemany(
-            "INSERT OR REPLACE INTO progress VALUES (?, ?)",
-            [("next", str(state.next)), ("sums", json.dumps(state.sums)), ("arrays", buffer.getvalue())],
-        )
-        self._db.execute("COMMIT")
+        try:
+            self._db.execute("BEGIN")
+            self._db.executemany(f"INSERT INTO candidates VALUES ({signs})", zip(*found, strict=True))
+            self._db.executemany(
+                "INSERT OR REPLACE INTO progress VALUES (?, ?)",
+                [("next", str(state.next)), ("sums", json.dumps(state.sums)), ("arrays", buffer.getvalue())],
+            )
+            self._db.execute("COMMIT")
+        except sqlite3.OperationalError as error:
+            # A full disk, as a rule: the batches before this one are there.
+            raise UsageError(f"-o: cannot write {show(str(self.path))}: {error}. (--resume goes on with it)") from None
         self.rows += count
 
     def close(self) -> None:
-        """Everything into the one file."""
-        self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.execute("PRAGMA journal_mode=DELETE")
-        self._db.close()
+        """Everything into the one file, where there is room for it: else it stays beside it."""
+        with closing(self._db), suppress(sqlite3.OperationalError):
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._db.execute("PRAGMA journal_mode=DELETE")
 
     def records(self) -> Iterator[tuple[Any, ...]]:
         """All rows, in order, with the values of their choices."""
@@ -174,16 +180,19 @@ def write_parquet(store: Store, path: Path) -> None:
     parquet: Any = import_module("pyarrow.parquet")
 
     beside = path.with_name(f".{path.name}.part")
-    header = store.header
+    # A column has values of one kind: where some of a choice are text, as lists are, all are.
+    kinds = [int, *(_kind(choice) for choice in store.space.choices), *(_amount_kind(name) for name in store.names)]
+    types = {int: pyarrow.int64(), float: pyarrow.float64(), str: pyarrow.string()}
+    schema = pyarrow.schema([(name, types[kind]) for name, kind in zip(store.header, kinds, strict=True)])
     try:
-        writer = None
-        for rows in _portions(store.records()):
-            columns = list(zip(*rows, strict=True)) or [() for _ in header]
-            table = pyarrow.table(dict(zip(header, map(list, columns), strict=True)))
-            writer = writer or parquet.ParquetWriter(beside, table.schema, compression="zstd")
-            writer.write_table(table.cast(writer.schema))
-        assert writer is not None
-        writer.close()
+        with parquet.ParquetWriter(beside, schema, compression="zstd") as writer:
+            for rows in _portions(store.records()):
+                columns = list(zip(*rows, strict=True)) or [() for _ in kinds]
+                given = [
+                    [None if value is None else kind(value) for value in column]
+                    for kind, column in zip(kinds, columns, strict=True)
+                ]
+                writer.write_table(pyarrow.table(given, schema=schema))
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
@@ -199,6 +208,22 @@ def _portions(records: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ..
             rows, empty = [], False
     if rows or empty:
         yield rows
+
+
+def _kind(choice: Choice) -> type:
+    """Of which kind the values of a choice are, as columns have them."""
+    kinds = {type(_written(value)) for value in choice.values}
+    return str if str in kinds else float if float in kinds else int
+
+
+def _amount_kind(name: str) -> type:
+    return float if name == SECONDS else int
+
+
+def _amounts(name: str, column: NDArray[Any]) -> list[Any]:
+    """A total of each network, None where nobody can tell it."""
+    kind = _amount_kind(name)
+    return [kind(value) if value == value else None for value in column.tolist()]  # noqa: PLR0124  # NaN alone is not
 
 
 def _written(value: Any) -> Any:

@@ -269,7 +269,9 @@ class Sweeper:
         told = []
         condition = self.asked.condition
         if self.counter.refused:
-            told.append(f"{len(self.counter.refused):,} structures are no networks, as: {self.counter.refused[0]}")
+            number = len(self.counter.refused)
+            what = "structures of the space are no networks" if number > 1 else "structure of the space is no network"
+            told.append(f"{number:,} {what}: {self.counter.refused[0]}")
         if condition is not None and self.seen.counted and not self.interrupted:
             valid = self.seen.counted - self.seen.invalid
             for part, met in zip(condition.parts, self.seen.met, strict=True):

@@ -202,12 +202,10 @@ class Binder:
 
     @staticmethod
     def _mark(behind: dict[Part, frozenset[str]], name: str, edits: list[tuple[int | None, str, Any]]) -> None:
-        """An edit takes the place of what was there."""
+        """An edit takes the place of what was there, which is worked out, and may be refused, all the same."""
         for element, path, _ in sorted(edits, key=lambda edit: edit[0] is not None):
-            if element is None:
-                for part in [part for part in behind if part[0] == name]:
-                    del behind[part]
-            behind[name, element] = frozenset({path})
+            there = [part for part in behind if part[0] == name and element in (None, part[1])]
+            behind[name, element] = frozenset({path}).union(*(behind.pop(part) for part in there))
 
     def check_edits_matter(self, mode: str) -> None:
         """Raise UsageError for an edit of a parameter that no layer of the network asked for."""
