@@ -1,5 +1,7 @@
 """`gnet-inspect sweep`: the best networks of a design space."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +11,9 @@ from gnet_inspect.cli import options
 from gnet_inspect.errors import MissingError, UsageError
 
 if TYPE_CHECKING:
+    from gnet_inspect.search.cluster import Cluster
     from gnet_inspect.search.result import Objective, Sweep
+    from gnet_inspect.search.sweeping import Run
 
 # The kinds of file that rows go into, by the ending.
 ENDINGS = (".db", ".parquet", ".csv")
@@ -81,6 +85,15 @@ def sweep(
     workers: Annotated[
         int, typer.Option("--workers", metavar="N", help="Processes that count. The rows are the same.")
     ] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="The scheduler of a Dask cluster, whose workers count: tcp://127.0.0.1:8786. The rows are the same.",
+            show_default=False,
+        ),
+    ] = None,
     points: Annotated[
         int, typer.Option("--points", metavar="N", help="How many networks of the front the table shows.")
     ] = 16,
@@ -125,6 +138,8 @@ def sweep(
     options.positive("--sample", sample)
     options.positive("--workers", workers)
     options.positive("--points", points)
+    if cluster is not None and workers > 1:
+        raise UsageError("--cluster: expected no --workers, because the cluster's own are taken")
     if resume and file is None:
         raise UsageError(f"--resume: expected -o FILE{' or '.join(ENDINGS)}, which it goes on with")
     _need_numpy(file)
@@ -146,6 +161,7 @@ def sweep(
         file,
         resume,
         workers,
+        cluster,
     )
     if plot is not None:
         from gnet_inspect.views.charts.front import draw_front
@@ -221,7 +237,13 @@ def _part(flag: str, text: str) -> float:
 
 
 def _swept(
-    model: str, flags: options.Flags, question: _Question, file: Path | None, resume: bool, workers: int
+    model: str,
+    flags: options.Flags,
+    question: _Question,
+    file: Path | None,
+    resume: bool,
+    workers: int,
+    address: str | None,
 ) -> "Sweep":
     from gnet_inspect.budgets.conditions import parse_condition
     from gnet_inspect.cli.output import say
@@ -230,7 +252,6 @@ def _swept(
     from gnet_inspect.search.counting import Asked
     from gnet_inspect.search.program import Setting
     from gnet_inspect.search.result import TOTALS
-    from gnet_inspect.search.runners import run_here, run_processes
     from gnet_inspect.search.space import read_space
     from gnet_inspect.search.sweeping import Sweeper
     from gnet_inspect.sources.spec.following import follow_edits
@@ -259,26 +280,47 @@ def _swept(
     sweeper = Sweeper(space, asked, question.gap, spec.title or spec.name)
     for sentence in sweeper.foretell():
         say(sentence)
-    store = _open_store(file, resume, sweeper, model, flags, question) if file is not None else None
-
-    def run(counter: Any, indexes: Any) -> Any:
-        return (
-            run_here(counter, indexes)
-            if workers == 1
-            else run_processes(counter.space, counter.asked, indexes, workers)
-        )
-
-    try:
-        with show_work(1.0) as tell:
-            result = sweeper.run(_Talk(tell, say), store, run)
-            if file is not None and not result.interrupted:
-                _write_rows(file, store)
-    finally:
-        if store is not None:
-            store.close()
+    with _cluster(address) as cluster:
+        store = _open_store(file, resume, sweeper, model, flags, question) if file is not None else None
+        try:
+            with show_work(1.0) as tell:
+                result = sweeper.run(_Talk(tell, say), store, _runner(workers, cluster))
+                if file is not None and not result.interrupted:
+                    _write_rows(file, store)
+        finally:
+            if store is not None:
+                store.close()
     if file is not None and not result.interrupted and _spool(file) != file:
         _spool(file).unlink()
     return result
+
+
+@contextmanager
+def _cluster(address: str | None) -> "Iterator[Cluster | None]":
+    """A connection to the cluster at an address, with what is to be known of it said; None without one."""
+    if address is None:
+        yield None
+        return
+    from gnet_inspect.cli.output import say
+    from gnet_inspect.search.cluster import Cluster
+
+    with Cluster(address) as cluster:
+        for sentence in cluster.differences():
+            say(sentence)
+        if not cluster.threads:
+            say(f"--cluster {address}: no worker is there yet; waiting for one")
+        yield cluster
+
+
+def _runner(workers: int, cluster: "Cluster | None") -> "Run":
+    """Who counts."""
+    from gnet_inspect.search.runners import run_cluster, run_here, run_processes
+
+    if cluster is not None:
+        return lambda counter, indexes: run_cluster(cluster, counter.space, counter.asked, indexes)
+    if workers == 1:
+        return run_here
+    return lambda counter, indexes: run_processes(counter.space, counter.asked, indexes, workers)
 
 
 class _Talk:
