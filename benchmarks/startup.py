@@ -6,6 +6,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.measure import Ratio, commands, milliseconds
+from gnet_inspect.language import catalogue
 
 PYTHON = sys.executable
 GNET = [PYTHON, "-m", "gnet_inspect"]
@@ -21,7 +22,7 @@ with torch.device("{device}"):
 print(torchinfo.summary(model, (1, 3, 224, 224), device="{device}"))
 """
 MEMORY_LIMIT = 45_000_000
-LARGEST_S, MOST_BOXES_S = 1.0, 15.0
+LARGEST_S, MOST_BOXES_S, BUDGETS_S = 1.0, 15.0, 1.0
 # As many boxes as a picture may have: 1,000 blocks of a layer and of what skips it.
 _MANY = """
 name: many
@@ -63,10 +64,15 @@ def measure() -> list[Ratio]:
     with TemporaryDirectory() as folder:
         many = Path(folder) / "many.yaml"
         many.write_text(_MANY, encoding="utf-8")
-        pictures = commands(
-            largest=[*GNET, "diagram", "inception_resnet_v2", *drawn], many=[*GNET, "diagram", str(many), *drawn]
+        budgets = Path(folder) / "gnet-inspect.toml"
+        tables = (f'[[check]]\nmodel = "{name}"\nmacs = "<= 1 T"\n' for name in catalogue())
+        budgets.write_text("\n".join(tables), encoding="utf-8")
+        files = commands(
+            largest=[*GNET, "diagram", "inception_resnet_v2", *drawn],
+            many=[*GNET, "diagram", str(many), *drawn],
+            check=[*GNET, "check", "--config", str(budgets)],
         )
-    cost = ours | peers | pictures
+    cost = ours | peers | files
 
     def times(what: str, mine: str, other: str, bound: str, limit: float) -> Ratio:
         a, b = cost[mine].seconds, cost[other].seconds
@@ -94,6 +100,7 @@ def measure() -> list[Ratio]:
         times("torchinfo on VGG-16 the usual way / summary vgg16", "vgg", "usual_vgg", "at least", 25),
         within("diagram of inception_resnet_v2 by layers", "largest", LARGEST_S),
         within("diagram of 2,000 boxes", "many", MOST_BOXES_S),
+        within("check of the whole catalogue", "check", BUDGETS_S),
         Ratio(
             "resident memory of summary / 45 MB",
             f"{memory / 1e6:.0f} MB",

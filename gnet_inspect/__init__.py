@@ -125,6 +125,7 @@ _display.TABLES.update(
         ("TrainingMemory", "training_tables"),
         ("LoadedWeights", "weights_tables"),
         ("Taps", "taps_tables"),
+        ("Explanation", "explanation_tables"),
         ("Listing", "listing_tables"),
         ("Roofline", "roofline_tables"),
         ("Verification", "verification_tables"),

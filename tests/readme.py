@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 # What quotes files.
-PAGES = (README, ROOT / "docs" / "writing.md", ROOT / "docs" / "glossary.md")
+PAGES = (README, *(ROOT / "docs" / name for name in ("writing.md", "glossary.md", "explaining.md", "design-spaces.md")))
 QUOTED = re.compile(r"<!-- ([\w./]+) -->\n```(text|yaml|python)\n(.*?)```\n", re.DOTALL)
 
 MARKED = re.compile(r"<!-- ([\w./]+\.md) -->\n\n.*?\n<!-- end -->\n", re.DOTALL)

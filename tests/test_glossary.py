@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 import gnet_inspect
+from gnet_inspect.analysis.alternatives import Alternative
 from gnet_inspect.analysis.conventions import FlopTotals
+from gnet_inspect.analysis.explanation import PartExplanation, Working
 from gnet_inspect.analysis.listing import list_catalogue
 from gnet_inspect.analysis.roofline import RooflineTotals
 from gnet_inspect.analysis.summary import Coverage, LayerSummary, Totals, TrainingMemory
@@ -102,6 +104,7 @@ def test_every_heading_is_found() -> None:
         ["compare", "vgg16", "vgg16_bn", "--diff"],
         ["flops", "googlenet"],
         ["taps", "googlenet"],
+        ["explain", "googlenet", "inception4a"],
         ["roofline", "googlenet", "--on", "t4"],
         ["list"],
         ["verify", "googlenet", "--published"],
@@ -132,6 +135,9 @@ def test_what_commands_print_is_in_it(arguments: list[str], run: Run) -> None:
         (TrainingMemory, "summary"),
         (FlopTotals, "flops"),
         (Tap, "taps"),
+        (PartExplanation, "explain"),
+        (Working, "explain"),
+        (Alternative, "explain"),
         (RooflineTotals, "roofline"),
         (Measurement, "latency"),
         (LayerTiming, "latency"),
@@ -145,11 +151,17 @@ def test_every_key_of_a_total_has_a_word(record: type, command: str) -> None:
 
 def test_a_word_says_what_it_is() -> None:
     """In sentences; where it is met are commands; its names are columns or keys that there are."""
-    known = {name for _, name, _ in SHOWN} | {
-        name
-        for record in (Totals, LayerSummary, Coverage, TrainingMemory, RooflineTotals, Measurement, LayerTiming)
-        for name in record.__struct_fields__
-    }
+    records = (
+        Totals,
+        LayerSummary,
+        Coverage,
+        TrainingMemory,
+        PartExplanation,
+        RooflineTotals,
+        Measurement,
+        LayerTiming,
+    )
+    known = {name for _, name, _ in SHOWN} | {name for record in records for name in record.__struct_fields__}
     # What tables have where a device or its peaks are listed, and parts of training memory.
     known |= {"ridge_intensity", "peak_flops_per_s", "memory_bound_s", "fp32", "tf32", "fp16", "bf16", "fp64", "int8"}
     known |= {"device", "bytes"}
@@ -257,5 +269,7 @@ def test_every_format_has_every_word(run: Run) -> None:
 def test_columns_lead_to_it(run: Run) -> None:
     """The help of each command that shows a table of networks, and that of all commands."""
     assert "gnet-inspect glossary" in " ".join(run("--help").out.split())
-    for command in ("summary", "list", "compare", "flops", "taps", "roofline", "latency", "verify"):
+    for command in (
+        *("summary", "list", "compare", "explain", "flops", "taps", "roofline", "latency", "verify", "check", "sweep"),
+    ):
         assert f"gnet-inspect glossary --of {command}" in " ".join(run(command, "--help").out.split())

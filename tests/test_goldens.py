@@ -6,7 +6,29 @@ import pytest
 
 from tests.conftest import Run
 
-OUTPUTS = {
+SCALED = "docs/spaces/googlenet_scaled.yaml"
+# Those of docs/design-spaces.md.
+EXAMPLES = {
+    "sweep_kernels.txt": [
+        *("sweep", SCALED, "--vary", "inception??.k=3,5,7", "--vary", "inception4?.0.k=3,5,7"),
+        *("--where", "receptive_field >= 907", "--minimize", "macs,params"),
+    ],
+    "sweep_widths.txt": [
+        *("sweep", SCALED, "--vary", "w3=0.375:1.75:0.125", "--vary", "w4=0.375:1.75:0.125"),
+        *("--vary", "w5=0.375:1.75:0.125", "--vary", "ratio=0.25,0.375,0.5,0.625,0.75,0.875,1.0,1.25"),
+        *("--where", "macs <= 1.2G and params <= 6M", "--maximize", "macs,params", "--points", "8"),
+    ],
+    "sweep_compound.txt": [
+        *("sweep", SCALED, "--vary", "input=160:256:32", "--vary", "w3=0.5,0.75,1.0", "--vary", "w4=0.5,0.75,1.0"),
+        *("--vary", "w5=0.5,0.75,1.0", "--vary", "times=1:4"),
+        *("--where", "0.95G <= macs <= 1G", "--minimize", "peak", "--maximize", "receptive_field,params"),
+    ],
+    "sweep_memory.txt": [
+        *("sweep", SCALED, "--vary", "stem=0.25:1:0.125", "--vary", "input=128:256:32", "--vary", "w5=0.5:1:0.125"),
+        *("--where", "peak <= 4MB and params <= 6M", "--maximize", "macs,receptive_field"),
+    ],
+}
+OUTPUTS = EXAMPLES | {
     "summary_googlenet_stage.txt": ["summary", "googlenet", "--depth", "stage"],
     "summary_googlenet_block.txt": ["summary", "googlenet"],
     "summary_googlenet_layer.txt": ["summary", "googlenet", "--depth", "layer"],
@@ -29,6 +51,12 @@ OUTPUTS = {
     "summary_googlenet_torchvision.txt": ["summary", "googlenet_torchvision"],
     "summary_googlenet_d2l.txt": ["summary", "googlenet_d2l"],
     "summary_googlenet_d2l_224.json": ["summary", "googlenet_d2l", "--input", "1x1x224x224", "--format", "json"],
+    "explain_inception4a.txt": ["explain", "googlenet", "inception4a"],
+    "explain_resnet50.txt": ["explain", "resnet50", "layer2.0"],
+    "explain_branch.json": ["explain", "googlenet", "inception4a.branch3", "--format", "json"],
+    "explain_conv1.csv": ["explain", "googlenet", "conv1", "--format", "csv"],
+    "help_explain.txt": ["explain", "--help"],
+    "help_sweep.txt": ["sweep", "--help"],
     "flops_googlenet.txt": ["flops", "googlenet"],
     "flops_googlenet.json": ["flops", "googlenet", "--format", "json"],
     "flops_googlenet_train.txt": ["flops", "googlenet_torchvision", "--mode", "train", "--batch", "2"],
@@ -83,6 +111,7 @@ OUTPUTS = {
     "glossary_peak.txt": ["glossary", "peak"],
     "help_summary.txt": ["summary", "--help"],
     "help_compare.txt": ["compare", "--help"],
+    "help_check.txt": ["check", "--help"],
     "help_report.txt": ["report", "--help"],
     "roofline_googlenet_h200.txt": ["roofline", "googlenet", "--on", "h200", "--dtype", "bf16", "--batch", "64"],
     "roofline_devices.txt": ["roofline", "--devices"],
@@ -107,6 +136,7 @@ def test_output_is_as_recorded(name: str, run: Run, golden: Callable[[str, str],
 NARROW = {
     "summary_googlenet": ["summary", "googlenet"],
     "flops_googlenet": ["flops", "googlenet"],
+    "explain_inception4a": ["explain", "googlenet", "inception4a"],
     "list": ["list"],
     "glossary": ["glossary"],
     "list_inception": ["list", "--family", "inception"],

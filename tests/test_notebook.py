@@ -17,6 +17,7 @@ from gnet_inspect.analysis.audit import audit, verification_of
 from gnet_inspect.analysis.comparison import compare_models
 from gnet_inspect.analysis.conventions import count_flops
 from gnet_inspect.analysis.devices import load_device
+from gnet_inspect.analysis.explanation import explain
 from gnet_inspect.analysis.listing import Listing, list_catalogue
 from gnet_inspect.analysis.roofline import roofline
 from gnet_inspect.analysis.summary import summarize
@@ -155,6 +156,7 @@ HARMFUL: dict[str, Callable[[], object]] = {
     "FlopCounts": lambda: count_flops(hostile()[1]),
     "TrainingMemory": lambda: training_memory(build_graph(parse_spec(HOSTILE), mode="train"), "adam"),
     "LoadedWeights": lambda: loaded(HARM),
+    "Explanation": lambda: explain(hostile()[1], hostile()[1].parts[0].name),
     "Taps": lambda: find_taps(hostile()[1]),
     "Listing": lambda: Listing(2, tuple(msgspec.structs.replace(m, title=HARM) for m in list_catalogue().models[:3])),
     "Roofline": lambda: roofline(hostile()[1], load_device("a100")),

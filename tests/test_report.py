@@ -574,3 +574,32 @@ def test_a_depth_too_large_to_draw_is_left_out(run: Run, write_spec: Callable[[s
     refused = run("report", write_spec(text % 10_001))
     assert (refused.code, refused.out) == (2, "")
     assert "expected models of at most 10,000 layers together for one page, got 10,001" in refused.err
+
+
+def test_a_design_space_is_shown(run: Run, tmp_path: Path) -> None:
+    """The front of what a sweep wrote: a chart that has every network, and a table; beside the models."""
+    found, page = tmp_path / "space.json", tmp_path / "page.html"
+    question = ["--vary", "c3.out_channels=8:24:4", "--vary", "f6.out_features=40:120:20"]
+    written = run("sweep", "lenet5", *question, "--minimize", "macs", "--maximize", "params", "--format", "json")
+    assert written.code == 0, written.err
+    found.write_text(written.out)
+    assert run("report", "lenet5", "--sweep", str(found), "-o", str(page)).code == 0
+    text = page.read_text()
+    front = json.loads(written.out)["front"]
+    data = json.loads(re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[0])
+    dots = data["charts"]["front-0"]["layer"][1]["data"]["values"]
+    assert [(dot["x"], dot["y"]) for dot in dots] == [(each["macs"], each["params"]) for each in front]
+    assert 'href="#space-0"' in text
+    assert "least macs against most params" in text
+    assert "the spec itself" in text
+
+
+@pytest.mark.parametrize("content", ["{}", "[", '{"schema_version": 2, "front": 3}'])
+def test_what_is_no_sweep_is_refused(content: str, run: Run, tmp_path: Path) -> None:
+    """Before anything is drawn: the file, and what was expected."""
+    path = tmp_path / "other.json"
+    path.write_text(content)
+    result = run("report", "lenet5", "--sweep", str(path), "-o", str(tmp_path / "page.html"))
+    assert result.code == 2
+    assert "expected what `sweep --format json` wrote" in result.err
+    assert not (tmp_path / "page.html").exists()

@@ -16,6 +16,7 @@ STATIC = (
 COMMANDS = (
     ["summary", "googlenet", "--depth", "layer"],
     ["flops", "googlenet"],
+    ["explain", "googlenet", "inception4a"],
     ["list"],
     ["show", "googlenet"],
     ["validate", "googlenet"],
@@ -25,6 +26,8 @@ COMMANDS = (
     ["report", "lenet5", "-o", os.devnull],
     ["roofline", "googlenet", "--on", "h200"],
     ["roofline", "lenet5", "--on", "h200", "--format", "svg", "-o", os.devnull],
+    ["check", "googlenet", "--max", "params=7M", "--explain"],
+    ["check", "googlenet", "--max", "params=7M", "--format", "sarif"],
     ["--help"],
 )
 

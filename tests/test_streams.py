@@ -25,6 +25,7 @@ COMMAND = [sys.executable, "-m", "gnet_inspect"]
 LINES = {
     "summary": ["lenet5"],
     "compare": ["lenet5", "alexnet"],
+    "explain": ["lenet5", "c1"],
     "flops": ["lenet5"],
     "taps": ["lenet5"],
     "diagram": ["lenet5"],
@@ -32,6 +33,7 @@ LINES = {
     # Served, it would not end.
     "serve": ["lenet5", "--port", "-1"],
     "roofline": ["lenet5", "--on", "h200"],
+    "check": ["lenet5", "--max", "params=7M"],
     "list": [],
     "trace": ["lenet5"],
     "import": ["lenet5", "-o", "lenet5.json"],

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 
 from msgspec import Struct
 
@@ -40,8 +41,13 @@ class Judged(Struct, frozen=True):
 
 
 def limit_names() -> tuple[str, ...]:
-    """The totals that may be limited."""
-    return (*_TOTALS, *SHORT)
+    """What totals that may be limited are called."""
+    return (*total_names(), *SHORT)
+
+
+def total_names() -> tuple[str, ...]:
+    """The totals that may be limited, by their JSON names."""
+    return tuple(_TOTALS)
 
 
 def parse_limit(name: str, text: str) -> Limit:
@@ -66,12 +72,17 @@ def parse_limit(name: str, text: str) -> Limit:
             f"{name}: expected an operator ({', '.join(OPERATORS)}), a number and a unit ({known}, or none), "
             f"got {show(text)}. (for example {example!r})"
         )
-    return Limit(key, match[1], float(re.sub("[_,]", "", match[2])) * units.get(unit, 1))
+    return Limit(key, match[1], float(Decimal(re.sub("[_,]", "", match[2])) * units.get(unit, 1)))
+
+
+def total_of(name: str, summary: Summary) -> tuple[float | None, str]:
+    """A total by its JSON name, and whether it is "exact", a "least" or a "most"; None where nobody knows it."""
+    return _TOTALS[name](summary)
 
 
 def judge(limit: Limit, summary: Summary) -> Judged:
     """Whether a network keeps a limit: a least above an upper limit breaks it, one above a lower limit keeps it."""
-    value, exact = _TOTALS[limit.name](summary)
+    value, exact = total_of(limit.name, summary)
     if value is None:
         return Judged(limit, None, None)
     holds = _OPERATORS[limit.operator](value, limit.bound)

@@ -11,6 +11,7 @@ import typer
 COMMANDS = {
     "summary": "summary",
     "compare": "compare",
+    "explain": "explain",
     "flops": "flops",
     "taps": "taps",
     "diagram": "diagram",
@@ -18,6 +19,7 @@ COMMANDS = {
     "serve": "serve",
     "sweep": "sweep",
     "roofline": "roofline",
+    "check": "check",
     "list": "list_models",
     "trace": "trace",
     "import": "import_network",

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from gnet_inspect.cli import options
 from gnet_inspect.cli.options import Flags
+from gnet_inspect.cli.rows import is_row, open_row
 from gnet_inspect.errors import INSTALL_TORCH, MissingError, SpecError, UsageError, show
 from gnet_inspect.units import dimensions
 
@@ -55,6 +56,8 @@ def open_model(model: str, flags: Flags) -> Opened:
         return _network_file(model)
     if model.endswith(PYTHON_ENDING):
         return _python_file(model)
+    if is_row(model):
+        return open_row(model)
     return _spec(model)
 
 
@@ -104,10 +107,13 @@ def need_runnable(models: Sequence[str], command: str, frozen: list[str] | None 
 
 def _spec(model: str) -> Opened:
     """A built-in name, a path to a YAML spec, or standard input."""
+    return open_spec(options.read_model(model))
+
+
+def open_spec(spec: "Spec") -> Opened:
+    """A spec that was read, wherever."""
     from gnet_inspect.sources.spec import build_graph
     from gnet_inspect.sources.spec.overrides import parse_overrides
-
-    spec = options.read_model(model)
 
     def made(asked: Flags) -> Variant:
         shapes = options.read_inputs(spec.inputs, asked.inputs, asked.batch, asked.resize)
@@ -119,7 +125,11 @@ def _spec(model: str) -> Opened:
 
 def _network_file(model: str) -> Opened:
     """FILE.graph.json or FILE.pt2: the network as it was written, at its own inputs and in its one mode."""
-    graph = _read_file(model)
+    return open_graph(_read_file(model), model)
+
+
+def open_graph(graph: "Graph", model: str) -> Opened:
+    """The network of a file that was read, wherever: as it was written."""
 
     def made(asked: Flags) -> Variant:
         _check_file(model, graph, asked)

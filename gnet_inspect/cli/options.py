@@ -48,8 +48,8 @@ Model = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="A built-in name (see `gnet-inspect list`), the path of a YAML spec, FILE.graph.json, .pt2 or .onnx, "
-        "- for a spec on standard input; or a module in Python: package.module:NAME, ./file.py:NAME, timm:NAME, "
-        "torchvision:NAME.",
+        "FILE.db#17 of a sweep, - for a spec on standard input; or a module in Python: package.module:NAME, "
+        "./file.py:NAME, timm:NAME, torchvision:NAME.",
         autocompletion=complete_model,
         show_default=False,
     ),
@@ -300,11 +300,14 @@ def read_model(model: str, every: bool = False) -> "Spec":
 
 def read_text(model: str) -> tuple[bytes, str]:
     """(the text of MODEL's spec, the name errors give it)."""
+    from gnet_inspect.cli.rows import is_row, row_text
     from gnet_inspect.language import spec_text
     from gnet_inspect.language.document import MAX_BYTES
 
     if model == "-":
         return _read_stdin(MAX_BYTES), "<stdin>"
+    if is_row(model):
+        return row_text(model)
     try:
         return spec_text(model)
     except UsageError as error:

@@ -39,6 +39,15 @@ def report(
             show_default=False,
         ),
     ] = None,
+    sweeps: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--sweep",
+            metavar="FILE",
+            help="What `sweep --format json -o FILE.json` wrote: its front. May be given several times.",
+            show_default=False,
+        ),
+    ] = None,
     output: options.Output = None,
 ) -> None:
     """One HTML page: comparison, charts, diagrams, layers and audit.
@@ -52,6 +61,7 @@ def report(
     from gnet_inspect.cli.output import emit
     from gnet_inspect.cli.progress import show_work
     from gnet_inspect.records.timing import read_measured
+    from gnet_inspect.search.result import read_sweep
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.pages.printing import print_page
     from gnet_inspect.views.pages.report import draw_report
@@ -59,13 +69,14 @@ def report(
     browser = _check_output(output, models)
     options.one_of("--dtype", dtype, tuple(DTYPE_BYTES))
     options.one_edited(models, edits)
+    spaces = [read_sweep(path) for path in sweeps or []]
     flags = options.Flags(inputs, batch, mode, edits, resize, arguments=arguments, function=function)
     variants = options.read_variants(models, flags)
     records = [read_measured(path, [variant.graph for variant in variants]) for path in latency or []]
     shown = make_report([(variant.spec, variant.graph) for variant in variants], dtype, models, records)
     with show_work(sum(len(variant.graph.nodes) for variant in variants)) as tell:
         tell(0, "reading what the page is made of")
-        page = draw_report(shown, tell)
+        page = draw_report(shown, tell, spaces)
     # As bytes: not even `-o -` puts a page on a terminal.
     content = page.encode()
     if browser:

@@ -22,6 +22,7 @@ OTHER_COMMANDS = {
     "summary": "info stats statistics params parameters shapes table inspect describe analyze analyse memory",
     "summary --depth layer": "layers",
     "compare --diff": "diff difference",
+    "explain": "why formula formulas",
     "flops": "macs count complexity",
     "taps": "features",
     "diagram": "plot draw visualize visualise graph picture render view",
@@ -30,7 +31,8 @@ OTHER_COMMANDS = {
     "latency": "benchmark bench time speed",
     "list": "ls models list-models",
     "show": "cat show-model",
-    "validate": "check lint",
+    "check": "budget budgets limits size-limit",
+    "validate": "lint",
     "init": "new create",
     "--version": "version",
 }

@@ -68,16 +68,25 @@ def value_of(graph: Graph, layer: str) -> str:
     by_name = {node.name: node for node in graph.nodes}
     if node_of(layer) in by_name and layer in by_name[node_of(layer)].values():
         return layer
+    return Ends(graph).of(members_of(graph, layer))
+
+
+def members_of(graph: Graph, name: str) -> list[int]:
+    """The places of the nodes that a name is of: of a layer, block, list or stage, or of all whose paths begin with it.
+    Raises UsageError where there is none."""
+    for index, node in enumerate(graph.nodes):
+        if node.name == name:
+            return [index]
     # A list that goes on in another stage is there in parts.
-    members = [index for part in parts_of(graph.parts) if part.name == layer for index in indices(part)]
+    members = [index for part in parts_of(graph.parts) if part.name == name for index in indices(part)]
     if not members:
-        members = [index for index, node in enumerate(graph.nodes) if node.name.startswith(f"{layer}.")]
+        members = [index for index, node in enumerate(graph.nodes) if node.name.startswith(f"{name}.")]
     if not members:
-        known = dict.fromkeys([*(part.name for part in parts_of(graph.parts)), *by_name])
+        known = dict.fromkeys([*(part.name for part in parts_of(graph.parts)), *(node.name for node in graph.nodes)])
         raise UsageError(
-            f"expected the name of a layer, block, list or stage, got {quoted(layer)}. ({nearest(layer, known)})"
+            f"expected the name of a layer, block, list or stage, got {quoted(name)}. ({nearest(name, known)})"
         )
-    return Ends(graph).of(members)
+    return members
 
 
 class Ends:

@@ -225,6 +225,9 @@ class ShiftedWindowAttention(Op, frozen=True):
     attention_dropout: Annotated[float, Number(0, 1)] = 0.0
     dropout: Annotated[float, Number(0, 1)] = 0.0
 
+    def axis_names(self, rank: int) -> tuple[str, ...]:
+        return ("N", "H", "W", "C")
+
     def output_shape(self, inputs: Shapes) -> Shape:
         shape = inputs[0]
         if len(shape) != 4 or shape[3] % self.heads:

@@ -175,6 +175,8 @@ class Call(Protocol):
     def macs(self) -> int | None: ...
 
 
+_CHANNELS_FIRST = {3: ("N", "C", "L"), 4: ("N", "C", "H", "W"), 5: ("N", "C", "D", "H", "W")}
+_FEATURES_LAST = {3: ("N", "L", "F"), 4: ("N", "H", "W", "F"), 5: ("N", "D", "H", "W", "F")}
 # The x of 3x3, which is a sign in figures.
 _BETWEEN_SIZES = re.compile(r"(?<=[\d ])x(?=\d)")
 
@@ -230,6 +232,27 @@ class Op(Struct, frozen=True):
     def channel_counts(self, inputs: Shapes, outputs: Shapes) -> tuple[int, int] | None:
         """How many channels (or features) it reads and makes, where it tells them from positions; None else."""
         return None
+
+    @property
+    def channel_groups(self) -> int | None:
+        """Into how many groups it divides its channels, each of which sees its own alone; None where it has none."""
+        return None
+
+    def densely(self, out_channels: int) -> "Op | None":
+        """The layer that makes so many channels, each of all of the input's, through the same window; None where there
+        is none."""
+        return None
+
+    def joined_with(self, other: "Op") -> "Op | None":
+        """The one layer through the windows of this and another one behind it that moves along the axes that this does
+        not: of a 7x1 and a 1x7 the 7x7. None where there is none."""
+        return None
+
+    def axis_names(self, rank: int) -> tuple[str, ...]:
+        """What formulas call the axes of an input, or an output, of so many: as torch's pages do."""
+        if rank == 3 and self.ndim != 1:
+            return features_last(rank)
+        return _CHANNELS_FIRST.get(rank) or features_last(rank)
 
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
@@ -431,6 +454,16 @@ def makes(op: Op, inputs: Shapes, outputs: Shapes) -> bool:
         return op.outputs(inputs) == outputs
     except (GnetError, ValueError, ArithmeticError, IndexError, TypeError):
         return False
+
+
+def features_last(rank: int) -> tuple[str, ...]:
+    """What formulas call the axes of (N, ..., F), of which there are so many.
+
+    >>> features_last(2), features_last(4), features_last(6)
+    (('N', 'F'), ('N', 'H', 'W', 'F'), ('N', 'D1', 'D2', 'D3', 'D4', 'F'))
+    """
+    between = (f"D{place}" for place in range(1, rank - 1))
+    return _FEATURES_LAST.get(rank) or ("N", *between, "F")[:rank]
 
 
 def pointwise(shape: Shape) -> Sight:

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from math import prod
 from typing import Annotated, Any, ClassVar
 
+from msgspec.structs import replace
+
 from gnet_inspect.errors import ShapeError
 from gnet_inspect.ops.arguments import AXES, Flag, Integer, Padding, PerAxis, Sizes
 from gnet_inspect.ops.base import (
@@ -22,6 +24,7 @@ from gnet_inspect.ops.base import (
     Weight,
     Window,
     counted_as_macs,
+    features_last,
     terms,
 )
 from gnet_inspect.ops.spatial import (
@@ -37,6 +40,8 @@ from gnet_inspect.ops.spatial import (
 from gnet_inspect.units import dimensions
 
 CONVOLUTION, LINEAR = Family("convolution"), Family("linear")
+# Kernel, stride, padding and dilation along an axis on which nothing but the point itself is seen.
+_AT_EACH_POINT = (1, 1, 0, 1)
 
 
 class _Convolution(Op, frozen=True):
@@ -76,6 +81,31 @@ class _Convolution(Op, frozen=True):
 
     def channel_counts(self, inputs: Shapes, outputs: Shapes) -> tuple[int, int]:
         return inputs[0][1], self.out_channels
+
+    @property
+    def channel_groups(self) -> int:
+        return self.groups
+
+    def densely(self, out_channels: int) -> "_Convolution":
+        return replace(self, out_channels=out_channels, groups=1)
+
+    def joined_with(self, other: Op) -> "_Convolution | None":
+        if type(other) is not type(self) or self.groups != 1 or other.groups != 1:
+            return None
+        if not (is_symmetric(self.padding, self.ndim) and is_symmetric(other.padding, self.ndim)):
+            return None
+        # Along each axis one of them looks at a point, and at each of them.
+        axes = list(zip(self._axis_arguments(), other._axis_arguments(), strict=True))
+        if any(_AT_EACH_POINT not in pair for pair in axes):
+            return None
+        kept = [first if second == _AT_EACH_POINT else second for first, second in axes]
+        kernel, stride, padding, dilation = (tuple(column) for column in zip(*kept, strict=True))
+        return replace(other, kernel_size=kernel, stride=stride, padding=padding, dilation=dilation)
+
+    def _axis_arguments(self) -> "list[tuple[int, int, int, int]]":
+        """Kernel, stride, padding and dilation along each axis, of a padding that is one number for each."""
+        assert not isinstance(self.padding, str)
+        return list(zip(self.kernel_size, self.stride, self.padding, self.dilation, strict=True))
 
     def output_shape(self, inputs: Shapes) -> Shape:
         batch, channels, *sizes = spatial(self.kind, inputs, self.ndim)
@@ -350,6 +380,9 @@ class Linear(OneOperator, frozen=True):
 
     def channel_counts(self, inputs: Shapes, outputs: Shapes) -> tuple[int, int]:
         return inputs[0][-1], self.out_features
+
+    def axis_names(self, rank: int) -> tuple[str, ...]:
+        return features_last(rank)
 
     def output_shape(self, inputs: Shapes) -> Shape:
         shape = inputs[0]

@@ -21,6 +21,7 @@ from gnet_inspect.ops.base import (
     Temporaries,
     Terms,
     Weight,
+    features_last,
     terms,
     times,
 )
@@ -267,6 +268,9 @@ class _LastAxesNorm(Norm, frozen=True):
     """What LayerNorm and RMSNorm share: they normalise over the last `axes` axes together."""
 
     axes: Annotated[int, Integer(1)] = 1
+
+    def axis_names(self, rank: int) -> tuple[str, ...]:
+        return features_last(rank)
 
     def output_shape(self, inputs: Shapes) -> Shape:
         if self.axes >= len(inputs[0]):

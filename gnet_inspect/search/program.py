@@ -28,6 +28,8 @@ Table = NDArray[np.int64]
 Columns = dict[str, NDArray[Any]]
 # A table that is filled before it is asked has at most so many rows.
 MOST_ROWS = 200_000
+# So many combinations of choices stand for the shape of a value before it becomes a variable.
+MOST_COMBINED = 1_024
 # The columns of a table of costs, in this order; seconds are a table of their own.
 COSTS = ("params", "buffers", "macs", "elements", "invalid")
 
@@ -230,7 +232,9 @@ class _Compiler:
     ) -> None:
         """What the shape depends on, of what the numbers do: a convolution's does not on the channels it reads."""
         narrow = _narrow(Lookup(variables, table))
-        if len(narrow.variables) > 1:
+        # A few shapes of many combinations are a variable of their own; what has a shape for most of them is known by
+        # these: values that depend on the same choices then meet in their combinations alone.
+        if len(narrow.variables) > 1 and (narrow.table.size > MOST_COMBINED or 2 * len(shapes) <= narrow.table.size):
             made = Variable(f"the shape of {node.name}", len(shapes), place, None, narrow.variables, narrow.table)
             self.variables.append(made)
             view = View((made,), np.arange(len(shapes)), shapes)

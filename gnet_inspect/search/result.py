@@ -1,14 +1,20 @@
 """What a sweep found, as plain data. The fields are the JSON contract."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from gnet_inspect.display import Brief
+from gnet_inspect.errors import UsageError
 from gnet_inspect.ops import Shape
+from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.units import count
 
+# Of a file that is read back: a front of some hundred networks of some hundred edits.
+MAX_BYTES = 32_000_000
 # What may be asked of candidates: the totals of a summary, and the roofline's time on a device.
 TOTALS = (
     "params",
@@ -145,6 +151,18 @@ def size_text(size: int) -> str:
     # Larger than any float: by its digits.
     digits = str(size)
     return f"{int(digits[:3]) / 100:.2f}e{len(digits) - 1}"
+
+
+def read_sweep(path: Path) -> Sweep:
+    """What `sweep --format json` wrote. Raises UsageError for a file that holds something else."""
+    try:
+        return msgspec.json.decode(read_bounded(path, MAX_BYTES), type=Sweep)
+    except TooLargeError as error:
+        raise UsageError(f"{path}: {error}") from None
+    except OSError as error:
+        raise UsageError(f"cannot read {str(path)!r}: {error.strerror}") from None
+    except msgspec.MsgspecError as error:
+        raise UsageError(f"{path}: expected what `sweep --format json` wrote, got something else: {error}") from None
 
 
 def shown_of(front: Sequence[Found], most: int) -> list[Found]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
 from fnmatch import fnmatchcase
 from math import prod
 from typing import Any
@@ -18,7 +19,8 @@ from gnet_inspect.units import dimensions
 
 MOST_VALUES = 1_000
 MOST_CHOICES = 2_000
-_RANGE = re.compile(r"\s*(-?[0-9]+)\s*:\s*(-?[0-9]+)\s*(?::\s*(-?[0-9]+)\s*)?\Z")
+_NUMBER = r"\s*(-?[0-9]{1,15}(?:\.[0-9]{1,15})?)\s*"
+_RANGE = re.compile(rf"{_NUMBER}:{_NUMBER}(?::{_NUMBER})?\Z")
 # Commas between values, and none inside of lists, layers or quoted texts.
 _OPENING, _CLOSING = "[{(", "]})"
 
@@ -195,16 +197,18 @@ def _texts(path: str, text: str) -> Iterator[str]:
     if match is None:
         yield from _split(path, text)
         return
-    first, last, step = int(match[1]), int(match[2]), int(match[3] or 1)
+    # Decimal: three steps of 0.1 are 0.3.
+    first, last, step = Decimal(match[1]), Decimal(match[2]), Decimal(match[3] or 1)
     if step == 0 or (last - first) * step < 0:
         raise UsageError(
             f"--vary: `{path}`: expected START:STOP:STEP that goes from start to stop, which is among the values, "
             f"got {text.strip()!r}"
         )
-    if abs(last - first) // abs(step) >= MOST_VALUES:
+    number = (last - first) // step + 1
+    if number > MOST_VALUES:
         raise UsageError(f"--vary: `{path}`: expected at most {MOST_VALUES:,} values, got those of {text.strip()!r}")
-    for value in range(first, last + (1 if step > 0 else -1), step):
-        yield str(value)
+    for place in range(int(number)):
+        yield str(first + place * step)
 
 
 def _split(path: str, text: str) -> Iterator[str]:

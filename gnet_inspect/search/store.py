@@ -10,7 +10,6 @@ import io
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,10 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from gnet_inspect.errors import UsageError, show
+from gnet_inspect.search.rows import MOST_COLUMNS
 from gnet_inspect.search.space import Space
 
 FORMAT = 1
-# Of more choices each row has one blob: two bytes for the place of each value.
-MOST_COLUMNS = 24
 _TABLES = """
 CREATE TABLE sweep (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE progress (key TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -201,41 +199,6 @@ def _portions(records: Iterator[tuple[Any, ...]]) -> Iterator[list[tuple[Any, ..
             rows, empty = [], False
     if rows or empty:
         yield rows
-
-
-class Row(Struct, frozen=True):
-    """A row of a sweep's file: the spec that was varied, and the edits that make this network of it."""
-
-    spec: str
-    file: str
-    edits: Mapping[str, str]
-    question: Mapping[str, Any]
-
-
-def read_row(path: Path, number: int) -> Row:
-    """One row of a file. Raises UsageError where there is none such."""
-    if not path.is_file():
-        raise UsageError(f"expected the file of a sweep, got {show(str(path))}, which is not there")
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-            asked = json.loads(db.execute("SELECT value FROM sweep WHERE key = 'asked'").fetchone()[0])
-            row = db.execute("SELECT * FROM candidates WHERE id = ?", (number,)).fetchone()
-            last = db.execute("SELECT coalesce(max(id), 0) FROM candidates").fetchone()[0]
-    except (sqlite3.DatabaseError, TypeError, ValueError):
-        raise UsageError(f"expected the file of a sweep, got {show(str(path))}") from None
-    if row is None:
-        raise UsageError(f"{path}: expected a row from 1 to {last:,}, got {number:,}")
-    choices = asked["choices"]
-    if len(choices) <= MOST_COLUMNS:
-        texts = [
-            choice["values"][choice["columns"].index(value)] for choice, value in zip(choices, row[1:], strict=False)
-        ]
-    else:
-        places = np.frombuffer(row[1], "<u2").tolist()
-        texts = [choice["values"][place] for choice, place in zip(choices, places, strict=True)]
-    edits = {path_: text for choice, text in zip(choices, texts, strict=True) for path_ in choice["paths"]}
-    question = asked["question"]
-    return Row(question["spec"], question["file"], edits, question)
 
 
 def _written(value: Any) -> Any:

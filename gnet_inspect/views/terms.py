@@ -56,7 +56,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "are buffers, and not among them. Of a training graph they include those of the heads.",
             names="params params_delta",
             headings="params, parameters",
-            where="compare diagram list report summary sweep taps",
+            where="check compare diagram explain list report summary sweep taps",
         ),
         _term(
             "macs",
@@ -68,7 +68,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "too.",
             names="macs macs_delta",
             headings="MACs, mult-adds, multiply-accumulates, multiply-adds",
-            where="compare diagram flops list report summary sweep taps",
+            where="check compare diagram explain flops list report summary sweep taps",
         ),
         _term(
             "flops",
@@ -88,7 +88,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "times.",
             names="params_percent macs_percent share",
             headings="%, percent",
-            where="latency roofline summary",
+            where="explain latency roofline summary",
         ),
         _term(
             "buffers",
@@ -176,9 +176,9 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "",
             "How a number is to be read: exact, bound, all or unknown. Of a field, a peak, saved activations, the "
             "backward pass.",
-            names="receptive_field_status peak_activation_status backward_status saved_status",
+            names="receptive_field_status peak_activation_status backward_status saved_status field_after_status",
             headings="field is",
-            where="compare flops summary taps",
+            where="compare explain flops summary taps",
         ),
         _term(
             "exact",
@@ -195,7 +195,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             'A number from one side, because a layer does not say all: a peak is "at least" so much, a field "<=" so'
             " much.",
             headings="at least, <=",
-            where="compare flops summary taps",
+            where="compare explain flops summary taps",
         ),
         _term(
             "unknown",
@@ -205,7 +205,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             'layers are named below the table, and totals are "at least" so many.',
             names="unknown",
             headings="?",
-            where="compare flops report summary taps",
+            where="compare explain flops report summary taps",
         ),
         _term(
             "all",
@@ -225,7 +225,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The outputs of all layers in the dtype of the table, added up. They are not all held at once: see peak.",
             names="activation_bytes",
             headings="activations",
-            where="compare diagram list report summary sweep",
+            where="check compare diagram explain list report summary sweep",
         ),
         _term(
             "bytes",
@@ -344,7 +344,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "vanish.",
             names="receptive_field",
             headings="field",
-            where="compare list report summary sweep taps",
+            where="compare explain list report summary sweep taps",
         ),
         _term(
             "clipped",
@@ -370,7 +370,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "How far the fields of two neighbours lie apart: the product of the strides so far.",
             names="jump",
             headings="jump",
-            where="summary taps",
+            where="explain summary taps",
         ),
         _term(
             "tap",
@@ -401,7 +401,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "in Python.",
             names="model title",
             headings="model, title",
-            where="compare latency list roofline validate",
+            where="check compare latency list roofline validate",
         ),
         _term(
             "family",
@@ -430,7 +430,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             ' rows ("fc", "fc@1"), and its weights count once.',
             names="name roofline.name",
             headings="layer",
-            where="latency report roofline summary",
+            where="explain latency report roofline summary",
         ),
         _term(
             "type",
@@ -438,9 +438,9 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "",
             'The class of the layer, as torch.nn has it where it does, with what tells it from others ("MaxPool2d '
             "3x3/2\": kernel 3x3, stride 2); of a block its template's name and arguments.",
-            names="kind",
+            names="kind explain.type",
             headings="type, kind",
-            where="compare flops latency report roofline summary",
+            where="check compare explain flops latency report roofline summary",
         ),
         _term(
             "stage",
@@ -466,7 +466,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "",
             "One of several ways beside one another, from where values part (a fork) to where they meet (a concat or"
             " a sum).",
-            where="diagram summary",
+            where="diagram explain summary",
         ),
         _term(
             "head",
@@ -503,7 +503,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "googlenet googlenet_naive` shows what they save: without them GoogLeNet takes 3.6 times the parameters "
             "and 2.8 times the MACs.",
             headings="bottleneck, 1x1",
-            where="compare diagram list summary",
+            where="compare diagram explain list summary",
         ),
         _term(
             "c1",
@@ -540,7 +540,7 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "The shape of what the layer makes, the batch first.",
             names="output_shape output_shapes output_before output_after compare.output",
             headings="output",
-            where="compare report summary taps",
+            where="compare explain report summary taps",
         ),
         _term(
             "kernel",
@@ -616,6 +616,70 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             where="diagram",
         ),
     ),
+    "Explanations": (
+        _term(
+            "explained",
+            "Explained part",
+            "",
+            "What PART names, or one of the parts right below it; its role is branch, block, list or layer.",
+            names="explain.part role",
+            headings="part",
+            where="explain",
+        ),
+        _term(
+            "quantity",
+            "What is worked out",
+            "",
+            "A number of a layer: its parameters, its MACs, or the axes of its output, with a mark behind their "
+            "letters (H' is the height of what goes out); of axes only those that are more than handed on.",
+            names="quantity",
+            headings="of",
+            where="explain",
+        ),
+        _term(
+            "formula",
+            "Formula",
+            "",
+            "How a number is worked out, with letters and with numbers in their place: C channels, H and W height "
+            "and width, F features, L positions, N images (not written where it is one), k kernel, s stride, p padding "
+            "on each side, d dilation; floor and ceil round down and up. It is read off the arithmetic by which layers "
+            "are counted, and written as short as it goes. Empty where a layer has its number by other means.",
+            names="formula numbers value",
+            headings="formula, with numbers, value",
+            where="explain",
+        ),
+        _term(
+            "field_before",
+            "Field before and after",
+            "pixels of the input, height x width",
+            "The receptive field of what a part reads, and of what it makes. A window of k elements that are a jump "
+            "apart adds (k - 1) x jump.",
+            names="field_before field_after",
+            headings="field before, field after",
+            where="explain",
+        ),
+        _term(
+            "built_as",
+            "Ways of saving",
+            "",
+            "What layers are built as: a 1x1 reduction, a bottleneck (1x1 to few channels, a window, 1x1 to many), a "
+            "depthwise separable convolution (each channel by itself, then a 1x1), a factorised one (7x1 and 1x7). "
+            "Beside them stand the plainer layers that would be there: without the reduction; one window between the "
+            "channels outside; one convolution of all channels; a 7x7.",
+            names="explain.layers way explain.what instead",
+            headings="layers, built as, which is, instead of, depthwise separable, factorised, bottleneck",
+            where="explain",
+        ),
+        _term(
+            "instead",
+            "MACs and parameters instead",
+            "count",
+            "What the plainer layers would take, counted as any others; x is how many times as many that is.",
+            names="macs_instead params_instead macs_times params_times",
+            headings="MACs instead, params instead, x MACs, x params",
+            where="explain",
+        ),
+    ),
     "Comparison": (
         _term(
             "pareto",
@@ -668,9 +732,9 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             "",
             "A block, or a layer outside of blocks, that stands in both networks or in one; and its name and stage "
             "before, where they were others.",
-            names="compare.name was stage_was",
+            names="compare.name check.name was stage_was",
             headings="part",
-            where="compare",
+            where="check compare",
         ),
         _term(
             "delta",
@@ -681,6 +745,57 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             names="params_before params_after params_delta macs_before macs_after macs_delta",
             headings="difference, before, after",
             where="compare",
+        ),
+    ),
+    "Budgets": (
+        _term(
+            "limit",
+            "Limit",
+            "that of what is limited, or percent",
+            "What a total of a model is held to by its budget: an amount, or for change and latency by how much it may "
+            "be more than it was at --base. Of --update, what was written in the config, and what is.",
+            names="check.limit check.bound check.before check.after",
+            headings="limit, expected, budget, from, to",
+            where="check",
+        ),
+        _term(
+            "limit_status",
+            "Status of a limit",
+            "",
+            "Whether it is kept: kept, broken, unknown or not judged. Unknown is what nobody can tell, because a total "
+            "is a bound or a measured time scatters: that is no pass. Not judged is what is about a model's past, where"
+            " there is none. An error is a model that cannot be read.",
+            names="check.status",
+            headings="status, kept, broken, not judged",
+            where="check",
+        ),
+        _term(
+            "limited",
+            "What is now",
+            "that of what is limited",
+            "The total that is limited, as the model has it.",
+            names="check.value",
+            headings="now",
+            where="check",
+        ),
+        _term(
+            "growth",
+            "Growth",
+            "percent",
+            "By how much a total is more than it was at --base: 100 x (now / then - 1).",
+            names="check.growth",
+            headings="growth",
+            where="check",
+        ),
+        _term(
+            "limit_note",
+            "Note of a limit",
+            "",
+            "Why nobody knows whether a limit is kept, why it is not judged or was left alone, and how far measured "
+            "times scatter.",
+            names="check.note",
+            headings="note",
+            where="check",
         ),
     ),
     "Other tools": (

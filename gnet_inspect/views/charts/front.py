@@ -4,12 +4,15 @@ among them, and the distribution of the space below."""
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from gnet_inspect.errors import UsageError
 from gnet_inspect.search.result import Found, Sweep
 from gnet_inspect.units import byte_count, count, duration
 from gnet_inspect.views.charts.roofline import FAINT, FONT, FONT_SIZE, INK, LINE, PALETTE, VEGA_LITE
 from gnet_inspect.views.charts.vega import draw_chart
 from gnet_inspect.views.tables.sweep import BASE, edits_text, search_words
+from gnet_inspect.views.text import line_of
 
 Chart = dict[str, Any]
 WIDTH, HEIGHT, EDF_HEIGHT = 720, 420, 110
@@ -27,6 +30,16 @@ TITLES = {
     "layers_s": "sum of the layers' least times (s)",
     "buffers": "buffers",
 }
+
+
+class Colors(Struct, frozen=True):
+    """Of the front, and of the spec itself."""
+
+    front: str = PALETTE[0]
+    base: str = PALETTE[1]
+
+
+PAPER = Colors()
 
 
 def front_form(path: Path) -> str:
@@ -61,7 +74,7 @@ def front_chart(result: Sweep) -> Chart:
         "background": "white",
         "padding": 16,
         "title": {
-            "text": f"{result.title}: {_aims(result)}",
+            "text": f"{result.title}: {aims(result)}",
             "subtitle": [search_words(result)],
             "anchor": "start",
             "fontSize": 16,
@@ -89,12 +102,25 @@ def front_chart(result: Sweep) -> Chart:
     }
 
 
-def _aims(result: Sweep) -> str:
+def aims(result: Sweep) -> str:
+    """What was wanted, in words."""
     words = [f"{'most' if each.maximize else 'least'} {each.name}" for each in result.objectives]
     return " against ".join(words) or "networks near the spec"
 
 
-def _points(result: Sweep, x: str, y: str) -> Chart:
+def page_chart(result: Sweep) -> Chart:
+    """The points of the front in the colours of a page, as wide as their place there."""
+    colors = Colors("@accent", "@warm")
+    return {
+        "$schema": VEGA_LITE,
+        "description": f"The networks of a design space of {line_of(result.title)} that no other one beats.",
+        **_points(result, *plot_axes(result), colors),
+        "width": "container",
+        "height": 300,
+    }
+
+
+def _points(result: Sweep, x: str, y: str, colors: Colors = PAPER) -> Chart:
     front = [_values(found, x, y, edits_text(found, result)) for found in result.front]
     base = [_values(result.base, x, y, BASE)]
     values = [each for each in front if each["x"] is not None and each["y"] is not None]
@@ -106,22 +132,28 @@ def _points(result: Sweep, x: str, y: str) -> Chart:
     encoding = {"x": _axis("x", x), "y": _axis("y", y), "tooltip": tooltip}
     line: Chart = {
         "data": {"values": values},
-        "mark": {"type": "line", "interpolate": "step-after", "color": PALETTE[0], "opacity": 0.35, "strokeWidth": 1.5},
+        "mark": {
+            "type": "line",
+            "interpolate": "step-after",
+            "color": colors.front,
+            "opacity": 0.35,
+            "strokeWidth": 1.5,
+        },
         "encoding": {key: encoding[key] for key in ("x", "y")},
     }
     dots: Chart = {
         "data": {"values": values},
-        "mark": {"type": "point", "filled": True, "color": PALETTE[0], "size": 46, "opacity": 0.9},
+        "mark": {"type": "point", "filled": True, "color": colors.front, "size": 46, "opacity": 0.9},
         "encoding": encoding,
     }
     own: Chart = {
         "data": {"values": [each for each in base if each["x"] is not None and each["y"] is not None]},
-        "mark": {"type": "point", "shape": "diamond", "filled": True, "color": PALETTE[1], "size": 130},
+        "mark": {"type": "point", "shape": "diamond", "filled": True, "color": colors.base, "size": 130},
         "encoding": encoding,
     }
     name: Chart = {
         "data": own["data"],
-        "mark": {"type": "text", "align": "left", "dx": 10, "dy": 1, "fontSize": 12, "color": PALETTE[1]},
+        "mark": {"type": "text", "align": "left", "dx": 10, "dy": 1, "fontSize": 12, "color": colors.base},
         "encoding": {**{key: encoding[key] for key in ("x", "y")}, "text": {"field": "edits"}},
     }
     layers = [line, dots, own, name] if len(values) > 1 else [dots, own, name]

@@ -1,7 +1,7 @@
 """Report -> one HTML page that needs nothing else: no network, no other file."""
 
 import base64
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -13,7 +13,9 @@ from gnet_inspect.analysis.reporting import Report, ReportedModel
 from gnet_inspect.analysis.summary import Summary, Totals
 from gnet_inspect.errors import UsageError, missing_report_package, printable, some_of
 from gnet_inspect.graph.outline import DEPTHS
+from gnet_inspect.search.result import Sweep
 from gnet_inspect.units import byte_count, count
+from gnet_inspect.views.charts.front import aims, page_chart
 from gnet_inspect.views.charts.report import (
     MEASURES,
     RAMP,
@@ -34,6 +36,7 @@ from gnet_inspect.views.pages.layers import columns, rows
 from gnet_inspect.views.pages.measured import layer_seconds, measurement_section, name_of, timed
 from gnet_inspect.views.pages.page import json_text, policy_of, script_text
 from gnet_inspect.views.tables.comparison import comparison_grids
+from gnet_inspect.views.tables.sweep import sweep_grid
 from gnet_inspect.views.tables.verification import verification_grid
 from gnet_inspect.views.terms import PAGE
 from gnet_inspect.views.text import at_least, coverage_line, field_text, headline, inputs_text, line_of
@@ -42,6 +45,8 @@ from gnet_inspect.views.text import at_least, coverage_line, field_text, headlin
 MOST_LAYERS = 10_000
 # Characters of the diagrams in which one block is opened, of one model: a page is to be sent.
 MOST_OPENED = 2_000_000
+# Networks of a design space's front that its table shows.
+MOST_POINTS = 20
 # The font's file for each range of weights: browsers smear the letters of a weight that they lack.
 FONTS = {"400": "Regular", "500 700": "Medium"}
 # The page's own scripts, in the order in which they run.
@@ -59,8 +64,11 @@ class Level(Struct, frozen=True):
     opens: str = ""
 
 
-def draw_report(report: Report, progress: Callable[[float, str], None] = lambda *_: None) -> str:
-    """The page. `progress` is told of each model that begins: of how many layers it is, and what is done with it.
+def draw_report(
+    report: Report, progress: Callable[[float, str], None] = lambda *_: None, sweeps: Sequence[Sweep] = ()
+) -> str:
+    """The page, with design spaces below the models. `progress` is told of each model that begins: of how many layers
+    it is, and what is done with it.
 
     Raises MissingError where what draws it is not installed, UsageError for more than a page can hold.
     """
@@ -95,7 +103,7 @@ def draw_report(report: Report, progress: Callable[[float, str], None] = lambda 
         version=__version__,
         scripts=scripts,
         policy=policy_of(scripts),
-        data=json_text(_data(report)),
+        data=json_text(_data(report, sweeps)),
         lede=lede(report),
         panels=panels(report),
         measured=measured(report),
@@ -107,6 +115,7 @@ def draw_report(report: Report, progress: Callable[[float, str], None] = lambda 
         legend=legend_sizes(found),
         ramp=RAMP,
         models=models,
+        sweeps=[_sweep(result) for result in sweeps],
         figure_style=figure_style(),
         measures=MEASURES,
         terms=PAGE,
@@ -120,9 +129,20 @@ def _about(report: Report) -> str:
     return f"{whose}, {report.comparison.dtype}, {report.comparison.mode} mode"
 
 
-def _data(report: Report) -> dict[str, Any]:
+def _sweep(result: Sweep) -> dict[str, Any]:
+    """What the template says of a design space."""
+    grid = sweep_grid(result, MOST_POINTS)
+    return {
+        "title": line_of(f"{result.title}: {aims(result)}"),
+        "about": [printable(text) for text in grid.above[1:]],
+        "table": draw_html(replace(grid, above=())),
+    }
+
+
+def _data(report: Report, sweeps: Sequence[Sweep]) -> dict[str, Any]:
     """What the page's script reads."""
     charts: dict[str, Any] = {"size": size_chart(report)}
+    charts.update((f"front-{index}", page_chart(result)) for index, result in enumerate(sweeps))
     for index, model in enumerate(report.models):
         charts[f"icicle-{index}"] = icicle_chart(model)
         charts[f"memory-{index}"] = memory_chart(model)

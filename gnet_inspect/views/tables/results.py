@@ -5,6 +5,7 @@ A result has no graph at hand: tables that the command line makes along a graph 
 
 from gnet_inspect.analysis.comparison import Comparison
 from gnet_inspect.analysis.conventions import FlopCounts
+from gnet_inspect.analysis.explanation import Explanation
 from gnet_inspect.analysis.listing import Listing
 from gnet_inspect.analysis.roofline import Roofline
 from gnet_inspect.analysis.summary import Summary, TrainingMemory
@@ -17,6 +18,7 @@ from gnet_inspect.views.grid import Grid, draw_text
 from gnet_inspect.views.tables.comparison import comparison_grids
 from gnet_inspect.views.tables.difference import difference_grid
 from gnet_inspect.views.tables.doctor import doctor_grid
+from gnet_inspect.views.tables.explain import explanation_grids
 from gnet_inspect.views.tables.flops import flops_grid
 from gnet_inspect.views.tables.latency import latency_grids
 from gnet_inspect.views.tables.listing import listing_grid
@@ -49,6 +51,11 @@ def comparison_tables(comparison: Comparison) -> list[Grid]:
 def flops_tables(counts: FlopCounts) -> list[Grid]:
     """Kind by kind, as each tool counts them."""
     return [flops_grid(counts)]
+
+
+def explanation_tables(result: Explanation) -> list[Grid]:
+    """The parts, how the numbers of layers are worked out, and what is saved."""
+    return explanation_grids(result)
 
 
 def training_tables(memory: TrainingMemory) -> list[Grid]:

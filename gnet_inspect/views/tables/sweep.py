@@ -184,7 +184,7 @@ def _below(result: Sweep, shown: list[Found]) -> list[str]:
     lines = list(result.notes)
     if len(shown) < len(result.front):
         number = result.front_size or len(result.front)
-        lines.append(f"{len(shown)} of the {number:,} networks that no other one beats: --points, --format json")
+        lines.append(f"{len(shown)} of the {number:,} networks that no other one beats")
     better = _beside_base(result)
     if better:
         lines.append(better)
