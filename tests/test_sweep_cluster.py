@@ -1,6 +1,8 @@
 """`sweep --cluster`: whoever counts, and whoever is lost meanwhile, the rows are the same."""
 
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 import gnet_inspect
 from gnet_inspect.errors import MissingError
@@ -17,12 +20,12 @@ from gnet_inspect.graph import Value
 from gnet_inspect.language import load_spec
 from gnet_inspect.search import cluster as clusters
 from gnet_inspect.search.cluster import Cluster, count_batch, pack, version_differences
-from gnet_inspect.search.counting import Asked
+from gnet_inspect.search.counting import BATCH, Asked
 from gnet_inspect.search.result import Objective
 from gnet_inspect.search.runners import in_order, run_cluster, run_here
 from gnet_inspect.search.space import Space, read_space
 from gnet_inspect.search.store import Store
-from gnet_inspect.search.sweeping import Sweeper
+from gnet_inspect.search.sweeping import MOST_ENUMERATED, Sweeper
 from gnet_inspect.sources.spec.following import follow_edits
 from tests.conftest import Run
 
@@ -262,3 +265,41 @@ def test_versions_that_differ_are_said() -> None:
     for version, words in (("0.9", "0.9"), (None, "none")):
         with pytest.raises(MissingError, match=f"expected gnet-inspect 1.0, as here: tcp://b:2 has {words}"):
             version_differences("tcp://a:1", here, {"tcp://b:2": _installed(**{"gnet-inspect": version})})
+
+
+# --- docs/clusters.md ---
+
+PAGE = (ROOT / "docs" / "clusters.md").read_text(encoding="utf-8")
+
+
+def _commands() -> list[list[str]]:
+    shell = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)).replace("\\\n", " ")
+    return [shlex.split(line) for line in shell.splitlines() if line.startswith("gnet-inspect sweep")]
+
+
+@pytest.mark.parametrize("words", _commands(), ids=lambda words: words[-1])
+def test_commands_of_the_docs_go_as_far_as_the_cluster(
+    words: list[str], run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each is right but for the address, at which nobody answers here."""
+    monkeypatch.setattr(clusters, "CONNECT_S", 0.1)
+    monkeypatch.chdir(tmp_path)
+    words[words.index("--cluster") + 1] = "tcp://127.0.0.1:9"
+    result = run(*words[1:])
+    assert result.code == 3
+    assert "no scheduler answers there" in result.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_docs_say_what_holds() -> None:
+    """The numbers of the code, and a cluster of Kubernetes that is YAML."""
+    assert len(_commands()) == 4
+    assert f"nobody answers at the address for {clusters.CONNECT_S} seconds" in PAGE
+    assert f"batch of {BATCH:,}." in PAGE
+    assert f"at most {MOST_ENUMERATED:,} networks" in PAGE
+    (manifest,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    described = yaml.safe_load(manifest)
+    assert described["kind"] == "DaskCluster"
+    for part in ("worker", "scheduler"):
+        (container,) = described["spec"][part]["spec"]["containers"]
+        assert container["args"][:2] == ["dask", part]
