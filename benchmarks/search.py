@@ -215,9 +215,8 @@ def _say(text: str) -> None:
 
 def main() -> int:
     """The report on standard output; 1 where a budget is broken."""
-    machine = (
-        f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {os.cpu_count()} processors"
-    )
+    system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    machine = f"{system}, {os.cpu_count()} processors at a load of {os.getloadavg()[0]:.1f}"
     ratios = measure()
     lines = [f"{datetime.now(UTC):%Y-%m-%d}, {machine}", "", *map(str, ratios), "", *bounds(costs())]
     print(*lines, sep="\n")

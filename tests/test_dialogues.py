@@ -106,8 +106,7 @@ def test_the_dialogues_are_ten() -> None:
             assert not step.code or (after and after.named), f"{path.name}: {step.line} is a dead end"
 
 
-@pytest.mark.parametrize("ground", GROUNDS)
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(("width", "ground"), zip(WIDTHS, GROUNDS, strict=True))
 @pytest.mark.parametrize("path", DIALOGUES, ids=lambda path: path.stem)
 def test_nobody_ends_in_a_dead_end(path: Path, width: int, ground: str, tmp_path: Path) -> None:
     """Each step ends as it is written, shows its words, and names what is typed next."""
@@ -123,6 +122,13 @@ def test_nobody_ends_in_a_dead_end(path: Path, width: int, ground: str, tmp_path
         for words in step.words:
             assert words in shown, f"{step.line}: {shown}"
         before = before + screen.lines if step.named else screen.lines
+
+
+@pytest.mark.parametrize("line", ["gnet-inspect summary googlenet", "gnet-inspect compare vgg16 vgg19 --diff"])
+def test_a_ground_changes_nothing(line: str, tmp_path: Path) -> None:
+    """Colours are those that either shows, whichever it is: so each dialogue needs one of them."""
+    one, other = (on_screen(line, 80, ground, tmp_path) for ground in GROUNDS)
+    assert one == other
 
 
 def test_these_checks_can_fail() -> None:

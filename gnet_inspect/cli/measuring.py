@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gnet_inspect.cli import options
 from gnet_inspect.errors import UsageError
@@ -17,6 +17,13 @@ MEASURES = ("latency",)
 # Those that are counted and run alike.
 DTYPES = ("fp32", "fp16", "bf16")
 Tell = Callable[[float, str], None]
+
+
+class Talk(NamedTuple):
+    """Who is told of proposals."""
+
+    say: Any
+    tell: Any
 
 
 class Measuring(NamedTuple):

@@ -3,13 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gnet_inspect.cli import options
-from gnet_inspect.cli.measuring import Measuring
+from gnet_inspect.cli.measuring import Measuring, Talk
 from gnet_inspect.errors import MissingError, UsageError
+from gnet_inspect.units import count
 
 if TYPE_CHECKING:
     from gnet_inspect.search.cluster import Cluster
@@ -356,7 +358,7 @@ def _answered(
     objectives = question.objectives
     if measuring.propose is None:
         with show_work(1.0) as tell:
-            result = sweeper.run(_Talk(tell, say), store, _runner(workers, cluster))
+            result = sweeper.run(_Talk(tell, say, sweeper.counter.total), store, _runner(workers, cluster))
         if cluster is not None and result.method == "proved":
             say("--cluster: this was proved here; a cluster counts what --sample draws")
         if measuring.measure is None or result.interrupted or not result.front:
@@ -365,7 +367,7 @@ def _answered(
         meter = measuring.meter(question.dtype, mode, cluster, tell)
         if measuring.propose is None:
             return measure_front(sweeper, result, objectives, meter, measuring.points, store)
-        talk = _Talk(tell, say)
+        talk = Talk(say, tell)
         return propose(sweeper, objectives, measuring.propose, meter, talk, measuring.points, store, journal)
 
 
@@ -398,10 +400,17 @@ def _runner(workers: int, cluster: "Cluster | None") -> "Run":
 
 
 class _Talk:
-    """Sentences go to standard error, and how far it is to the bar."""
+    """Sentences go to standard error, and how far it is to the bar, with how many networks are counted a second."""
 
-    def __init__(self, tell: Any, say: Any) -> None:
-        self.tell, self.say = tell, say
+    def __init__(self, tell: Any, say: Any, total: int) -> None:
+        self._tell, self.say, self._total = tell, say, total
+        self._started, self._done = perf_counter(), 0.0
+
+    def tell(self, amount: float, what: str) -> None:
+        """So much of it is done, and what is said of that."""
+        self._done += amount
+        rate = self._done * self._total / max(perf_counter() - self._started, 1e-9)
+        self._tell(amount, f"{what}, {count(round(rate))} a second" if what else "")
 
 
 def _open_store(

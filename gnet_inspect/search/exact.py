@@ -20,9 +20,12 @@ from gnet_inspect.search.program import Lookup, Moment, Program
 Numbers = NDArray[Any]
 # Of numbers this large two can be added.
 NONE = 2**61
-# Cells times states that are held, of all parts together, and those that one walk through a part may touch.
-MOST_CELLS = 60_000_000
-MOST_SUMS = 40_000_000_000
+# Cells times states that are held, of all parts together, and the sums of two that are made: a processor makes about a
+# thousand million a second.
+MOST_CELLS = 100_000_000
+MOST_SUMS = 60_000_000_000
+# Nothing is rounded where that takes no more sums than this, whatever gap would do.
+QUICK_SUMS = 2_000_000_000
 # Rows are made so many at once.
 MOST_GRID = 20_000_000
 
@@ -86,15 +89,17 @@ class Exact:
         share = gap * abs(self.least if least is None else least) / max(free, 1)
         self.step = float(share)
         self.is_exact = False
-        if finest and (finest >= share or self._fits(spans, finest)):
+        if finest and (finest >= share or self._size(spans, finest)[1] <= QUICK_SUMS):
             self.step, self.is_exact = float(finest), True
         if not self.step and free:
-            raise TooManyCellsError("a gap of 0 asks for more cells than are held")
+            raise TooManyCellsError("costs that are no whole numbers cannot be exact")
+        held, self.sums = self._size(spans, self.step)
+        if held > MOST_CELLS or self.sums > MOST_SUMS:
+            raise TooManyCellsError(f"{held:.2g} cells are held, and {self.sums:.2g} sums made")
         self.steps: list[_Step] = []
         for part, (low, high, _) in zip(self.parts, spans, strict=True):
             cells = floor((high - low) / self.step) + 1 if high > low else 1
             self.steps.append(_Step(part, low, cells, high > low, np.empty(0)))
-        self._check()
         # By part and state the least worth of its rows, where all of them are not too much to hold: the way back asks.
         self._bests: list[list[Numbers | None]] = [[None] * step.part.states for step in self.steps]
         held = sum(step.part.states * _count(step.part) * step.cells for step in self.steps)
@@ -131,22 +136,16 @@ class Exact:
                 divisor = gcd(divisor, int(np.gcd.reduce((lookup.table - lookup.table.min()).ravel())))
         return low, high, divisor
 
-    def _fits(self, spans: Sequence[tuple[float, float, int]], step: float) -> bool:
+    def _size(self, spans: Sequence[tuple[float, float, int]], step: float) -> tuple[int, int]:
+        """How many cells of all states are held at a step, and about how many sums of two are made."""
         cells, held, sums = 1, 0, 0
         for part, (low, high, _) in zip(self.parts, spans, strict=True):
-            own = floor((high - low) / step) + 1
+            own = floor((high - low) / step) + 1 if high > low else 1
             held += part.states * cells
-            sums += min(part.rows, part.states * own * 64) * cells
+            rows = part.rows // max(part.states, 1)
+            sums += part.states * min(rows, own * _count(part)) * cells
             cells += own - 1
-        return held <= MOST_CELLS and sums <= MOST_SUMS / 8
-
-    def _check(self) -> None:
-        cells, held = 1, 0
-        for step in self.steps:
-            held += step.part.states * cells
-            cells += step.cells - 1
-        if held > MOST_CELLS:
-            raise TooManyCellsError(f"{held:,} cells and states")
+        return held, sums
 
     @property
     def rounding(self) -> float:

@@ -173,7 +173,13 @@ def _matching(pattern: str, paths: Sequence[str], flag: str = "--vary") -> list[
         if path.count(".") == len(parts) - 1 and all(map(fnmatchcase, path.split("."), parts))
     ]
     if not met:
-        raise UsageError(f"{flag}: expected a glob that meets arguments, got {pattern!r}. ({nearest(pattern, paths)})")
+        around = [
+            path.split(".")[-1]
+            for path in dict.fromkeys(paths)
+            if path.count(".") == len(parts) - 1 and all(map(fnmatchcase, path.split(".")[:-1], parts[:-1]))
+        ]
+        where = f"there, {nearest(parts[-1], around)}" if around else "nothing is there: summary MODEL shows its parts"
+        raise UsageError(f"{flag}: expected a glob that meets arguments, got {pattern!r}. ({where})")
     return met
 
 

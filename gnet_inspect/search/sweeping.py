@@ -27,7 +27,9 @@ from gnet_inspect.search.result import Found, Range, Sweep, Varied, size_text
 from gnet_inspect.search.runners import run_here
 from gnet_inspect.search.space import Space
 from gnet_inspect.search.store import State, Store
+from gnet_inspect.search.walk import SECONDS
 from gnet_inspect.sources.spec import build_graph
+from gnet_inspect.units import duration
 
 # A space of so many networks is gone through.
 MOST_ENUMERATED = 5_000_000
@@ -84,7 +86,7 @@ class Sweeper:
             for name in self.asked.names:
                 bounds = column_bounds(programs, name, width)
                 if bounds is not None:
-                    low, high = (amount_text(name, bound) if name != "layers_s" else f"{bound:.3g}" for bound in bounds)
+                    low, high = (_amount(name, bound) for bound in bounds)
                     spans.append(f"{name} {low} to {high}")
             if spans:
                 told.append(f"its totals lie within: {', '.join(spans)}")
@@ -103,7 +105,7 @@ class Sweeper:
             low, high = bounds
             upper = limit.operator in ("<", "<=")
             if (upper and low > limit.bound) or (limit.operator in (">", ">=") and high < limit.bound):
-                least = f"{'the least' if upper else 'the most'} is {amount_text(limit.name, low if upper else high)}"
+                least = f"{'the least' if upper else 'the most'} is {_amount(limit.name, low if upper else high)}"
                 told.append(f"`{part}` cannot be met: {least}{self._where_it_is(limit.name) if upper else ''}")
             elif (upper and high <= limit.bound) or (not upper and low >= limit.bound and limit.operator != "=="):
                 told.append(f"`{part}` does not bind: every network of the space meets it")
@@ -281,8 +283,29 @@ class Sweeper:
                     told.append(f"no network meets `{part}`")
                 elif met == valid and len(condition.parts) > 1:
                     told.append(f"every network meets `{part}`")
+        told += self._left_open(front)
         if not front and not told:
             told.append("no network meets what was asked")
+        return told
+
+    def _left_open(self, front: Sequence[Found]) -> list[str]:
+        """Of networks that were drawn: how far below the best of them the bounds of the space leave room."""
+        programs = self.counter.programs
+        if self.asked.sample is None or programs is None or not front:
+            return []
+        told = []
+        for objective in self.asked.objectives:
+            bounds = column_bounds(programs, objective.name, self.asked.setting.width)
+            values = [value for found in front if (value := found.value(objective.name)) is not None]
+            if bounds is not None and values:
+                best = max(values) if objective.maximize else min(values)
+                bound = bounds[1] if objective.maximize else bounds[0]
+                way = "most" if objective.maximize else "least"
+                told.append(
+                    f"the {way} {objective.name} that was drawn is {_amount(objective.name, best)}; "
+                    f"no network of the space has {'more' if objective.maximize else 'less'} than "
+                    f"{_amount(objective.name, bound)}"
+                )
         return told
 
     def found(self, places: Sequence[int]) -> Found:
@@ -357,13 +380,19 @@ def _found_of(graph: Any, asked: Asked, edits: Mapping[str, Any], distance: floa
     )
 
 
+def _amount(name: str, value: float) -> str:
+    return duration(value) if name == SECONDS else amount_text(name, value)
+
+
 def _values(found: Found, asked: Asked) -> dict[str, float | str | None]:
     return {name: found.value(name) for name in (asked.condition.names if asked.condition is not None else ())}
 
 
 def _rises(space: Space, index: int) -> bool:
-    """Whether a choice's values are numbers."""
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in space.choices[index].values)
+    """Whether a choice's values are numbers, or sizes of an input."""
+    return all(
+        isinstance(value, int | float | tuple) and not isinstance(value, bool) for value in space.choices[index].values
+    )
 
 
 class _Seen:

@@ -12,6 +12,7 @@ from gnet_inspect.graph import Graph
 from gnet_inspect.ops import Op
 from gnet_inspect.search.space import Space
 from gnet_inspect.sources.spec.following import Followed, OtherNetworkError, follow_edits, ops_of
+from gnet_inspect.sources.spec.overrides import LABEL
 
 # Of one layer so many variants are made; of what varies together in it more would be searched than a table holds.
 MOST_VARIANTS = 20_000
@@ -48,24 +49,28 @@ class NotANetworkError(Exception):
 
 def structural_choices(space: Space) -> frozenset[int]:
     """The choices whose values make networks of other layers, or join them differently."""
-    places = [0] * len(space.choices)
-    followed = follow_edits(space.spec, space.input_values(places), space.overrides(places), space.mode)
+    places = _own_places(space)
+    followed = _followed(space, places)
     found = {index for index, choice in enumerate(space.choices) if followed.structure.intersection(choice.paths)}
     # What a layer says of itself beside sizes, as whether it writes over its input, decides about the whole network.
     # All choices are changed at once: one by one only where that makes a difference.
     rest = [index for index in range(len(space.choices)) if index not in found]
     steps = range(max((space.sizes[index] for index in rest), default=0))
     told = {
-        _told(space, followed.graph, [0 if index in found else step % size for index, size in enumerate(space.sizes)])
+        _told(
+            space,
+            followed.graph,
+            [places[index] if index in found else step % size for index, size in enumerate(space.sizes)],
+        )
         for step in steps
     }
     if len(told) > 1:
         for index in rest:
-            alone = set()
+            own, alone = places[index], set()
             for place in range(space.sizes[index]):
                 places[index] = place
                 alone.add(_told(space, followed.graph, places))
-            places[index] = 0
+            places[index] = own
             if len(alone - {None}) > 1:
                 found.add(index)
     return frozenset(found)
@@ -76,6 +81,11 @@ def _told(space: Space, graph: Graph, places: Sequence[int]) -> tuple[object, ..
         ops = ops_of(space.spec, graph, space.overrides(places))
     except OtherNetworkError:
         return ("other", *places)
+    except SpecError as error:
+        if error.file == LABEL:
+            # A value that nothing could make right, rather than values that do not fit each other.
+            raise
+        return None
     except GnetError:
         return None
     return tuple(_character(op) for op in ops)
@@ -110,7 +120,7 @@ def templates(space: Space, structural: frozenset[int]) -> Iterator[Template | N
 
 
 def _template(space: Space, outer: dict[int, int]) -> Template:
-    places = [outer.get(index, 0) for index in range(len(space.choices))]
+    places = [outer.get(index, place) for index, place in enumerate(_own_places(space))]
     followed = _followed(space, places)
     graph = followed.graph
     by_path = {path: index for index, choice in enumerate(space.choices) for path in choice.paths}
@@ -134,13 +144,20 @@ def _template(space: Space, outer: dict[int, int]) -> Template:
     return Template(space, graph, outer, nodes, inputs)
 
 
+def _own_places(space: Space) -> list[int]:
+    """The spec's own values, as far as they are among those of the space: they make a network."""
+    return [space.base(index) or 0 for index in range(len(space.choices))]
+
+
 def _followed(space: Space, places: list[int]) -> Followed:
     """The network at these places; where they make none, at the nearest that do, one choice changed at a time."""
     try:
         return follow_edits(space.spec, space.input_values(places), space.overrides(places), space.mode)
     except SpecError as error:
+        if error.file == LABEL:
+            raise
         for index, size in enumerate(space.sizes):
-            for place in range(1, size):
+            for place in range(size):
                 tried = [*places]
                 tried[index] = place
                 try:

@@ -207,7 +207,11 @@ def _below(result: Sweep, shown: list[Found]) -> list[str]:
     if any(found.gap for found in result.front):
         lines.append("gap: by how much of its own number one that is as good otherwise may be better, at most")
     if result.invalid:
-        lines.append(f"{result.invalid:,} combinations are no networks: layers do not fit")
+        one = result.invalid == 1
+        lines.append(
+            f"{result.invalid:,} combination{'' if one else 's'} of values {'is' if one else 'are'} no network: layers "
+            "do not fit"
+        )
     return lines
 
 
