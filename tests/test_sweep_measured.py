@@ -15,7 +15,7 @@ from gnet_inspect.cli import measuring
 from gnet_inspect.errors import MissingError
 from gnet_inspect.graph import Graph, Value
 from gnet_inspect.language import load_spec
-from gnet_inspect.search.counting import Asked, build_candidate
+from gnet_inspect.search.counting import Asked, build_candidate, totals_of
 from gnet_inspect.search.measuring import Here, There, Times, counted_objectives, measure_front, propose
 from gnet_inspect.search.result import LATENCY, TOTALS, Objective, Sweep
 from gnet_inspect.search.space import read_space
@@ -90,6 +90,14 @@ def all_networks(sweeping: Sweeper) -> Iterator[tuple[float, int]]:
 
 
 # --- the front ---
+
+
+@pytest.mark.parametrize("name", [name for name in TOTALS if name != "layers_s"])
+def test_a_network_knows_each_total_that_may_be_asked(name: str) -> None:
+    """What is not known of it would meet no condition, and win or lose every comparison."""
+    sweeping = sweeper()
+    graph = build_candidate(sweeping.space, (1, 2))
+    assert [sweeping.found((1, 2)).value(name)] == totals_of(graph, sweeping.asked.setting, [name])
 
 
 def test_the_front_is_timed_in_turns_with_the_spec() -> None:

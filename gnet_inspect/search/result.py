@@ -66,6 +66,8 @@ class Found(Brief, Struct, frozen=True, omit_defaults=True):
     gap: float | None = None
     measured: Mapping[str, float] | None = None
     id: int | None = None
+    buffers: int | None = None
+    param_bytes: int | None = None
 
     def _brief(self) -> str:
         edits = " ".join(f"{path}={value}" for path, value in list(self.edits.items())[:3])

@@ -377,6 +377,8 @@ def _found_of(graph: Any, asked: Asked, edits: Mapping[str, Any], distance: floa
         totals.depth,
         round(distance, 6),
         seconds,
+        buffers=totals.buffers,
+        param_bytes=totals.param_bytes,
     )
 
 
