@@ -10,7 +10,8 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 # What quotes files.
-PAGES = (README, *(ROOT / "docs" / name for name in ("writing.md", "glossary.md", "explaining.md", "design-spaces.md")))
+NAMES = ("writing.md", "glossary.md", "explaining.md", "design-spaces.md", "clusters.md")
+PAGES = (README, *(ROOT / "docs" / name for name in NAMES))
 QUOTED = re.compile(r"<!-- ([\w./]+) -->\n```(text|yaml|python)\n(.*?)```\n", re.DOTALL)
 
 MARKED = re.compile(r"<!-- ([\w./]+\.md) -->\n\n.*?\n<!-- end -->\n", re.DOTALL)

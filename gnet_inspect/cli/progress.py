@@ -139,15 +139,15 @@ def left_text(seconds: float) -> str:
 
 
 @contextmanager
-def show_progress(planned: float, clock: Clock = perf_counter) -> Iterator[Tell]:
-    """Tells of work that is planned to take so many seconds, from its beginning.
+def show_progress(planned: float, clock: Clock = perf_counter, *, lines: bool = True) -> Iterator[Tell]:
+    """Tells of work that is planned to take so many seconds, from its beginning; in `lines` where there is no terminal.
 
     What is given is called with the seconds of the plan that begin now, and with what is being done.
     """
     if _is_terminal():
         # What is measured meanwhile must not wait for what the bar needs.
         import_module("rich.live")
-    with _telling(TimeLeft(planned, clock), lines=True) as tell:
+    with _telling(TimeLeft(planned, clock), lines=lines) as tell:
         yield tell
 
 

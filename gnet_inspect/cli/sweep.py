@@ -1,5 +1,7 @@
 """`gnet-inspect sweep`: the best networks of a design space."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,11 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gnet_inspect.cli import options
+from gnet_inspect.cli.measuring import Measuring, Talk
 from gnet_inspect.errors import MissingError, UsageError
 from gnet_inspect.units import count
 
 if TYPE_CHECKING:
+    from gnet_inspect.search.cluster import Cluster
     from gnet_inspect.search.result import Objective, Sweep
+    from gnet_inspect.search.store import Store
+    from gnet_inspect.search.sweeping import Run, Sweeper
 
 # The kinds of file that rows go into, by the ending.
 ENDINGS = (".db", ".parquet", ".csv")
@@ -83,8 +89,47 @@ def sweep(
     workers: Annotated[
         int, typer.Option("--workers", metavar="N", help="Processes that count. The rows are the same.")
     ] = 1,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            "--cluster",
+            metavar="ADDRESS",
+            help="The scheduler of a Dask cluster, whose workers count: tcp://127.0.0.1:8786. The rows are the same.",
+            show_default=False,
+        ),
+    ] = None,
+    measure: Annotated[
+        str | None,
+        typer.Option(
+            "--measure",
+            metavar="latency",
+            help="Time the networks of the front that --points has, in turns with the spec itself; latency_s is then "
+            "something to minimize.",
+            show_default=False,
+        ),
+    ] = None,
+    propose: Annotated[
+        int | None,
+        typer.Option(
+            "--propose",
+            metavar="N",
+            help="Measure so many networks that Optuna proposes, and no front. With -o FILE.db its journal is "
+            "FILE.db.journal.",
+            show_default=False,
+        ),
+    ] = None,
+    where_measured: Annotated[
+        str, typer.Option("--device", metavar="auto|cpu|cuda[:N]|mps", help="What is measured on.")
+    ] = "auto",
+    threads: options.Threads = None,
+    min_time: Annotated[
+        float, typer.Option("--min-time", metavar="SECONDS", help="How long each network is timed, at least.")
+    ] = 2.0,
     points: Annotated[
-        int, typer.Option("--points", metavar="N", help="How many networks of the front the table shows.")
+        int,
+        typer.Option(
+            "--points", metavar="N", help="How many networks of the front the table shows, and --measure times."
+        ),
     ] = 16,
     plot: Annotated[
         Path | None,
@@ -127,18 +172,23 @@ def sweep(
     options.positive("--sample", sample)
     options.positive("--workers", workers)
     options.positive("--points", points)
+    if cluster is not None and workers > 1:
+        raise UsageError("--cluster: expected no --workers, because the cluster's own are taken")
     if resume and file is None:
         raise UsageError(f"--resume: expected -o FILE{' or '.join(ENDINGS)}, which it goes on with")
     _need_numpy(file)
     flags = options.Flags(inputs, batch, mode, edits, True)
-    result = _swept(
+    objectives = _objectives(minimize, maximize)
+    measuring = Measuring(measure, propose, where_measured, threads, min_time, points)
+    measuring.check([each.name for each in objectives], dtype, here=cluster is None)
+    result, rows = _swept(
         model,
         flags,
         _Question(
             tuple(vary or ()),
             tuple(ties or ()),
             where,
-            _objectives(minimize, maximize),
+            objectives,
             _part("--gap", gap),
             sample,
             seed,
@@ -148,6 +198,8 @@ def sweep(
         file,
         resume,
         workers,
+        cluster,
+        measuring,
     )
     if plot is not None:
         from gnet_inspect.views.charts.front import draw_front
@@ -155,7 +207,7 @@ def sweep(
         emit(draw_front(result, form), plot)
     emit_result(result, style, result_file, lambda: sweep_grid(result, points), lambda: sweep_rows(result))
     if file is not None:
-        say(f"{file}: {result.kept or len(result.front):,} rows")
+        say(f"{file}: {rows:,} rows")
     if result.interrupted:
         kept = f", which is in {_spool(file)}: --resume goes on" if file is not None else ""
         say(f"interrupted: above is what was counted by then{kept}")
@@ -196,14 +248,16 @@ def _need_numpy(file: Path | None) -> None:
 
 def _objectives(minimize: str | None, maximize: str | None) -> "tuple[Objective, ...]":
     from gnet_inspect.errors import nearest
-    from gnet_inspect.search.result import SHORT, TOTALS, Objective
+    from gnet_inspect.search.result import LATENCY, SHORT, TOTALS, Objective
 
     found: list[Objective] = []
     for flag, text, larger in (("--minimize", minimize, False), ("--maximize", maximize, True)):
         for word in options.split_words(text):
             name = SHORT.get(word, word)
-            if name not in TOTALS:
-                raise UsageError(f"{flag}: expected totals, got {word!r}. ({nearest(word, (*TOTALS, *SHORT))})")
+            if name not in (*TOTALS, LATENCY):
+                raise UsageError(
+                    f"{flag}: expected totals, got {word!r}. ({nearest(word, (*TOTALS, LATENCY, *SHORT))})"
+                )
             if name in [each.name for each in found]:
                 raise UsageError(f"{flag}: expected each total once, got {word!r} again")
             found.append(Objective(name, larger))
@@ -223,16 +277,23 @@ def _part(flag: str, text: str) -> float:
 
 
 def _swept(
-    model: str, flags: options.Flags, question: _Question, file: Path | None, resume: bool, workers: int
-) -> "Sweep":
+    model: str,
+    flags: options.Flags,
+    question: _Question,
+    file: Path | None,
+    resume: bool,
+    workers: int,
+    address: str | None,
+    measuring: Measuring,
+) -> "tuple[Sweep, int]":
+    """The result, and how many rows the file has."""
     from gnet_inspect.budgets.conditions import parse_condition
     from gnet_inspect.cli.output import say
-    from gnet_inspect.cli.progress import show_work
     from gnet_inspect.graph import Value
     from gnet_inspect.search.counting import Asked
+    from gnet_inspect.search.measuring import counted_objectives
     from gnet_inspect.search.program import Setting
     from gnet_inspect.search.result import TOTALS
-    from gnet_inspect.search.runners import run_here, run_processes
     from gnet_inspect.search.space import read_space
     from gnet_inspect.search.sweeping import Sweeper
     from gnet_inspect.sources.spec.following import follow_edits
@@ -257,30 +318,85 @@ def _swept(
         found = load_device(question.device)
     elif "layers_s" in needed:
         raise UsageError("layers_s: expected --on DEVICE, on which that time is. (roofline --devices lists them)")
-    asked = Asked(question.objectives, condition, Setting(question.dtype, found), question.sample, question.seed)
+    counted = counted_objectives(question.objectives, on_device=found is not None)
+    asked = Asked(counted, condition, Setting(question.dtype, found), question.sample, question.seed)
     sweeper = Sweeper(space, asked, question.gap, spec.title or spec.name)
     for sentence in sweeper.foretell():
         say(sentence)
-    store = _open_store(file, resume, sweeper, model, flags, question) if file is not None else None
-
-    def run(counter: Any, indexes: Any) -> Any:
-        return (
-            run_here(counter, indexes)
-            if workers == 1
-            else run_processes(counter.space, counter.asked, indexes, workers)
-        )
-
-    try:
-        with show_work(1.0) as tell:
-            result = sweeper.run(_Talk(tell, say, sweeper.counter.total), store, run)
+    with _cluster(address) as cluster:
+        store = None
+        if file is not None:
+            store = _open_store(file, resume, sweeper, model, flags, question, measuring)
+        try:
+            result = _answered(sweeper, question, flags.mode, store, _journal(file), workers, cluster, measuring)
             if file is not None and not result.interrupted:
                 _write_rows(file, store)
-    finally:
-        if store is not None:
-            store.close()
+            rows = store.rows if store is not None else 0
+        finally:
+            if store is not None:
+                store.close()
     if file is not None and not result.interrupted and _spool(file) != file:
         _spool(file).unlink()
-    return result
+    return result, rows
+
+
+def _answered(
+    sweeper: "Sweeper",
+    question: _Question,
+    mode: str,
+    store: "Store | None",
+    journal: Path | None,
+    workers: int,
+    cluster: "Cluster | None",
+    measuring: Measuring,
+) -> "Sweep":
+    """What is counted, and what is measured of it."""
+    from gnet_inspect.cli.output import say
+    from gnet_inspect.cli.progress import show_work
+    from gnet_inspect.search.measuring import measure_front, propose
+
+    objectives = question.objectives
+    if measuring.propose is None:
+        with show_work(1.0) as tell:
+            result = sweeper.run(_Talk(tell, say, sweeper.counter.total), store, _runner(workers, cluster))
+        if cluster is not None and result.method == "proved":
+            say("--cluster: this was proved here; a cluster counts what --sample draws")
+        if measuring.measure is None or result.interrupted or not result.front:
+            return result
+    with measuring.progress() as tell:
+        meter = measuring.meter(question.dtype, mode, cluster, tell)
+        if measuring.propose is None:
+            return measure_front(sweeper, result, objectives, meter, measuring.points, store)
+        talk = Talk(say, tell)
+        return propose(sweeper, objectives, measuring.propose, meter, talk, measuring.points, store, journal)
+
+
+@contextmanager
+def _cluster(address: str | None) -> "Iterator[Cluster | None]":
+    """A connection to the cluster at an address, with what is to be known of it said; None without one."""
+    if address is None:
+        yield None
+        return
+    from gnet_inspect.cli.output import say
+    from gnet_inspect.search.cluster import Cluster
+
+    with Cluster(address) as cluster:
+        for sentence in cluster.differences():
+            say(sentence)
+        if not cluster.threads:
+            say(f"--cluster {address}: no worker is there yet; waiting for one")
+        yield cluster
+
+
+def _runner(workers: int, cluster: "Cluster | None") -> "Run":
+    """Who counts."""
+    from gnet_inspect.search.runners import run_cluster, run_here, run_processes
+
+    if cluster is not None:
+        return lambda counter, indexes: run_cluster(cluster, counter.space, counter.asked, indexes)
+    if workers == 1:
+        return run_here
+    return lambda counter, indexes: run_processes(counter.space, counter.asked, indexes, workers)
 
 
 class _Talk:
@@ -297,7 +413,9 @@ class _Talk:
         self._tell(amount, f"{what}, {count(round(rate))} a second" if what else "")
 
 
-def _open_store(file: Path, resume: bool, sweeper: Any, model: str, flags: options.Flags, question: _Question) -> Any:
+def _open_store(
+    file: Path, resume: bool, sweeper: Any, model: str, flags: options.Flags, question: _Question, measuring: Measuring
+) -> Any:
     from gnet_inspect.search.store import Store
 
     text, name = options.read_text(model) if model != "-" else (b"", "-")
@@ -319,12 +437,20 @@ def _open_store(file: Path, resume: bool, sweeper: Any, model: str, flags: optio
         "dtype": question.dtype,
         "device": question.device or "",
     }
+    if measuring.propose is not None:
+        # Its rows are those that were measured.
+        asked["measure"] = measuring.measure
     return Store(_spool(file), sweeper.space, sweeper.asked.names, asked, resume)
 
 
 def _spool(file: Path) -> Path:
     """The database that rows are counted into: the file itself, or one beside it until it is written."""
     return file if file.suffix.lower() == ".db" else file.with_name(f"{file.name}.part.db")
+
+
+def _journal(file: Path | None) -> Path | None:
+    """What Optuna keeps of its trials; a file of another kind has no room beside it to go on from."""
+    return None if file is None or file != _spool(file) else file.with_name(f"{file.name}.journal")
 
 
 def _write_rows(file: Path, store: Any) -> None:

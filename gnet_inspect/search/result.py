@@ -29,6 +29,8 @@ TOTALS = (
     "depth",
     "layers_s",
 )
+# What is not counted, but measured: the median seconds of a run.
+LATENCY = "latency_s"
 # By which names people know some of them.
 SHORT = {"peak": "peak_activation_bytes", "activations": "activation_bytes", "field": "receptive_field"}
 
@@ -64,6 +66,8 @@ class Found(Brief, Struct, frozen=True, omit_defaults=True):
     gap: float | None = None
     measured: Mapping[str, float] | None = None
     id: int | None = None
+    buffers: int | None = None
+    param_bytes: int | None = None
 
     def _brief(self) -> str:
         edits = " ".join(f"{path}={value}" for path, value in list(self.edits.items())[:3])
@@ -97,12 +101,23 @@ class Range(Struct, frozen=True):
     quantiles: tuple[float, ...] = ()
 
 
+class Measured(Struct, frozen=True, omit_defaults=True):
+    """What was measured ("latency_s"), on which device, of how many networks; of those that were proposed for it, how
+    many these were, with those that were refused before."""
+
+    name: str
+    device: str
+    networks: int
+    proposed: int = 0
+
+
 class Sweep(Brief, Struct, frozen=True, omit_defaults=True):
     """What `sweep --format json` prints.
 
     `size` is the number of networks of the space, `counted` of those that were counted, of which `invalid` are none
     because layers do not fit, and `kept` meet --where. `method` is "enumerated" (all), "sampled" (so many drawn with
-    `seed`) or "proved" (dynamic programming, `counted` is 0). `exact`: no network of the space is better than those of
+    `seed`), "proved" (dynamic programming, `counted` is 0) or "proposed" (by Optuna, `kept` of those were measured).
+    `exact`: no network of the space is better than those of
     the front; else `gap` is the proven part of an objective by which one may be, None where nothing is proven.
     """
 
@@ -133,6 +148,7 @@ class Sweep(Brief, Struct, frozen=True, omit_defaults=True):
     interrupted: bool = False
     # How many networks the front has, where not all of them are among these.
     front_size: int = 0
+    measured: Measured | None = None
     notes: tuple[str, ...] = ()
 
     def _brief(self) -> str:

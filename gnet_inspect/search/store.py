@@ -1,15 +1,15 @@
 """The file of a sweep: a SQLite database that loses less than a batch, whatever ends the process.
 
 Its table `candidates` has a row for each network that is kept, `id` from 1, in the order in which they were counted:
-the same command makes the same rows. `sweep` says what was asked, `progress` how far it is; nothing depends on the
-clock or on how often it was started.
+the same command makes the same rows. `sweep` says what was asked, `progress` how far it is; nothing of these depends on
+the clock or on how often it was started. What was measured of rows is in `measured`, by their `id`.
 """
 
 import csv
 import io
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from importlib import import_module
 from pathlib import Path
@@ -29,6 +29,7 @@ _TABLES = """
 CREATE TABLE sweep (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE progress (key TEXT PRIMARY KEY, value BLOB NOT NULL);
 """
+_MEASURED = "CREATE TABLE IF NOT EXISTS measured (id INTEGER, name TEXT, value REAL NOT NULL, PRIMARY KEY (id, name))"
 
 
 class State(Struct):
@@ -135,6 +136,29 @@ class Store:
             # A full disk, as a rule: the batches before this one are there.
             raise UsageError(f"-o: cannot write {show(str(self.path))}: {error}. (--resume goes on with it)") from None
         self.rows += count
+
+    def ids(self, networks: Iterable[Sequence[int]]) -> list[int | None]:
+        """The rows of networks by the places of their values; None of those that are not there."""
+        names = [_quoted(choice.name) for choice in self.space.choices] if self.columns else ["places"]
+        asked = f"SELECT id FROM candidates WHERE {' AND '.join(f'{name} IS ?' for name in names)}"
+        found = []
+        for places in networks:
+            if self.columns:
+                chosen = zip(self.space.choices, places, strict=True)
+                values = [_written(choice.values[place]) for choice, place in chosen]
+            else:
+                values = [np.array(places, "<u2").tobytes()]
+            row = self._db.execute(asked, values).fetchone()
+            found.append(None if row is None else int(row[0]))
+        return found
+
+    def add_measured(self, measured: Iterable[tuple[int, str, float]]) -> None:
+        """What was measured of rows: id, name and value. It is no column of theirs, because no two runs give the
+        same."""
+        self._db.execute("BEGIN")
+        self._db.execute(_MEASURED)
+        self._db.executemany("INSERT OR REPLACE INTO measured VALUES (?, ?, ?)", measured)
+        self._db.execute("COMMIT")
 
     def close(self) -> None:
         """Everything into the one file, where there is room for it: else it stays beside it."""

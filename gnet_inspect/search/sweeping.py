@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gnet_inspect.analysis.roofline import roofline
 from gnet_inspect.analysis.summary import summarize
 from gnet_inspect.budgets.limits import amount_text
+from gnet_inspect.graph import Graph
 from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.search.counting import (
     NEAREST,
@@ -204,6 +205,11 @@ class Sweeper:
             self.interrupted = True
         return self.seen.front_places()
 
+    def proposed(self, places: Sequence[Sequence[int]], counted: int, kept: int) -> Sweep:
+        """What others found: these networks, of so many that were proposed and so many of them that were measured."""
+        self.seen.counted, self.seen.kept = counted, kept
+        return self._result("proposed", False, None, [list(each) for each in places], None, None)
+
     # --- what was found ---
 
     def _result(
@@ -220,12 +226,12 @@ class Sweeper:
             step = (front_size - 1) / (MOST_FRONT - 1)
             places = [places[round(index * step)] for index in range(MOST_FRONT)]
             self.notes.append(f"the front has {front_size:,} networks: {MOST_FRONT} of them, evenly spread, are here")
-        built = [self._found(each) for each in places]
+        built = [self.found(each) for each in places]
         if gaps is not None:
             built = self._proved(built, gaps)
-        else:
+        elif method != "proposed":
             self._check(built, places)
-        base = self._base()
+        base = _found_of(self.base_graph(), self.asked, {}, 0.0)
         if store is not None and method == "proved":
             self._store_front(store, built, places)
         return Sweep(
@@ -250,10 +256,10 @@ class Sweeper:
             own={choice.name: value for choice, value in zip(self.space.choices, self.space.own, strict=True)},
             where=self.asked.condition.text if self.asked.condition is not None else "",
             device=self.asked.setting.device.name if self.asked.setting.device is not None else "",
-            seed=self.asked.seed if method == "sampled" else None,
+            seed=self.asked.seed if method in ("sampled", "proposed") else None,
             interrupted=self.interrupted,
             front_size=front_size if front_size > len(built) else 0,
-            notes=(*self.notes, *self._said(built)),
+            notes=(*self.notes, *(self._said(built) if method != "proposed" else ())),
         )
 
     def _check(self, built: Sequence[Found], places: Sequence[Sequence[int]]) -> None:
@@ -304,7 +310,7 @@ class Sweeper:
                 )
         return told
 
-    def _found(self, places: Sequence[int]) -> Found:
+    def found(self, places: Sequence[int]) -> Found:
         """A network of the space, built and summarized as every other one is."""
         graph = build_candidate(self.space, places)
         return _found_of(graph, self.asked, self._edits(places), self._distance(places))
@@ -320,12 +326,11 @@ class Sweeper:
         column = np.array(places, np.int64)[:, None]
         return float(self.counter.distance(column)[0])
 
-    def _base(self) -> Found:
+    def base_graph(self) -> Graph:
         """The spec as it is, with the fixed edits."""
         space = self.space
         shapes = {value.name: value.shape for value in space.inputs}
-        graph = build_graph(space.spec, shapes, overrides=space.fixed, mode=space.mode, resize=True)
-        return _found_of(graph, self.asked, {}, 0.0)
+        return build_graph(space.spec, shapes, overrides=space.fixed, mode=space.mode, resize=True)
 
     def _proved(self, built: Sequence[Found], gaps: Sequence[float]) -> list[Found]:
         """The networks that meet the condition in full, those that are not dominated, with the proven gap of each."""
@@ -374,6 +379,8 @@ def _found_of(graph: Any, asked: Asked, edits: Mapping[str, Any], distance: floa
         totals.depth,
         round(distance, 6),
         seconds,
+        buffers=totals.buffers,
+        param_bytes=totals.param_bytes,
     )
 
 

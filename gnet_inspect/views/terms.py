@@ -905,6 +905,16 @@ GROUPS: dict[str, tuple[Term, ...]] = {
             where="sweep",
         ),
         _term(
+            "latency_s",
+            "Latency",
+            "seconds",
+            "The median time of a run, measured: of networks of a design space that --measure times in turns with the "
+            "spec itself, on one device.",
+            names="latency_s",
+            headings="latency",
+            where="sweep",
+        ),
+        _term(
             "gap",
             "Gap",
             "percent",

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct
 
 from gnet_inspect.errors import UsageError
-from gnet_inspect.search.result import Found, Sweep
+from gnet_inspect.search.result import LATENCY, Found, Sweep
 from gnet_inspect.units import byte_count, count, duration
 from gnet_inspect.views.charts.roofline import FAINT, FONT, FONT_SIZE, INK, LINE, PALETTE, VEGA_LITE
 from gnet_inspect.views.charts.vega import draw_chart
@@ -29,6 +29,7 @@ TITLES = {
     "depth": "depth (layers)",
     "layers_s": "sum of the layers' least times (s)",
     "buffers": "buffers",
+    "latency_s": "measured latency (s)",
 }
 
 
@@ -168,7 +169,7 @@ def _values(found: Found, x: str, y: str, edits: str) -> dict[str, Any]:
 def _text(name: str, value: float | None) -> str:
     if value is None:
         return "?"
-    if name == "layers_s":
+    if name in ("layers_s", LATENCY):
         return duration(value)
     return byte_count(round(value)) if name.endswith("_bytes") else count(round(value))
 

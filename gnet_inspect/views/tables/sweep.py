@@ -6,7 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from gnet_inspect.search.result import Found, Objective, Sweep, shown_of, size_text
+from gnet_inspect.search.result import LATENCY, Found, Objective, Sweep, shown_of, size_text
 from gnet_inspect.units import BYTE_UNITS, COUNT_UNITS, column_unit, dimensions, duration, in_unit
 from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.text import headline, inputs_text
@@ -20,6 +20,7 @@ COLUMNS = (
     Column("receptive_field", "field", number=True, keep=6),
     Column("depth", "depth", number=True, keep=1),
     Column("layers_s", "layers' time", number=True, keep=7),
+    Column("latency_s", "latency", number=True, keep=11),
     Column("distance", "distance", number=True, keep=0),
     Column("gap", "gap", number=True, keep=4),
     Column("edits", "edits", keep=10, widest=100, wraps=True),
@@ -57,7 +58,7 @@ def sweep_rows(result: Sweep) -> Grid:
         Line(
             (),
             (
-                *(_exact(getattr(found, column.exact)) for column in columns),
+                *(_exact(_of(found, column.exact)) for column in columns),
                 *(_value(found.edits[path]) for path in paths),
             ),
         )
@@ -69,9 +70,14 @@ def sweep_rows(result: Sweep) -> Grid:
 def _is_there(name: str, result: Sweep, rows: Iterable[Found]) -> bool:
     if name == "least_peak_activation_bytes":
         return name in {objective.name for objective in result.objectives} or name in result.where
-    if name in ("layers_s", "gap"):
-        return any(getattr(row, name) is not None for row in rows)
+    if name in ("layers_s", "gap", LATENCY):
+        return any(_of(row, name) is not None for row in rows)
     return True
+
+
+def _of(found: Found, name: str) -> Any:
+    """What stands in a column: of what was measured, its number."""
+    return found.value(name) if name == LATENCY else getattr(found, name)
 
 
 def _mark(column: Column, objectives: tuple[Objective, ...]) -> str:
@@ -87,7 +93,7 @@ def _unit(unit: Any) -> str:
 
 
 def _cell(found: Found, name: str, units: Mapping[str, Any], result: Sweep) -> str:
-    value = getattr(found, name)
+    value = _of(found, name)
     if name == "edits":
         return edits_text(found, result) if found.edits else BASE
     if value is None:
@@ -96,7 +102,7 @@ def _cell(found: Found, name: str, units: Mapping[str, Any], result: Sweep) -> s
         return in_unit(value, units[name])
     if name == "receptive_field":
         return str(value[0]) if len(set(value)) == 1 else dimensions(value)
-    if name == "layers_s":
+    if name in ("layers_s", LATENCY):
         return duration(value)
     if name == "gap":
         return f"{100 * value:.2g} %"
@@ -152,7 +158,8 @@ def _above(result: Sweep) -> list[str]:
     lines = [
         headline(result.title, result.model, ()),
         f"{inputs_text(result.input, {})}, {result.mode} mode, {result.dtype}"
-        + (f", times on {result.device}" if result.device else ""),
+        + (f", times on {result.device}" if result.device else "")
+        + (f", latency on {result.measured.device}" if result.measured is not None else ""),
         f"{aims or 'nearest to the spec'}{where}: {search_words(result)}",
     ]
     alike = [varied for varied in result.space if len(varied.values) == 1]
@@ -164,6 +171,13 @@ def _above(result: Sweep) -> list[str]:
 
 def search_words(result: Sweep) -> str:
     """What was searched, and what that proves."""
+    if result.measured is None or result.method == "proposed":
+        return _counted_words(result)
+    faster = "; others may be faster" if LATENCY in {each.name for each in result.objectives} else ""
+    return f"{_counted_words(result)}; {result.measured.networks:,} of the best were timed{faster}"
+
+
+def _counted_words(result: Sweep) -> str:
     size = size_text(result.size)
     if result.method == "enumerated" and not result.interrupted:
         kept = f", {result.kept:,} of which meet it" if result.where else ""
@@ -172,6 +186,8 @@ def search_words(result: Sweep) -> str:
         if result.exact:
             return f"all {size} networks of the space are covered, and none is better"
         return f"all {size} networks of the space are covered, and none is better by more than {_percent(result.gap)}"
+    if result.method == "proposed":
+        return f"{result.kept:,} of {size} networks, as Optuna proposed them, were measured; others may be better"
     kept = f", {result.kept:,} of which meet it" if result.where else ""
     return f"{result.counted:,} of {size} networks were counted{kept}; others may be better"
 
