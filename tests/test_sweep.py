@@ -124,7 +124,10 @@ def test_a_plot_of_the_front(run: Run, spec: str, tmp_path: Path, ending: str) -
         (("--vary", "a.out_channels="), "expected PATH=VALUES, got 'a.out_channels='"),
         (("--vary", "=3"), "expected PATH=VALUES, got '=3'"),
         (("--vary", "nothing.here=1"), "`nothing` does not exist. (known: `a`, `b`, `c`, `wide`)"),
-        (("--vary", "z*.out_channels=1,2"), "expected a glob that meets arguments, got 'z*.out_channels'. (nothing is there"),
+        (
+            ("--vary", "z*.out_channels=1,2"),
+            "a glob that meets arguments, got 'z*.out_channels'. (nothing is there",
+        ),
         (("--vary", "a.out_channels=1,,2"), "expected a value between commas, got '1,,2'"),
         (("--vary", "a.out_channels=[1,2"), "expected lists that are closed, got '[1,2'"),
         (("--vary", "a.out_channels=1,1"), "expected values that differ, got 1 twice"),

@@ -252,11 +252,14 @@ class Exact:
 
     # --- the way back ---
 
-    def front(self, most: int) -> Iterator[Kept]:
-        """The kept networks of which none has fewer cells and no greater worth: at most so many, spread evenly."""
+    def front(self, most: int, *, last: bool = False) -> Iterator[Kept]:
+        """The kept networks of which none has fewer cells and no greater worth: at most so many, spread evenly, or the
+        last of them, which have the least worth."""
         best = np.minimum.accumulate(self.final)
         cells = np.flatnonzero((self.final < NONE) & (self.final == best) & (np.r_[True, best[1:] < best[:-1]]))
-        if len(cells) > most:
+        if last:
+            cells = cells[-most:]
+        elif len(cells) > most:
             cells = cells[np.unique(np.linspace(0, len(cells) - 1, most).round().astype(int))]
         for cell in cells.tolist():
             yield self.back(int(cell))

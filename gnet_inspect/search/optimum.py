@@ -31,6 +31,8 @@ class Optimum(Struct, eq=False):
     gaps: list[float]
     exact: bool
     gap: float
+    # Whether a sum that was rounded is limited: by so much a network that is kept may lie beyond the limit.
+    limited: bool
     # The sizes of the problem: parts, states, rows.
     parts: int
     states: int
@@ -113,6 +115,7 @@ def find_optimum(counter: Counter, gap: float, tell: Callable[[float, str], None
         [part for _, part in points],
         whole,
         0.0 if whole else rounding / max(abs(least or 1.0), 1e-300),
+        not whole and (plan.cost_limit is not None or plan.cost_floor is not None),
         max((len(exact.parts) for exact in found), default=0),
         max((exact.states for exact in found), default=0),
         sum(exact.rows for exact in found),
@@ -246,7 +249,8 @@ def _points(counter: Counter, found: Sequence[Exact], plan: _Plan) -> Iterator[t
     """The networks walked back to, each with the part of its own number by which a better one may be below it."""
     several = len(counter.asked.objectives) > 1
     for exact, template, program in zip(found, counter.templates, counter.programs or (), strict=True):
-        for kept in exact.front(MOST_POINTS):
+        # Those about a limit: rounded sums may lie above it, and the next one is then the best.
+        for kept in exact.front(MOST_POINTS, last=not several):
             places = [
                 template.outer.get(index, kept.places.get(index, 0)) for index in range(len(counter.space.choices))
             ]

@@ -65,6 +65,8 @@ class Sweeper:
         self.notes: list[str] = []
         self.seen = _Seen(self.counter)
         self.interrupted = False
+        # Whether a proof rounded a sum that is limited.
+        self._limited = False
 
     # --- before ---
 
@@ -169,6 +171,7 @@ class Sweeper:
                 optimum = find_optimum(self.counter, self.gap, talk.tell)
                 places, gaps = optimum.places, optimum.gaps
                 exact, gap, method = optimum.exact, optimum.gap, "proved"
+                self._limited = optimum.limited
             except NotProvableError as error:
                 method, exact = "sampled", False
                 self._draw_instead(str(error), talk)
@@ -229,6 +232,7 @@ class Sweeper:
         built = [self.found(each) for each in places]
         if gaps is not None:
             built = self._proved(built, gaps)
+            gap = self._gap_at_limit(built, gap)
         elif method != "proposed":
             self._check(built, places)
         base = _found_of(self.base_graph(), self.asked, {}, 0.0)
@@ -347,6 +351,19 @@ class Sweeper:
         ).reshape(len(kept), len(asked.objectives))
         order = non_dominated(values, np.array([found.distance for found, _ in kept]))
         return [replace(kept[place][0], gap=round(kept[place][1], 6)) for place in order.tolist()]
+
+    def _gap_at_limit(self, built: Sequence[Found], gap: float | None) -> float | None:
+        """What is proven where the sum that was rounded is limited: a network that keeps the limit may have been put
+        aside for one that is as good and lies beyond it."""
+        if not self._limited or gap is None:
+            return gap
+        if len(self.asked.objectives) == 1:
+            # Of the one that is best, by the least that any network within the limit can have.
+            return built[0].gap if built else None
+        self.notes.append(
+            f"sums were rounded by up to {100 * gap:.2g} %: so near the limit networks of the front may be missing"
+        )
+        return gap
 
     def _store_front(self, store: Store, built: Sequence[Found], places: Sequence[Sequence[int]]) -> None:
         if store.state is not None:
