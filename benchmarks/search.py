@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks.measure import Ratio, milliseconds, run_once
+from benchmarks import spaces
+from benchmarks.measure import HEADER, Ratio, milliseconds, run_once
 from gnet_inspect.units import duration
 
 RESULTS = Path(__file__).with_name("search.txt")
@@ -217,8 +218,8 @@ def main() -> int:
     """The report on standard output; 1 where a budget is broken."""
     system = f"{platform.system()} {platform.machine()}, Python {platform.python_version()}"
     machine = f"{system}, {os.cpu_count()} processors at a load of {os.getloadavg()[0]:.1f}"
-    ratios = measure()
-    lines = [f"{datetime.now(UTC):%Y-%m-%d}, {machine}", "", *map(str, ratios), "", *bounds(costs())]
+    ratios = [*spaces.measure(), *measure()]
+    lines = [f"{datetime.now(UTC):%Y-%m-%d}, {machine}", "", HEADER, *map(str, ratios), "", *bounds(costs())]
     print(*lines, sep="\n")
     if "--save" in sys.argv[1:]:
         RESULTS.write_text("\n".join(lines) + "\n")

@@ -115,7 +115,7 @@ class Counter:
         kept = np.flatnonzero(mask)
         places = places[:, kept]
         totals = {name: column[kept] for name, column in totals.items()}
-        front = non_dominated(objective_values(self.asked.objectives, totals, len(kept)), self.distance(places))
+        front = self.front(objective_values(self.asked.objectives, totals, len(kept)), places)
         if not self.asked.objectives:
             # Those nearest to the spec: more are not shown.
             front = front[:NEAREST]
@@ -144,6 +144,15 @@ class Counter:
             found.append(np.full(len(rest), 1 if name == "invalid" else 0))
         order = np.argsort(np.concatenate(parts), kind="stable")
         return {name: np.concatenate(found)[order] for name, found in columns.items()}
+
+    def front(self, values: NDArray[np.float64], places: NDArray[Any]) -> NDArray[np.int64]:
+        """The places of the candidates that are not dominated, of equal ones that nearest to the spec."""
+        if not values.shape[1]:
+            return non_dominated(values, self.distance(places))
+        # How far they are is asked of few: of those that are as good as one of the front in one objective.
+        first = non_dominated(values, np.zeros(len(values)))
+        some = np.flatnonzero(np.isin(values[:, 0], values[first, 0]))
+        return some[non_dominated(values[some], self.distance(places[:, some]))]
 
     def distance(self, places: NDArray[Any]) -> NDArray[np.float64]:
         """How far each candidate is from the spec's own values."""
