@@ -106,7 +106,7 @@ def test_the_dialogues_are_ten() -> None:
             assert not step.code or (after and after.named), f"{path.name}: {step.line} is a dead end"
 
 
-@pytest.mark.parametrize(("width", "ground"), zip(WIDTHS, GROUNDS, strict=True))
+@pytest.mark.parametrize(("width", "ground"), tuple(zip(WIDTHS, GROUNDS, strict=True)))
 @pytest.mark.parametrize("path", DIALOGUES, ids=lambda path: path.stem)
 def test_nobody_ends_in_a_dead_end(path: Path, width: int, ground: str, tmp_path: Path) -> None:
     """Each step ends as it is written, shows its words, and names what is typed next."""

@@ -178,7 +178,10 @@ def test_columns_are_chosen(command: list[str], key: str, run: Run) -> None:
             "32 rows, which do not fit here: --depth block or `| less -S`\n",
         ),
         (["compare", "vgg16", "vgg19"], ""),
-        (["list", "--filter", "*[0-9]*"], " rows, which do not fit here: --family NAME or `| less -S`\n"),
+        (
+            ["list", "--filter", "*[0-9]*"],
+            " rows, which do not fit here: --family NAME, --where CONDITION or `| less -S`\n",
+        ),
     ],
 )
 def test_a_table_higher_than_the_terminal_says_what_shortens_it(command: list[str], said: str) -> None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from shlex import join
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,10 +28,6 @@ MOST_PARTS = 5
 # What --update leaves, in percent.
 MARGIN = 5.0
 MOST_MARGIN = 1000.0
-FIRST = (
-    'write gnet-inspect.toml with [[check]], model = "specs/mine.yaml" and params = "<= 7 M"; `gnet-inspect check '
-    "MODEL --update` writes a first one, `gnet-inspect check MODEL --max params=7M` needs none"
-)
 
 
 def check(
@@ -143,7 +140,7 @@ def check(
         found, asked = None, _asked_by_flags(models or [], config, most or [], least or [], (inputs, mode, dtype))
     else:
         _refuse_setting(inputs, mode, dtype)
-        found = _config(config)
+        found = _config(config, models or [])
         asked = _asked_by_config(found, models or [])
     report = _judge(found, asked, base, explain)
     _emit(report, style, output)
@@ -206,12 +203,24 @@ def _refuse_setting(inputs: list[str] | None, mode: str, dtype: str) -> None:
             raise UsageError(f"{flag}: expected --max or --min beside it. (a config has `{name}` in its [[check]])")
 
 
-def _config(path: Path | None) -> "Config":
+def _first(models: list[str]) -> str:
+    """How to come by limits; and what tells whether a spec is right, which people ask for by this word, too."""
+    named = join(models) or "MODEL"
+    return (
+        'write gnet-inspect.toml with [[check]], model = "specs/mine.yaml" and params = "<= 7 M"; `gnet-inspect check '
+        f"{named} --update` writes a first one, `gnet-inspect check {named} --max params=7M` needs none; `gnet-inspect "
+        f"validate {named}` tells whether a spec is right"
+    )
+
+
+def _config(path: Path | None, models: list[str]) -> "Config":
     from gnet_inspect.budgets.config import find_config, read_config
 
     found = find_config(Path()) if path is None else read_config(path)
     if found is None:
-        raise UsageError(f"expected budgets in gnet-inspect.toml or pyproject.toml, got neither here. ({FIRST})")
+        raise UsageError(
+            f"expected budgets in gnet-inspect.toml or pyproject.toml, got neither here. ({_first(models)})"
+        )
     return found
 
 
@@ -221,7 +230,7 @@ def _asked_by_config(config: "Config", models: list[str]) -> "list[Asked]":
     if models:
         asked = [one for model in dict.fromkeys(models) for one in _those_of(model, asked, config)]
     if not asked:
-        raise UsageError(f"expected budgets in {show(str(config.path))}, got none. ({FIRST})")
+        raise UsageError(f"expected budgets in {show(str(config.path))}, got none. ({_first(models)})")
     for one in asked:
         if one.budget.limits_nothing:
             raise SpecError(
@@ -299,7 +308,9 @@ def _update(models: list[str], config: Path | None, margin: float, style: str, o
     if models:
         asked = [one for model in dict.fromkeys(models) for one in _known_or_new(model, asked, found)]
     if not asked:
-        raise UsageError(f"--update: expected a MODEL to write limits of, or a config that has some. ({FIRST})")
+        raise UsageError(
+            f"--update: expected a MODEL to write limits of, or a config that has some. ({_first(models)})"
+        )
     counted = []
     for one in asked:
         (variant,) = options.read_variants([one.model], one.flags)
