@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from math import prod
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 import pytest
@@ -257,3 +258,13 @@ def test_a_class_that_says_too_little_is_refused() -> None:
         register(Conv2d)
     with pytest.raises(UsageError, match="got int"):
         register(int)  # type: ignore[arg-type]  # the mistake is the test
+
+
+def test_a_space_with_unknown_layers_says_that_sums_are_a_least(run: Run, tmp_path: Path) -> None:
+    """Below its table, with the layer's name; not where all are known."""
+    for kind, said in (("Sketch", True), ("ChannelMix", False)):
+        path = tmp_path / f"{kind}.yaml"
+        path.write_text(TEXT.format(kind=kind))
+        result = run("sweep", str(path), "--vary", "conv.out_channels=8,16", "--minimize", "macs")
+        assert result.code == 0, result.err
+        assert ("macs are at least these: those of mix are not known" in result.out) == said

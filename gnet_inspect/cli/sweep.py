@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -162,7 +162,7 @@ def sweep(
     from gnet_inspect.views.tables.sweep import sweep_grid, sweep_rows
 
     file = output if output is not None and output.suffix.lower() in ENDINGS else None
-    result_file = None if file is not None and output is file else output
+    result_file = output if file is None else None
     options.table_format(style, result_file)
     if plot is not None:
         from gnet_inspect.views.charts.front import front_form
@@ -216,23 +216,18 @@ def sweep(
         raise typer.Exit(1)
 
 
-class _Question:
+class _Question(NamedTuple):
     """What the flags ask."""
 
-    def __init__(
-        self,
-        vary: tuple[str, ...],
-        ties: tuple[str, ...],
-        where: str | None,
-        objectives: "tuple[Objective, ...]",
-        gap: float,
-        sample: int | None,
-        seed: int,
-        dtype: str,
-        device: str | None,
-    ) -> None:
-        self.vary, self.ties, self.where, self.objectives = vary, ties, where, objectives
-        self.gap, self.sample, self.seed, self.dtype, self.device = gap, sample, seed, dtype, device
+    vary: tuple[str, ...]
+    ties: tuple[str, ...]
+    where: str | None
+    objectives: "tuple[Objective, ...]"
+    gap: float
+    sample: int | None
+    seed: int
+    dtype: str
+    device: str | None
 
 
 def _need_numpy(file: Path | None) -> None:
@@ -247,8 +242,9 @@ def _need_numpy(file: Path | None) -> None:
 
 
 def _objectives(minimize: str | None, maximize: str | None) -> "tuple[Objective, ...]":
+    from gnet_inspect.budgets.limits import SHORT
     from gnet_inspect.errors import nearest
-    from gnet_inspect.search.result import LATENCY, SHORT, TOTALS, Objective
+    from gnet_inspect.search.result import LATENCY, TOTALS, Objective
 
     found: list[Objective] = []
     for flag, text, larger in (("--minimize", minimize, False), ("--maximize", maximize, True)):
@@ -418,11 +414,11 @@ def _open_store(
 ) -> Any:
     from gnet_inspect.search.store import Store
 
-    text, name = options.read_text(model) if model != "-" else (b"", "-")
     if model == "-":
         raise UsageError(
             f"-o {file}: expected a spec that has a name, got one on standard input, which rows cannot name"
         )
+    text, name = options.read_text(model)
     asked = {
         "spec": text.decode("utf-8-sig"),
         "file": name,

@@ -37,6 +37,11 @@ class Part(Struct, eq=False):
         return prod(variable.size for variable in self.before)
 
     @property
+    def states_behind(self) -> int:
+        """How many states it hands on."""
+        return prod(variable.size for variable in self.behind)
+
+    @property
     def rows(self) -> int:
         """Its combinations of a state and of values."""
         return self.states * prod(variable.size for variable in self.free)
@@ -132,7 +137,7 @@ class Grid:
         # Small ones first, next to those that share their axes.
         for key in sorted(by_axes, key=lambda each: (sum(each), each)):
             total = total + by_axes[key]
-        return np.broadcast_to(total, self.shape).ravel() if self.shape else total.reshape(1)
+        return self._flat(total)
 
     def most(self, moments: Sequence[Moment]) -> NDArray[np.int64]:
         """The most bytes held at any of some moments, for each row."""
@@ -142,11 +147,15 @@ class Grid:
             for lookup in moment.tables:
                 live = live + self.of(lookup.table, lookup.variables)
             most = np.maximum(most, live)
-        return np.broadcast_to(most, self.shape).ravel() if self.shape else most.reshape(1)
+        return self._flat(most)
 
     def behind(self) -> NDArray[np.int64]:
         """The state in which the next part begins, for each row."""
         key: NDArray[np.int64] = np.zeros((1,) * len(self.shape), np.int64)
         for variable in self.part.behind:
             key = key * variable.size + self.index[variable]
-        return np.broadcast_to(key, self.shape).ravel() if self.shape else key.reshape(1)
+        return self._flat(key)
+
+    def _flat(self, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Numbers of some axes, one for each row."""
+        return np.broadcast_to(numbers, self.shape).ravel() if self.shape else numbers.reshape(1)

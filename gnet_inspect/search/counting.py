@@ -69,7 +69,6 @@ class Counter:
         self.templates: list[Template] = []
         self.refused: list[str] = []
         self._walks: list[tuple[Mapping[int, int], _Walker]] = []
-        self.is_slow = False
         self.away = [np.array(space.away(index)) for index in range(len(space.choices))]
         for found in templates(space):
             if isinstance(found, NotANetworkError):
@@ -77,13 +76,17 @@ class Counter:
                 continue
             self.templates.append(found)
             self._walks.append((found.outer, _walker(found, asked)))
-        self.is_slow = any(isinstance(walker, _Slow) for _, walker in self._walks)
 
     @property
     def programs(self) -> list[Program] | None:
         """The tables, one for each template; None where some layers do not go into tables."""
         found = [walker.program for _, walker in self._walks if isinstance(walker, _Quick)]
         return found if len(found) == len(self.templates) else None
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether some candidates are built, because their layers do not go into tables."""
+        return self.programs is None
 
     @property
     def batch(self) -> int:
@@ -115,10 +118,7 @@ class Counter:
         kept = np.flatnonzero(mask)
         places = places[:, kept]
         totals = {name: column[kept] for name, column in totals.items()}
-        front = self.front(objective_values(self.asked.objectives, totals, len(kept)), places)
-        if not self.asked.objectives:
-            # Those nearest to the spec: more are not shown.
-            front = front[:NEAREST]
+        front = self.front(totals, places)
         return Batch(index, count, int(count - valid.sum()), places.astype(np.uint16), totals, front, tuple(met))
 
     def _totals(self, places: Places) -> Columns:
@@ -145,10 +145,12 @@ class Counter:
         order = np.argsort(np.concatenate(parts), kind="stable")
         return {name: np.concatenate(found)[order] for name, found in columns.items()}
 
-    def front(self, values: NDArray[np.float64], places: NDArray[Any]) -> NDArray[np.int64]:
+    def front(self, totals: Columns, places: NDArray[Any]) -> NDArray[np.int64]:
         """The places of the candidates that are not dominated, of equal ones that nearest to the spec."""
+        values = objective_values(self.asked.objectives, totals, places.shape[1])
         if not values.shape[1]:
-            return non_dominated(values, self.distance(places))
+            # Those nearest to the spec: more are not shown.
+            return non_dominated(values, self.distance(places))[:NEAREST]
         # How far they are is asked of few: of those that are as good as one of the front in one objective.
         first = non_dominated(values, np.zeros(len(values)))
         some = np.flatnonzero(np.isin(values[:, 0], values[first, 0]))

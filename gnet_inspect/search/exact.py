@@ -104,7 +104,7 @@ class Exact:
             self.steps.append(_Step(part, low, cells, high > low, np.empty(0)))
         # By part and state the least worth of its rows, where all of them are not too much to hold: the way back asks.
         self._bests: list[list[Numbers | None]] = [[None] * step.part.states for step in self.steps]
-        held = sum(step.part.states * _count(step.part) * step.cells for step in self.steps)
+        held = sum(step.part.states * step.part.states_behind * step.cells for step in self.steps)
         self._keeps_bests = held <= MOST_CELLS
 
     def _assign(self) -> None:
@@ -145,7 +145,7 @@ class Exact:
             own = floor((high - low) / step) + 1 if high > low else 1
             held += part.states * cells
             rows = part.rows // max(part.states, 1)
-            sums += part.states * min(rows, own * _count(part)) * cells
+            sums += part.states * min(rows, own * part.states_behind) * cells
             cells += own - 1
         return held, sums
 
@@ -153,16 +153,6 @@ class Exact:
     def rounding(self) -> float:
         """By how much a cost may lie above that of the best network: one cell for each part that was rounded."""
         return 0.0 if self.is_exact else self.step * sum(step.free for step in self.steps)
-
-    @property
-    def states(self) -> int:
-        """The most states between two parts."""
-        return max((part.states for part in self.parts), default=1)
-
-    @property
-    def rows(self) -> int:
-        """The rows of all parts."""
-        return sum(part.rows for part in self.parts)
 
     # --- the walk ---
 
@@ -178,7 +168,7 @@ class Exact:
             if self.question.cost_limit is not None and self.step:
                 # What is above the limit with the least of all that is left is no answer.
                 length = max(1, min(length, floor((self.question.cost_limit - remaining) / self.step) + 1))
-            behind = np.full((_count(step.part), length), NONE, kind)
+            behind = np.full((step.part.states_behind, length), NONE, kind)
             for state in range(step.part.states):
                 so_far = values[state]
                 finite = np.flatnonzero(so_far < NONE)
@@ -224,7 +214,7 @@ class Exact:
         """By the state that is handed on, and by cell, the least worth of a part's rows."""
         step = self.steps[index]
         kind = np.float64 if self._is_real() else np.int64
-        best = np.full(_count(step.part) * step.cells, NONE, kind)
+        best = np.full(step.part.states_behind * step.cells, NONE, kind)
         behind, cells, worth, _ = self._rows(index, state)
         np.minimum.at(best, behind * step.cells + cells, worth)
         return best.reshape(-1, step.cells)
@@ -344,11 +334,3 @@ def _close(values: Numbers, wanted: Any) -> NDArray[np.bool_]:
         np.isclose(values, wanted, rtol=1e-12, atol=0) if values.dtype.kind == "f" else values == wanted
     )
     return found
-
-
-def _count(part: Part) -> int:
-    """How many states a part hands on."""
-    count = 1
-    for variable in part.behind:
-        count *= variable.size
-    return count

@@ -4,9 +4,9 @@ What is measured costs seconds, and what is counted microseconds: so what --wher
 measured, and what is shown in the end was timed in turns, on one device, beside the spec itself.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 from msgspec import Struct
@@ -123,7 +123,7 @@ def measure_front(
     result = replace(result, objectives=objectives)
     chosen = shown_of(result.front, most)
     space = sweeper.space
-    places = [_places(space, found.edits) for found in chosen]
+    places = [space.places(found.edits) for found in chosen]
     try:
         graphs = [sweeper.base_graph(), *(build_candidate(space, each) for each in places)]
         (times,) = meter.time([graphs])
@@ -166,11 +166,6 @@ def measure_front(
         measured=Measured(LATENCY, times.device, len(chosen), result.counted if result.method == "proposed" else 0),
         notes=notes,
     )
-
-
-def _places(space: Space, edits: Mapping[str, Any]) -> list[int]:
-    """The places of the values of a network of the space."""
-    return [choice.values.index(edits[choice.name]) for choice in space.choices]
 
 
 def _front(found: Sequence[Found], objectives: Sequence[Objective]) -> list[Found]:

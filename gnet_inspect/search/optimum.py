@@ -33,10 +33,6 @@ class Optimum(Struct, eq=False):
     gap: float
     # Whether a sum that was rounded is limited: by so much a network that is kept may lie beyond the limit.
     limited: bool
-    # The sizes of the problem: parts, states, rows.
-    parts: int
-    states: int
-    rows: int
 
 
 class _Sum(Struct, frozen=True):
@@ -116,9 +112,6 @@ def find_optimum(counter: Counter, gap: float, tell: Callable[[float, str], None
         whole,
         0.0 if whole else rounding / max(abs(least or 1.0), 1e-300),
         not whole and (plan.cost_limit is not None or plan.cost_floor is not None),
-        max((len(exact.parts) for exact in found), default=0),
-        max((exact.states for exact in found), default=0),
-        sum(exact.rows for exact in found),
     )
 
 

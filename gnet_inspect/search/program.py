@@ -40,12 +40,10 @@ class CannotCompileError(Exception):
 
 class Variable(Struct, eq=False):
     """A choice (`choice`), or the shape of a node's outputs where several variables decide it (`key`, the variables,
-    the last changing first, and `table`, the place of its shape among all). `at` is the place of the node that it is
-    first needed by, or made by."""
+    the last changing first, and `table`, the place of its shape among all)."""
 
     name: str
     size: int
-    at: int
     choice: int | None = None
     key: tuple["Variable", ...] = ()
     table: Table | None = None
@@ -72,9 +70,8 @@ class Lookup(Struct, eq=False):
 
 
 class Moment(Struct, eq=False):
-    """The bytes held while the node at a place runs: so many, and what these tables say."""
+    """The bytes held while a node runs: so many, and what these tables say."""
 
-    at: int
     always: int
     tables: tuple[Lookup, ...]
 
@@ -84,16 +81,12 @@ class Program(Struct, eq=False):
     device was named; `sizes` are the bytes of each tensor that is held in memory."""
 
     template: Template
-    choices: dict[int, Variable]
     variables: list[Variable]
     costs: list[Lookup]
     seconds: list[Lookup]
     sizes: dict[str, Lookup]
     held: list[Moment]
     least: list[Moment]
-    views: dict[str, View]
-    # Whether each layer's multiplications are known.
-    counts_all: bool
     depth: int
 
 
@@ -121,7 +114,6 @@ class _Compiler:
         self.seconds: dict[frozenset[Variable], Lookup] = {}
         self.inside: list[Lookup] = []
         self.sizes: dict[str, Lookup] = {}
-        self.counts_all = True
         graph = template.graph
         base = graph.shapes()
         # How many bytes an element of each value has: indices have their own, a weight that is handed out none.
@@ -137,23 +129,20 @@ class _Compiler:
             self._node(place, node)
         return Program(
             self.template,
-            self.choices,
             self.variables,
             _gathered(self.costs.values()),
             _gathered(self.seconds.values()),
             self.sizes,
             self._moments(held_course(graph), inside=True),
             self._moments(least_course(graph), inside=False),
-            self.views,
-            self.counts_all,
             weight_layers(graph),
         )
 
     # --- shapes ---
 
-    def _variable(self, choice: int, at: int) -> Variable:
+    def _variable(self, choice: int) -> Variable:
         if choice not in self.choices:
-            made = Variable(self.template.space.choices[choice].name, self.template.space.sizes[choice], at, choice)
+            made = Variable(self.template.space.choices[choice].name, self.template.space.sizes[choice], choice)
             self.choices[choice] = made
             self.variables.append(made)
         return self.choices[choice]
@@ -165,7 +154,7 @@ class _Compiler:
             return
         values = self.template.space.choices[choice].values
         shapes: list[Shapes | None] = [((shape[0], *value),) for value in values]
-        self._view(name, View((self._variable(choice, -1),), np.arange(len(values)), shapes))
+        self._view(name, View((self._variable(choice),), np.arange(len(values)), shapes))
 
     def _view(self, name: str, view: View) -> None:
         self.views[name] = view
@@ -174,7 +163,7 @@ class _Compiler:
 
     def _node(self, place: int, node: Node) -> None:
         variants = self.template.nodes[place]
-        own = tuple(self._variable(choice, place) for choice in variants.choices)
+        own = tuple(self._variable(choice) for choice in variants.choices)
         sources = [node_of(name) for name in node.inputs]
         which = [int(name.partition(":")[2] or 0) for name in node.inputs]
         distinct = list(dict.fromkeys(sources))
@@ -186,7 +175,7 @@ class _Compiler:
         sizes = tuple(variable.size for variable in variables)
         if prod(sizes) > MOST_ROWS:
             if node.op.joins_in_turn and not own:
-                self._join_in_turn(place, node, sources)
+                self._join_in_turn(node, sources)
                 return
             raise CannotCompileError(
                 f"{prod(sizes):,} combinations of {', '.join(each.name for each in variables)} meet in {node.name}"
@@ -213,29 +202,24 @@ class _Compiler:
             )
             facts.add(variants.ops[each], shapes)
         back = back.reshape(sizes)
-        self._keep(place, node, variables, back, facts)
+        self._keep(node, variables, back, facts)
 
-    def _keep(
-        self, place: int, node: Node, variables: tuple[Variable, ...], back: NDArray[Any], facts: "_Facts"
-    ) -> None:
+    def _keep(self, node: Node, variables: tuple[Variable, ...], back: NDArray[Any], facts: "_Facts") -> None:
         """The numbers and the shape of a node, by its variables."""
-        self.counts_all &= facts.counts_all
-        _add(self.costs, variables, np.array(facts.costs, np.int64)[back])
+        _add(self.costs, Lookup(variables, np.array(facts.costs, np.int64)[back]))
         if self.setting.device is not None:
-            _add(self.seconds, variables, np.array(facts.seconds)[back][..., None])
+            _add(self.seconds, Lookup(variables, np.array(facts.seconds)[back][..., None]))
         self.inside.append(_narrow(Lookup(variables, np.array(facts.inside, np.int64)[back])))
         table = np.array(facts.outputs)[back]
-        self._shape(place, node, variables, table, facts.shapes)
+        self._shape(node, variables, table, facts.shapes)
 
-    def _shape(
-        self, place: int, node: Node, variables: tuple[Variable, ...], table: Table, shapes: list[Shapes | None]
-    ) -> None:
+    def _shape(self, node: Node, variables: tuple[Variable, ...], table: Table, shapes: list[Shapes | None]) -> None:
         """What the shape depends on, of what the numbers do: a convolution's does not on the channels it reads."""
         narrow = _narrow(Lookup(variables, table))
         # A few shapes of many combinations are a variable of their own; what has a shape for most of them is known by
         # these: values that depend on the same choices then meet in their combinations alone.
         if len(narrow.variables) > 1 and (narrow.table.size > MOST_COMBINED or 2 * len(shapes) <= narrow.table.size):
-            made = Variable(f"the shape of {node.name}", len(shapes), place, None, narrow.variables, narrow.table)
+            made = Variable(f"the shape of {node.name}", len(shapes), None, narrow.variables, narrow.table)
             self.variables.append(made)
             view = View((made,), np.arange(len(shapes)), shapes)
         else:
@@ -245,7 +229,7 @@ class _Compiler:
             width = [self.widths.get(name, 0) * prod(each[index]) if each else 0 for each in shapes]
             self.sizes[name] = Lookup(view.variables, np.array(width, np.int64)[view.table])
 
-    def _join_in_turn(self, place: int, node: Node, sources: Sequence[str]) -> None:
+    def _join_in_turn(self, node: Node, sources: Sequence[str]) -> None:
         """A join of many values whose shapes vary: the first two, then that with the next, and so on. Its numbers are
         those of inputs that make such an output."""
         views = [self.views[name] for name in sources]
@@ -280,15 +264,13 @@ class _Compiler:
                 ids.append(made[output])
             table = np.array(ids)[back.reshape(sizes)]
             narrow = _narrow(Lookup(variables, table))
-            shape = Variable(
-                f"the shape of {node.name}, {number}", len(made), place, None, narrow.variables, narrow.table
-            )
+            shape = Variable(f"the shape of {node.name}, {number}", len(made), None, narrow.variables, narrow.table)
             self.variables.append(shape)
             so_far, some = View((shape,), np.arange(len(made)), list(made)), inputs
         facts = _Facts(self, node)
         for given in some:
             facts.add(op, given)
-        self._keep(place, node, so_far.variables, np.arange(len(some)), facts)
+        self._keep(node, so_far.variables, np.arange(len(some)), facts)
 
     # --- memory ---
 
@@ -304,13 +286,13 @@ class _Compiler:
             for name in course.freed.get(place, ()):
                 live.pop(name, None)
         kept: list[Moment] = []
-        least = Moment(0, 0, ())
+        least = Moment(0, ())
         for place, (held, made) in enumerate(found):
             before, behind = found[max(place - 2, 0) : place], found[place + 1 : place + 3]
             less = any(held <= other for other, _ in before) or any(held < other for other, _ in behind)
             if less and not np.any(made.table):
                 continue
-            moment = _moment(place, [*(self.sizes[name] for name in sorted(held)), made])
+            moment = _moment([*(self.sizes[name] for name in sorted(held)), made])
             if moment.tables:
                 kept.append(moment)
             elif moment.always > least.always:
@@ -319,7 +301,7 @@ class _Compiler:
         return [least, *kept]
 
 
-def _moment(place: int, lookups: Iterable[Lookup]) -> Moment:
+def _moment(lookups: Iterable[Lookup]) -> Moment:
     """The sum of what is looked up by the same variable is looked up at once."""
     always = 0
     tables: dict[frozenset[Variable], Lookup] = {}
@@ -327,13 +309,8 @@ def _moment(place: int, lookups: Iterable[Lookup]) -> Moment:
         if not lookup.variables:
             always += int(lookup.table)
             continue
-        key = frozenset(lookup.variables)
-        if key in tables:
-            table = tables[key].table + _spread(lookup.table, lookup.variables, tables[key].variables)
-            tables[key] = Lookup(tables[key].variables, table)
-        else:
-            tables[key] = lookup
-    return Moment(place, always, tuple(tables.values()))
+        _add(tables, lookup)
+    return Moment(always, tuple(tables.values()))
 
 
 class _Facts:
@@ -347,7 +324,6 @@ class _Facts:
         # The place of the shape of each among `shapes`.
         self.outputs: list[int] = []
         self.shapes: list[Shapes | None] = []
-        self.counts_all = True
         self._places: dict[Shapes | None, int] = {}
 
     def add(self, op: Op | None, inputs: Shapes | None) -> None:
@@ -364,7 +340,6 @@ class _Facts:
                 repeated = self.node.is_repeated
                 params, buffers = (0, 0) if repeated else (facts.params, facts.buffers)
                 costs = (params, buffers, facts.macs or 0, prod(outputs[0]), 0)
-                self.counts_all &= facts.macs is not None
                 made = op.temporaries(inputs, outputs, False)
                 inside = 0 if made is None else made.elements * width + made.bytes
                 if self.compiler.setting.device is not None:
@@ -438,10 +413,10 @@ def _narrow(lookup: Lookup) -> Lookup:
     return Lookup(tuple(kept), table)
 
 
-def _add(tables: dict[frozenset[Variable], Lookup], variables: tuple[Variable, ...], table: NDArray[Any]) -> None:
-    """Add numbers to those that depend on the same variables."""
-    key = frozenset(variables)
+def _add(tables: dict[frozenset[Variable], Lookup], lookup: Lookup) -> None:
+    """Add numbers to those that depend on the same variables; what is there already is left as it is, for others."""
+    key = frozenset(lookup.variables)
     if key in tables:
-        tables[key].table = tables[key].table + _spread(table, variables, tables[key].variables)
-    else:
-        tables[key] = Lookup(variables, table)
+        table = tables[key].table + _spread(lookup.table, lookup.variables, tables[key].variables)
+        lookup = Lookup(tables[key].variables, table)
+    tables[key] = lookup

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,7 @@ from gnet_inspect.ops import Shape
 from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.units import count
 
+Item = TypeVar("Item")
 # Of a file that is read back: a front of some hundred networks of some hundred edits.
 MAX_BYTES = 32_000_000
 # What may be asked of candidates: the totals of a summary, and the roofline's time on a device.
@@ -31,8 +32,6 @@ TOTALS = (
 )
 # What is not counted, but measured: the median seconds of a run.
 LATENCY = "latency_s"
-# By which names people know some of them.
-SHORT = {"peak": "peak_activation_bytes", "activations": "activation_bytes", "field": "receptive_field"}
 
 
 class Objective(Struct, frozen=True):
@@ -181,7 +180,7 @@ def read_sweep(path: Path) -> Sweep:
         raise UsageError(f"{path}: expected what `sweep --format json` wrote, got something else: {error}") from None
 
 
-def shown_of(front: Sequence[Found], most: int) -> list[Found]:
+def shown_of(front: Sequence[Item], most: int) -> list[Item]:
     """Of a front so many, evenly spread, with both of its ends."""
     if len(front) <= most:
         return list(front)

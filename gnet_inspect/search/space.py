@@ -93,6 +93,10 @@ class Space(Struct, frozen=True):
             for path in choice.paths
         }
 
+    def places(self, edits: Mapping[str, Any]) -> list[int]:
+        """The places of the values of one network, by its edits as values."""
+        return [_place(choice.values, edits[choice.name]) for choice in self.choices]
+
     def overrides(self, places: Sequence[int]) -> dict[str, Written]:
         """The same as a spec takes them, without the size of the input; with the fixed ones."""
         names = {value.name for value in self.inputs}
@@ -157,6 +161,13 @@ def read_space(
         for choice in choices
     )
     return Space(spec, choices, graph.inputs, dict(fixed or {}), graph.mode, own)
+
+
+def _place(values: Sequence[Any], value: Any) -> int:
+    # In Python true is 1.
+    return next(
+        at for at, one in enumerate(values) if one == value and isinstance(one, bool) == isinstance(value, bool)
+    )
 
 
 def _plain(value: object) -> object:

@@ -9,21 +9,20 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from gnet_inspect.analysis.roofline import roofline
-from gnet_inspect.analysis.summary import summarize
+from gnet_inspect.analysis.summary import coverage_of, summarize
 from gnet_inspect.budgets.limits import amount_text
+from gnet_inspect.errors import some_of
 from gnet_inspect.graph import Graph
 from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.search.counting import (
-    NEAREST,
     Asked,
     Batch,
     Counter,
     build_candidate,
-    objective_values,
 )
 from gnet_inspect.search.front import non_dominated
 from gnet_inspect.search.optimum import NotProvableError, column_bounds, find_optimum
-from gnet_inspect.search.result import Found, Range, Sweep, Varied, size_text
+from gnet_inspect.search.result import Found, Range, Sweep, Varied, shown_of, size_text
 from gnet_inspect.search.runners import run_here
 from gnet_inspect.search.space import Space
 from gnet_inspect.search.store import State, Store
@@ -226,8 +225,7 @@ class Sweeper:
     ) -> Sweep:
         front_size = len(places)
         if front_size > MOST_FRONT:
-            step = (front_size - 1) / (MOST_FRONT - 1)
-            places = [places[round(index * step)] for index in range(MOST_FRONT)]
+            places = shown_of(places, MOST_FRONT)
             self.notes.append(f"the front has {front_size:,} networks: {MOST_FRONT} of them, evenly spread, are here")
         built = [self.found(each) for each in places]
         if gaps is not None:
@@ -235,9 +233,13 @@ class Sweeper:
             gap = self._gap_at_limit(built, gap)
         elif method != "proposed":
             self._check(built, places)
-        base = _found_of(self.base_graph(), self.asked, {}, 0.0)
+        graph = self.base_graph()
+        base = _found_of(graph, self.asked, {}, 0.0)
+        unknown = coverage_of(graph).unknown
+        if unknown:
+            self.notes.append(f"macs are at least these: those of {some_of(unknown)} are not known")
         if store is not None and method == "proved":
-            self._store_front(store, built, places)
+            self._store_front(store, built)
         return Sweep(
             schema_version=SCHEMA_VERSION,
             model=self.space.spec.name,
@@ -365,11 +367,10 @@ class Sweeper:
         )
         return gap
 
-    def _store_front(self, store: Store, built: Sequence[Found], places: Sequence[Sequence[int]]) -> None:
+    def _store_front(self, store: Store, built: Sequence[Found]) -> None:
         if store.state is not None:
             return
-        by_edits = {tuple(self._edits(each).items()).__repr__(): each for each in places}
-        chosen = [by_edits[tuple(found.edits.items()).__repr__()] for found in built]
+        chosen = [self.space.places(found.edits) for found in built]
         table = np.array(chosen, np.uint16).T.reshape(len(self.space.choices), len(chosen))
         totals = {
             name: np.array([found.value(name) if found.value(name) is not None else np.nan for found in built])
@@ -442,7 +443,7 @@ class _Seen:
         self.met = [so_far + more for so_far, more in zip(self.met, batch.met, strict=True)]
         for name, column in batch.totals.items():
             if count:
-                self._least[name] = min(self._least[name], float(np.nanmin(column)) if count else 0)
+                self._least[name] = min(self._least[name], float(np.nanmin(column)))
                 self._greatest[name] = max(self._greatest[name], float(np.nanmax(column)))
                 step = max(1, -(-count // self._each))
                 self._values[name].append(column[::step].astype(np.float64))
@@ -450,12 +451,7 @@ class _Seen:
         totals = {
             name: np.concatenate([self._front[name], column[batch.front]]) for name, column in batch.totals.items()
         }
-        asked = self._counter.asked
-        front = non_dominated(
-            objective_values(asked.objectives, totals, places.shape[1]), self._counter.distance(places)
-        )
-        if not asked.objectives:
-            front = front[:NEAREST]
+        front = self._counter.front(totals, places)
         self._places = places[:, front]
         self._front = {name: column[front] for name, column in totals.items()}
 
