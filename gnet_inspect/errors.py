@@ -83,6 +83,8 @@ class CannotWriteError(GnetError):
 INSTALL_TORCH = "pip install torch torchinfo fvcore psutil safetensors"
 # What ONNX files need.
 INSTALL_ONNX = "pip install onnx"
+# What data sets to train on need; the extra `train` has the packages that are not the extra `torch`'s.
+INSTALL_TRAIN = "pip install torch safetensors scikit-learn Pillow"
 # What reports need; the extra `report` is the same list.
 INSTALL_REPORT = "pip install Jinja2 vl-convert-python"
 # What the live editor needs; the extra `serve` is the same list.

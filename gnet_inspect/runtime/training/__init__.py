@@ -1,0 +1,1 @@
+"""Training a network: data to batches, batches to steps, and a run's folder that a kill cannot tear."""
