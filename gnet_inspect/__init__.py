@@ -8,7 +8,7 @@
 
 A torch module takes the place of a graph: `summarize(module, (1, 3, 224, 224))`, and `trace` gives its graph.
 
-Importing the package imports neither torch nor the command line; `build_module`, `trace`, `load_weights` and
+Importing the package imports neither torch nor the command line; `build_module`, `trace`, `load_weights`, `fit` and
 `optimized_module` import torch when they are first used.
 """
 
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from gnet_inspect.runtime.optimize import optimized_module as optimized_module
     from gnet_inspect.runtime.tracing import TraceError as TraceError
     from gnet_inspect.runtime.tracing import trace as trace
+    from gnet_inspect.runtime.training.fitting import Fitted as Fitted
+    from gnet_inspect.runtime.training.fitting import fit as fit
     from gnet_inspect.runtime.weights import load_weights as load_weights
     from gnet_inspect.sources.spec import build_graph as build_graph
 
@@ -96,6 +98,8 @@ _HOMES = {
     "build_module": "runtime.module",
     "optimized_module": "runtime.optimize",
     "load_weights": "runtime.weights",
+    "fit": "runtime.training.fitting",
+    "Fitted": "runtime.training.fitting",
     "TraceError": "runtime.tracing",
     "trace": "runtime.tracing",
     "Spec": "language",
@@ -131,6 +135,8 @@ _display.TABLES.update(
         ("Verification", "verification_tables"),
         ("TimingRecord", "timing_tables"),
         ("Examination", "examination_tables"),
+        ("TrainedRun", "run_tables"),
+        ("Evaluation", "evaluation_tables"),
     )
 )
 _display.DRAWERS["text"] = f"{__name__}.views.tables.results:draw_tables"

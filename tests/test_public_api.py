@@ -36,6 +36,8 @@ NAMES = {
     "Weight",
     "build_graph",
     "build_module",
+    "fit",
+    "Fitted",
     "catalogue",
     "Comparison",
     "compare_models",

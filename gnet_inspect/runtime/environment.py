@@ -5,7 +5,7 @@ import shutil
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 
-from gnet_inspect.errors import INSTALL_REPORT, INSTALL_TORCH
+from gnet_inspect.errors import INSTALL_REPORT, INSTALL_TORCH, INSTALL_TRAIN
 from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.records.environment import Examination, Part
 
@@ -25,6 +25,7 @@ def examine() -> Examination:
         *(_package(name, "verification", INSTALL_TORCH) for name in ("torchinfo", "fvcore")),
         _package("psutil", "refusing modules too large for memory", INSTALL_TORCH),
         _package("safetensors", "checkpoints in that format", INSTALL_TORCH),
+        *(_package(name, "data sets to train on", INSTALL_TRAIN) for name in ("scikit-learn", "Pillow")),
         _package("graphviz", "diagrams: the DOT source", "pip install graphviz"),
         _package("pygraphviz", "diagrams: svg, png, pdf", "pip install pygraphviz"),
         _package("font-roboto", "diagrams: the letters in png and pdf", "pip install font-roboto"),
