@@ -12,13 +12,16 @@ from gnet_inspect.analysis.listing import PublishedAccuracy, accuracies, known_v
 from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.summary import StageSummary, Summary, Totals, summarize
 from gnet_inspect.display import Shown
-from gnet_inspect.errors import UsageError, some_of
+from gnet_inspect.errors import UsageError, show, some_of
 from gnet_inspect.graph import Graph
 from gnet_inspect.language import Spec
 from gnet_inspect.records import SCHEMA_VERSION
+from gnet_inspect.records.runs import Run
 
 # Ratios of what is not known where nobody can count some layer.
 COUNTED = ("params", "macs", "flops", "param_bytes")
+# What runs are chosen by beside totals.
+ACCURACY = "accuracy"
 
 
 class Ratios(Struct, frozen=True):
@@ -32,6 +35,18 @@ class Ratios(Struct, frozen=True):
     activation_bytes: float | None
     peak_activation_bytes: float | None
     depth: float | None
+
+
+class ModelRun(Struct, frozen=True):
+    """What a run has come to: on which data, after how many epochs of how many, and the accuracy (from 0 to 1) and the
+    loss of the best one on the images that it validates by; None before the first epoch."""
+
+    data: str
+    epochs: int
+    of_epochs: int
+    best_epoch: int | None
+    accuracy: float | None
+    val_loss: float | None
 
 
 class ComparedModel(Struct, frozen=True, omit_defaults=True):
@@ -53,6 +68,8 @@ class ComparedModel(Struct, frozen=True, omit_defaults=True):
     # Whether no other of the models is better by all objectives, null where one is not known of it; JSON has the key
     # where there are objectives.
     pareto: bool | UnsetType | None = UNSET
+    # What training came to; JSON has the key of a model that is a run.
+    run: ModelRun | UnsetType = UNSET
 
 
 class Comparison(Shown, Struct, frozen=True, omit_defaults=True):
@@ -81,12 +98,14 @@ def compare_models(
     *,
     diff: bool = False,
     names: Sequence[str] | None = None,
+    runs: Sequence[Run | None] = (),
 ) -> Comparison:
     """Two or more models, the first of them the baseline; with `diff` exactly two, aligned part by part. A graph that
     comes from elsewhere has None for a spec, and nothing published.
 
-    `names` are what the models were called by (built-in names or paths), for those that have the same name inside.
-    Raises UsageError for fewer (or, with `diff`, more) than two, and for graphs of both modes.
+    `names` are what the models were called by (built-in names or paths), for those that have the same name inside;
+    `runs` what training came to, None for a model that is no run. Raises UsageError for fewer (or, with `diff`, more)
+    than two, and for graphs of both modes.
 
     >>> from gnet_inspect import build_graph, load_spec
     >>> specs = [load_spec("googlenet"), load_spec("vgg16")]
@@ -100,11 +119,16 @@ def compare_models(
         raise UsageError(f"expected two models for a diff, got {len(variants)}")
     if len({graph.mode for _, graph in variants}) > 1:
         raise UsageError("expected graphs of one mode to compare, got eval and train")
-    return side_by_side(variants, dtype, names, diff=diff)
+    return side_by_side(variants, dtype, names, diff=diff, runs=runs)
 
 
 def side_by_side(
-    variants: Sequence[tuple[Spec | None, Graph]], dtype: str, names: Sequence[str] | None = None, *, diff: bool = False
+    variants: Sequence[tuple[Spec | None, Graph]],
+    dtype: str,
+    names: Sequence[str] | None = None,
+    *,
+    diff: bool = False,
+    runs: Sequence[Run | None] = (),
 ) -> Comparison:
     """The same of any number of models, one alone too, whose graphs are known to fit."""
     summaries = [summarize(graph, dtype) for _, graph in variants]
@@ -120,12 +144,15 @@ def side_by_side(
             summary.input,
             summary.totals,
             _ratios(summary, summaries[0]),
-            # What is published is about the model as it is.
-            accuracies(spec) if spec and not graph.overrides else (),
+            # What is published is about the model as it is, trained by who published it.
+            accuracies(spec) if spec and not graph.overrides and run is None else (),
             summary.stages,
             summary.coverage.unknown,
+            run=UNSET if run is None else _model_run(run),
         )
-        for label, summary, (spec, graph) in zip(labels, summaries, variants, strict=True)
+        for label, summary, (spec, graph), run in zip(
+            labels, summaries, variants, runs or [None] * len(variants), strict=True
+        )
     )
     changes = difference(variants[0][1], variants[1][1]) if diff else None
     return Comparison(SCHEMA_VERSION, models[0].model, summaries[0].mode, dtype, models, changes)
@@ -133,7 +160,8 @@ def side_by_side(
 
 def known_of(model: ComparedModel) -> Known:
     """What choices go by of one of the models, by JSON name."""
-    return known_values(model, counted=not model.unknown)
+    accuracy = None if isinstance(model.run, UnsetType) else model.run.accuracy
+    return {**known_values(model, counted=not model.unknown), ACCURACY: accuracy}
 
 
 def mark_compared(comparison: Comparison, objectives: Sequence[Objective]) -> Comparison:
@@ -142,6 +170,24 @@ def mark_compared(comparison: Comparison, objectives: Sequence[Objective]) -> Co
     marks = pareto_marks(list(map(known_of, comparison.models)), objectives)
     models = (replace(model, pareto=mark) for model, mark in zip(comparison.models, marks, strict=True))
     return replace(comparison, models=tuple(models), objectives=tuple(objectives))
+
+
+def check_choice(comparison: Comparison, flag: str) -> None:
+    """Raise UsageError where accuracies cannot order these models: where none is a run, or where they are of several
+    sets of data."""
+    runs = [model.run for model in comparison.models if not isinstance(model.run, UnsetType)]
+    data = dict.fromkeys(run.data for run in runs)
+    if not runs:
+        raise UsageError(
+            f"{flag} {ACCURACY}: expected a run among the models, got none. (gnet-inspect train makes one)"
+        )
+    if len(data) > 1:
+        raise UsageError(f"{flag} {ACCURACY}: expected runs on the same data, got {some_of(map(show, data))}")
+
+
+def _model_run(run: Run) -> ModelRun:
+    best = (None, None, None) if run.best is None else (run.best.epoch, run.best.val_accuracy, run.best.val_loss)
+    return ModelRun(run.recipe.data, run.done, run.recipe.epochs, *best)
 
 
 def _called(spec: Spec | None, graph: Graph) -> str:

@@ -11,6 +11,7 @@ from gnet_inspect.analysis.memory import live_activation_bytes
 from gnet_inspect.analysis.summary import Summary, summarize
 from gnet_inspect.graph import Graph
 from gnet_inspect.language import Spec
+from gnet_inspect.records.runs import Run
 from gnet_inspect.records.timing import Measurement, TimingRecord
 from gnet_inspect.records.verification import Verification
 from gnet_inspect.units import DTYPE_BYTES
@@ -25,7 +26,7 @@ class ReportedMeasurement(Struct, frozen=True):
 
 class ReportedModel(Struct, frozen=True):
     """One model. `live_bytes` are those that torch's forward pass holds while each layer runs; `audit` has the
-    published figures alone."""
+    published figures alone; `run` is what training came to, where it is a run."""
 
     label: str
     graph: Graph
@@ -33,6 +34,7 @@ class ReportedModel(Struct, frozen=True):
     live_bytes: tuple[int, ...]
     audit: Verification
     measurements: tuple[ReportedMeasurement, ...]
+    run: Run | None = None
 
 
 class Report(Struct, frozen=True):
@@ -48,11 +50,13 @@ def make_report(
     dtype: str,
     names: Sequence[str],
     records: Sequence[TimingRecord] = (),
+    runs: Sequence[Run | None] = (),
 ) -> Report:
-    """The report of one model or more, of one mode, with what was measured of them."""
-    comparison = side_by_side(variants, dtype, names)
+    """The report of one model or more, of one mode, with what was measured of them, and what training came to."""
+    comparison = side_by_side(variants, dtype, names, runs=runs)
     models = []
-    for compared, (spec, graph) in zip(comparison.models, variants, strict=True):
+    trained = runs or [None] * len(variants)
+    for compared, (spec, graph), run in zip(comparison.models, variants, trained, strict=True):
         models.append(
             ReportedModel(
                 compared.label,
@@ -66,6 +70,7 @@ def make_report(
                     for result in record.results
                     if result.model == graph.variant
                 ),
+                run,
             )
         )
     return Report(comparison, tuple(models), list_catalogue())

@@ -16,8 +16,8 @@ def compare(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Built-in names or paths of specs; the first is the baseline. One alone is compared with googlenet, "
-            "or, with --set, with itself as it is.",
+            help="Built-in names, paths of specs or folders of runs; the first is the baseline. One alone is compared "
+            "with googlenet, or, with --set, with itself as it is.",
             autocompletion=options.complete_model,
             show_default=False,
         ),
@@ -85,12 +85,12 @@ def compare(
     Example: gnet-inspect compare googlenet alexnet vgg16; what 1x1 reductions save: gnet-inspect compare googlenet
     googlenet_naive
     """
-    from gnet_inspect.analysis.comparison import compare_models, mark_compared
+    from gnet_inspect.analysis.comparison import ACCURACY, check_choice, compare_models, mark_compared
     from gnet_inspect.analysis.listing import NUMBERS
     from gnet_inspect.cli.output import emit_result
     from gnet_inspect.units import DTYPE_BYTES
     from gnet_inspect.views.grid import check_columns
-    from gnet_inspect.views.tables.comparison import COLUMNS, comparison_grids, comparison_rows
+    from gnet_inspect.views.tables.comparison import SORTS, comparison_grids, comparison_rows
     from gnet_inspect.views.tables.difference import DEPTHS, difference_grid, difference_rows
 
     options.table_format(style, output)
@@ -98,8 +98,8 @@ def compare(
     opened = options.one_of("--depth", depth or "block", DEPTHS)
     if depth is not None and not diff:
         raise UsageError("--depth says how far --diff opens, and there is no --diff")
-    check_columns("--sort", [sort] if sort else [], COLUMNS)
-    objectives = options.read_objectives(minimize, maximize, NUMBERS)
+    check_columns("--sort", [sort] if sort else [], SORTS)
+    objectives = options.read_objectives(minimize, maximize, (*NUMBERS, ACCURACY))
     if diff and (sort or objectives):
         flag = "--sort" if sort else "--minimize" if minimize is not None else "--maximize"
         raise UsageError(f"{flag} orders models, and --diff has the parts of two. (leave out one of them)")
@@ -111,7 +111,14 @@ def compare(
     flags = options.Flags(inputs, batch, mode, edits, resize, frozen, until, arguments, function)
     variants = options.read_variants(added, flags._replace(edits=None, until=None))
     variants += options.read_variants(names[len(added) :], flags)
-    result = compare_models([(variant.spec, variant.graph) for variant in variants], dtype, diff=diff, names=names)
+    runs = [variant.run for variant in variants]
+    models_read = [(variant.spec, variant.graph) for variant in variants]
+    result = compare_models(models_read, dtype, diff=diff, names=names, runs=runs)
+    for objective in objectives:
+        if objective.name == ACCURACY:
+            check_choice(result, f"--{objective.goal}")
+    if sort == ACCURACY:
+        check_choice(result, "--sort")
     if diff:
         emit_result(result, style, output, lambda: difference_grid(result, opened), lambda: difference_rows(result))
     else:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from gnet_inspect.cli import options
 from gnet_inspect.cli.options import Flags
 from gnet_inspect.cli.rows import is_row, open_row
+from gnet_inspect.cli.runs import is_run_folder, open_run
 from gnet_inspect.errors import INSTALL_TORCH, MissingError, SpecError, UsageError, show
 from gnet_inspect.units import dimensions
 
@@ -22,6 +23,7 @@ from gnet_inspect.units import dimensions
 if TYPE_CHECKING:
     from gnet_inspect.graph import Graph
     from gnet_inspect.language import Spec
+    from gnet_inspect.records.runs import Run
     from gnet_inspect.runtime.references import Traced
 
 GRAPH_ENDING, ONNX_ENDING, PYTHON_ENDING = ".graph.json", ".onnx", ".py"
@@ -30,12 +32,13 @@ FILES = {GRAPH_ENDING: "a graph's file", ".pt2": "a program of torch.export", ON
 
 
 class Variant(NamedTuple):
-    """A model that was read, at what is asked: with its spec, where it has one, and as it was traced, where it is a
-    network in Python."""
+    """A model that was read, at what is asked: with its spec, where it has one, as it was traced, where it is a
+    network in Python, and what training came to, where it is a run."""
 
     spec: "Spec | None"
     graph: "Graph"
     traced: "Traced | None" = None
+    run: "Run | None" = None
 
 
 Opened = Callable[[Flags], Variant]
@@ -50,6 +53,8 @@ def open_model(model: str, flags: Flags) -> Opened:
     for flag, given in (("--arg", flags.arguments), ("--inputs", flags.function)):
         if given:
             raise UsageError(f"{flag}: expected a MODEL in Python, as ./file.py:NAME, got {show(model)}")
+    if is_run_folder(model):
+        return open_run(model)
     if model.endswith(ONNX_ENDING):
         return _onnx_file(model)
     if _file_of(model):

@@ -48,7 +48,8 @@ Model = Annotated[
     typer.Argument(
         metavar="MODEL",
         help="A built-in name (see `gnet-inspect list`), the path of a YAML spec, FILE.graph.json, .pt2 or .onnx, "
-        "FILE.db#17 of a sweep, - for a spec on standard input; or a module in Python: package.module:NAME, "
+        "FILE.db#17 of a sweep, the folder of a training run, - for a spec on standard input; or a module in Python: "
+        "package.module:NAME, "
         "./file.py:NAME, timm:NAME, torchvision:NAME.",
         autocompletion=complete_model,
         show_default=False,
@@ -58,9 +59,9 @@ Models = Annotated[
     list[str],
     typer.Argument(
         metavar="MODEL...",
-        help="Built-in names (see `gnet-inspect list`), paths of YAML specs, FILE.graph.json, .pt2 or .onnx, - for a "
-        "spec on standard input; or modules in Python: package.module:NAME, ./file.py:NAME, timm:NAME, "
-        "torchvision:NAME. Each has its own result.",
+        help="Built-in names (see `gnet-inspect list`), paths of YAML specs, FILE.graph.json, .pt2 or .onnx, folders "
+        "of training runs, - for a spec on standard input; or modules in Python: package.module:NAME, ./file.py:NAME, "
+        "timm:NAME, torchvision:NAME. Each has its own result.",
         autocompletion=complete_model,
         show_default=False,
     ),
@@ -287,9 +288,20 @@ def _a_result(style: str) -> str:
 def read_model(model: str, every: bool = False) -> "Spec":
     """The spec of MODEL: a built-in name, a path, or "-" for standard input. Its warnings are said, `every` one of them
     or those that are true whatever is edited."""
+    return _parsed(*read_text(model), every)
+
+
+def read_spec(path: str) -> "Spec":
+    """The spec in a file, likewise."""
+    from gnet_inspect.language import spec_text
+
+    return _parsed(*spec_text(path), False)
+
+
+def _parsed(text: bytes, name: str, every: bool) -> "Spec":
     from gnet_inspect.language import parse_spec
 
-    spec = parse_spec(*read_text(model))
+    spec = parse_spec(text, name)
     if spec.unused_blocks:
         from gnet_inspect.cli.output import say
 
@@ -301,6 +313,7 @@ def read_model(model: str, every: bool = False) -> "Spec":
 def read_text(model: str) -> tuple[bytes, str]:
     """(the text of MODEL's spec, the name errors give it)."""
     from gnet_inspect.cli.rows import is_row, row_text
+    from gnet_inspect.cli.runs import is_run_folder, run_text
     from gnet_inspect.language import spec_text
     from gnet_inspect.language.document import MAX_BYTES
 
@@ -308,6 +321,8 @@ def read_text(model: str) -> tuple[bytes, str]:
         return _read_stdin(MAX_BYTES), "<stdin>"
     if is_row(model):
         return row_text(model)
+    if is_run_folder(model):
+        return run_text(model)
     try:
         return spec_text(model)
     except UsageError as error:
@@ -440,7 +455,7 @@ def read_variants(names: list[str], flags: Flags, batches: Sequence[int | None] 
 def _read_variants(
     names: list[str], flags: Flags, batches: Sequence[int | None] | None, tell: Callable[[str], None]
 ) -> "list[Variant]":
-    from gnet_inspect.cli.models import Variant, open_model
+    from gnet_inspect.cli.models import open_model
 
     several = len(names) > 1
     opened = {}
@@ -454,9 +469,9 @@ def _read_variants(
             edits = flags.edits if index == len(names) - 1 else None
             tell(name)
             with _naming(name, several):
-                spec, graph, traced = opened[name](flags._replace(batch=batch, edits=edits))
-                graph = graph if flags.until is None else _cut(graph, flags.until)
-                variants.append(Variant(spec, _freeze(graph, flags.frozen) if flags.frozen else graph, traced))
+                variant = opened[name](flags._replace(batch=batch, edits=edits))
+                graph = variant.graph if flags.until is None else _cut(variant.graph, flags.until)
+                variants.append(variant._replace(graph=_freeze(graph, flags.frozen) if flags.frozen else graph))
     return variants
 
 

@@ -17,7 +17,7 @@ def report(
         list[str],
         typer.Argument(
             metavar="MODEL...",
-            help="Built-in names or paths of specs; the first is the baseline of all ratios.",
+            help="Built-in names, paths of specs or folders of training runs; the first is the baseline of all ratios.",
             autocompletion=options.complete_model,
             show_default=False,
         ),
@@ -73,7 +73,8 @@ def report(
     flags = options.Flags(inputs, batch, mode, edits, resize, arguments=arguments, function=function)
     variants = options.read_variants(models, flags)
     records = [read_measured(path, [variant.graph for variant in variants]) for path in latency or []]
-    shown = make_report([(variant.spec, variant.graph) for variant in variants], dtype, models, records)
+    networks = [(variant.spec, variant.graph) for variant in variants]
+    shown = make_report(networks, dtype, models, records, [variant.run for variant in variants])
     with show_work(sum(len(variant.graph.nodes) for variant in variants)) as tell:
         tell(0, "reading what the page is made of")
         page = draw_report(shown, tell, spaces)

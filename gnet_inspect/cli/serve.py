@@ -134,11 +134,13 @@ def _words(flags: options.Flags, dtype: str) -> tuple[str, ...]:
 def _open(model: str) -> "Opened":
     from gnet_inspect.cli.init import first_text
     from gnet_inspect.cli.output import write_whole
+    from gnet_inspect.cli.runs import is_run_folder
     from gnet_inspect.language.catalogue import ENDINGS, catalogue
     from gnet_inspect.serving.files import Opened
 
     file = Path(model)
-    path = None if model == "-" or model in catalogue() else file.resolve()
+    # What a run has been trained with is not written over.
+    path = None if model == "-" or model in catalogue() or is_run_folder(model) else file.resolve()
     folder = Path.cwd() if path is None else path.parent
     if path is not None and not path.exists() and model.endswith(ENDINGS) and folder.is_dir():
         # A file that is to be: it begins as a small network.

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from msgspec import Struct
+from msgspec import Struct, UnsetType
 
 from gnet_inspect.analysis.comparison import ComparedModel
 from gnet_inspect.analysis.listing import best_accuracy
@@ -10,6 +10,7 @@ from gnet_inspect.analysis.memory import EXACT
 from gnet_inspect.analysis.remarks import error_differences, multiples, remarks
 from gnet_inspect.analysis.reporting import Report
 from gnet_inspect.analysis.summary import Totals
+from gnet_inspect.records.runs import data_name
 from gnet_inspect.units import byte_count, count
 from gnet_inspect.views.pages.measured import MeasuredFigures, measured_figures
 from gnet_inspect.views.pages.remarks import comparing_sentences, sentence
@@ -83,6 +84,8 @@ def panels(report: Report) -> list[Panel]:
     which, errors = _errors(models)
     if any(error.amount is not None for error in errors):
         found.insert(3, (which.replace("-", ""), f"Published {which} error", errors))
+    if accuracies := _accuracies(models):
+        found.insert(3, ("accuracy", "Accuracy after training", accuracies))
     return [_panel(term, title, names, amounts) for term, title, amounts in found]
 
 
@@ -191,6 +194,20 @@ def _errors(models: Sequence[ComparedModel]) -> tuple[str, list[Amount]]:
         for error, item in zip(errors, best, strict=True)
     ]
     return ("top-1" if errors is top1 else "top-5"), amounts
+
+
+def _accuracies(models: Sequence[ComparedModel]) -> list[Amount]:
+    """What runs came to; nothing where no model is one. On several sets of data no bar compares them."""
+    data = {model.run.data for model in models if not isinstance(model.run, UnsetType)}
+    return [_accuracy(model, len(data) == 1) for model in models] if data else []
+
+
+def _accuracy(model: ComparedModel, compared: bool) -> Amount:
+    if isinstance(model.run, UnsetType):
+        return Amount(None, "none")
+    accuracy = model.run.accuracy
+    text = "none yet" if accuracy is None else f"{accuracy:.4f}"
+    return Amount(accuracy if compared else None, text, f"on {line_of(data_name(model.run.data), MOST_DETAIL)}")
 
 
 def _warned(found: MeasuredFigures) -> str:

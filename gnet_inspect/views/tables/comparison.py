@@ -2,13 +2,17 @@
 
 from collections.abc import Sequence
 
+from msgspec import UnsetType
+
 from gnet_inspect.analysis.choosing import best_first
-from gnet_inspect.analysis.comparison import ComparedModel, Comparison, known_of
+from gnet_inspect.analysis.comparison import ACCURACY, ComparedModel, Comparison, ModelRun, known_of
 from gnet_inspect.analysis.listing import best_accuracy
 from gnet_inspect.analysis.memory import EXACT
+from gnet_inspect.records.runs import data_name
 from gnet_inspect.units import byte_count, count, dimensions, percent
 from gnet_inspect.views.grid import Column, Grid, Line
 from gnet_inspect.views.tables.listing import MARK, dataset_notes, error_texts, pareto_cells, pareto_note
+from gnet_inspect.views.tables.run import loss_text
 from gnet_inspect.views.tables.summary import CONVENTION
 from gnet_inspect.views.text import bar, field_text, unknown_names
 
@@ -30,9 +34,13 @@ COLUMNS = (
     Column("top1_error", "top-1 err %", number=True, keep=2),
     Column("top5_error", "top-5 err %", number=True, keep=10),
 )
+# Where a model is a run: what training came to.
+TRAINED = Column(ACCURACY, "accuracy", number=True, keep=13)
+SORTS = (*COLUMNS, TRAINED)
 # CSV has columns for what stands below the table.
 STATUS = Column("receptive_field_status", "field is")
 SOURCE = Column("source", "source of the errors")
+RUN = tuple(Column(name, name) for name in ("data", "epochs", "of_epochs", "best_epoch", "val_loss"))
 # A share as a bar: a cell is a twentieth.
 BAR_CELLS = 20
 BARS = (
@@ -56,35 +64,59 @@ def comparison_grids(comparison: Comparison, bars: bool = True, sort: str | None
     about = f"{_whose(inputs)}, {comparison.dtype}, {comparison.mode} mode"
     compared = (f"compared with {comparison.models[0].label}", f"{about}; x: times the baseline's")
     above = (*((about,) if alone else compared), CONVENTION, PEAK_CONVENTION, FIELD)
-    shown = [index for index, column in enumerate(COLUMNS) if not (alone and column.exact.endswith("_ratio"))]
+    columns = _columns(comparison)
+    shown = [index for index, column in enumerate(columns) if not (alone and column.exact.endswith("_ratio"))]
     marked = bool(comparison.objectives)
     models = _in_order(comparison, sort)
     lines = []
     for model in models:
-        texts, exact = _texts(model), _exact(model)
+        texts, exact = (*_texts(model), _accuracy_text(model)), (*_exact(model)[:-1], _accuracy(model))
         cells, values = [texts[index] for index in shown], [exact[index] for index in shown]
         if marked:
             cell, value = pareto_cells(model.pareto)
             cells.insert(1, cell)
             values.insert(1, value)
         lines.append(Line(tuple(cells), tuple(values), "bold" if model.pareto is True else ""))
-    columns = [COLUMNS[index] for index in shown]
+    heads = [columns[index] for index in shown]
     below = _sentences(comparison, inputs)
     if marked:
-        columns.insert(1, MARK)
+        heads.insert(1, MARK)
         below.insert(0, pareto_note(comparison.objectives, [model.pareto for model in comparison.models]))
-    table = Grid(tuple(columns), tuple(lines), above, tuple(below), ("--format csv",))
+    table = Grid(tuple(heads), tuple(lines), above, tuple(below), ("--format csv",))
     return [table, _bars(models)] if bars else [table]
 
 
 def comparison_rows(comparison: Comparison, sort: str | None = None) -> Grid:
     """One row for each model, for CSV, in the order of a column or of the objectives."""
     marks = (MARK,) if comparison.objectives else ()
-    lines = (
-        Line((), (*_exact(model), model.totals.receptive_field_status, *[pareto_cells(model.pareto)[1] for _ in marks]))
-        for model in _in_order(comparison, sort)
-    )
-    return Grid((*COLUMNS, SOURCE, STATUS, *marks), tuple(lines))
+    runs = (TRAINED, *RUN) if _runs(comparison) else ()
+    lines = []
+    for model in _in_order(comparison, sort):
+        trained = [getattr(model.run, column.exact, None) for column in runs]
+        mark = [pareto_cells(model.pareto)[1] for _ in marks]
+        lines.append(Line((), (*_exact(model), model.totals.receptive_field_status, *trained, *mark)))
+    return Grid((*COLUMNS, SOURCE, STATUS, *runs, *marks), tuple(lines))
+
+
+def _runs(comparison: Comparison) -> dict[str, ModelRun]:
+    """What training came to, by the labels of the models that are runs."""
+    return {model.label: model.run for model in comparison.models if not isinstance(model.run, UnsetType)}
+
+
+def _columns(comparison: Comparison) -> tuple[Column, ...]:
+    return SORTS if _runs(comparison) else COLUMNS
+
+
+def _accuracy(model: ComparedModel) -> float | None:
+    return None if isinstance(model.run, UnsetType) else model.run.accuracy
+
+
+def _accuracy_text(model: ComparedModel) -> str:
+    """With what it is of: accuracies on two sets of data are no two of a kind."""
+    if isinstance(model.run, UnsetType):
+        return ""
+    accuracy = "none yet" if model.run.accuracy is None else f"{model.run.accuracy:.4f}"
+    return f"{accuracy} on {data_name(model.run.data)}"
 
 
 def _in_order(comparison: Comparison, sort: str | None) -> list[ComparedModel]:
@@ -95,11 +127,12 @@ def _in_order(comparison: Comparison, sort: str | None) -> list[ComparedModel]:
         if not comparison.objectives:
             return models
         return [models[place] for place in best_first(list(map(known_of, models)), comparison.objectives[0])]
-    place = next(index for index, column in enumerate(COLUMNS) if column.exact == sort)
+    place = next(index for index, column in enumerate(SORTS) if column.exact == sort)
     fields = {model.label: min(model.totals.receptive_field or (), default=None) for model in models}
-    values = {model.label: fields[model.label] if sort == FIELD_NAME else _exact(model)[place] for model in models}
+    exact = {model.label: (*_exact(model)[:-1], _accuracy(model)) for model in models}
+    values = {label: fields[label] if sort == FIELD_NAME else known[place] for label, known in exact.items()}
     known = [model for model in models if values[model.label] is not None]
-    falling = COLUMNS[place].number and not sort.endswith("_error")
+    falling = SORTS[place].number and not sort.endswith("_error")
     known.sort(key=lambda model: values[model.label], reverse=falling)  # type: ignore[arg-type,return-value]  # of one kind
     return [*known, *(model for model in models if values[model.label] is None)]
 
@@ -199,11 +232,23 @@ def _sentences(comparison: Comparison, inputs: set[tuple[int, ...]]) -> list[str
     if any(best.values()):
         lines.append("errors are published ones, of each model as it is published, at its own input")
     lines += dataset_notes(best.values())
+    lines += [f"{label}: {_run_words(run)}" for label, run in _runs(comparison).items()]
+    if _runs(comparison):
+        lines.append("accuracy: of the best epoch of a training run, on the images that it validates by")
     if len(inputs) > 1:
         same = len({shape[1] for shape in inputs}) == 1
         lines.append(f"inputs differ, and MACs and memory grow with them{'; --input puts all at one' if same else ''}")
     lines += [f"{model.label}: {unknown_names(model.unknown)}" for model in comparison.models if model.unknown]
     return lines
+
+
+def _run_words(run: ModelRun) -> str:
+    """What training came to, and whether it goes on."""
+    done = f"trained for {run.epochs:,} of {run.of_epochs:,} epochs on {run.data}"
+    done += "" if run.epochs >= run.of_epochs else ", not finished"
+    if run.best_epoch is None or run.val_loss is None:
+        return done
+    return f"{done}; the best is epoch {run.best_epoch:,}, with a loss of {loss_text(run.val_loss)}"
 
 
 def _roughly(ratio: float) -> str:

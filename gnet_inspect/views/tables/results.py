@@ -12,17 +12,20 @@ from gnet_inspect.analysis.summary import Summary, TrainingMemory
 from gnet_inspect.analysis.taps import Taps
 from gnet_inspect.records.environment import Examination
 from gnet_inspect.records.timing import TimingRecord
+from gnet_inspect.records.training import Evaluation, TrainedRun
 from gnet_inspect.records.verification import Verification
 from gnet_inspect.records.weights import LoadedWeights
 from gnet_inspect.views.grid import Grid, draw_text
 from gnet_inspect.views.tables.comparison import comparison_grids
 from gnet_inspect.views.tables.difference import difference_grid
 from gnet_inspect.views.tables.doctor import doctor_grid
+from gnet_inspect.views.tables.evaluation import evaluation_grids
 from gnet_inspect.views.tables.explain import explanation_grids
 from gnet_inspect.views.tables.flops import flops_grid
 from gnet_inspect.views.tables.latency import latency_grids
 from gnet_inspect.views.tables.listing import listing_grid
 from gnet_inspect.views.tables.roofline import roofline_table
+from gnet_inspect.views.tables.run import run_grids
 from gnet_inspect.views.tables.summary import summary_table
 from gnet_inspect.views.tables.taps import taps_grid
 from gnet_inspect.views.tables.training import training_grid
@@ -96,3 +99,13 @@ def timing_tables(record: TimingRecord) -> list[Grid]:
 def examination_tables(result: Examination) -> list[Grid]:
     """What is there and what is missing."""
     return [doctor_grid(result)]
+
+
+def run_tables(run: TrainedRun) -> list[Grid]:
+    """The epochs, the best of them marked."""
+    return run_grids(run)
+
+
+def evaluation_tables(evaluation: Evaluation) -> list[Grid]:
+    """Class by class, what is taken for what, and the images of the greatest loss."""
+    return evaluation_grids(evaluation)
