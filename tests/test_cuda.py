@@ -1,6 +1,7 @@
 """What only a GPU can show; `make gpu` runs these. How fast it is stands in docs/measurements.md."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from gnet_inspect.language import load_spec
 from gnet_inspect.sources.spec import build_graph
 from tests.conftest import Run
+from tests.killed_training import job_of, train_in_parts
 
 torch = pytest.importorskip("torch")
 
@@ -121,3 +123,31 @@ def test_the_command_describes_the_gpu(run: Run) -> None:
     assert record["device"]["type"] == "cuda"
     assert record["protocol"]["timer"].startswith("CUDA events")
     assert record["results"][0]["gpu_busy_s"] > 0
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"amp": "fp16"}, {"amp": "bf16", "channels_last": True}, {"compile": "default", "ema": None}]
+)
+# torch's compiler imports what it calls deprecated itself.
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method. is deprecated:DeprecationWarning")
+def test_training_goes_on_where_it_was(tmp_path: Path, more: dict[str, Any]) -> None:
+    """Stopped after every third step, with the scaler's state, too, it is near the whole, and near the CPU's."""
+    on_gpu = job_of(0, "cuda:0", **more)
+    whole = train_in_parts(on_gpu, tmp_path / "whole", 10**6)
+    parts = train_in_parts(on_gpu, tmp_path / "parts", 3)
+    on_cpu = train_in_parts(job_of(0), tmp_path / "cpu", 10**6)
+    assert [epoch.step for epoch in parts] == [5, 10, 15]
+    assert [epoch.train_loss for epoch in parts] == pytest.approx([epoch.train_loss for epoch in whole], rel=0.02)
+    assert [epoch.train_loss for epoch in whole] == pytest.approx([epoch.train_loss for epoch in on_cpu], rel=0.2)
+
+
+def test_googlenet_learns_from_scratch(run: Run, tmp_path: Path) -> None:
+    """The paper's, at its full width, with the defaults. The optimizer's step takes memory beside what a step keeps."""
+    pytest.importorskip("sklearn")
+    line = ("train", "googlenet", "--data", "digits", "--input", "96", "-o", str(tmp_path / "run"), "--device", "cuda")
+    done = run(*line, "--format", "json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)
+    print(json.dumps({key: found[key] for key in ("best", "memory", "seconds", "epochs")}))
+    assert found["best"]["val_accuracy"] > 0.95
+    assert found["memory"]["measured_bytes"] == pytest.approx(found["memory"]["predicted_bytes"], rel=0.4)

@@ -14,6 +14,7 @@ import pytest
 
 import gnet_inspect
 from gnet_inspect.analysis.alternatives import Alternative
+from gnet_inspect.analysis.comparison import ModelRun
 from gnet_inspect.analysis.conventions import FlopTotals
 from gnet_inspect.analysis.explanation import PartExplanation, Working
 from gnet_inspect.analysis.listing import list_catalogue
@@ -22,6 +23,7 @@ from gnet_inspect.analysis.summary import Coverage, LayerSummary, Totals, Traini
 from gnet_inspect.analysis.taps import Tap
 from gnet_inspect.cli.app import COMMANDS
 from gnet_inspect.records.timing import LayerTiming, Measurement
+from gnet_inspect.records.training import Confusion, Epoch, Evaluation, Memory, Mistaken, Recipe, TrainedRun
 from gnet_inspect.views import tables
 from gnet_inspect.views.grid import Column
 from gnet_inspect.views.pages import layers
@@ -33,7 +35,9 @@ PACKAGE = Path(gnet_inspect.__file__).parent
 OWNERS = {
     "comparison": "compare",
     "difference": "compare",
+    "evaluation": "evaluate",
     "listing": "list",
+    "run": "train",
     "training": "summary",
     "verification": "verify",
     "weights": "load_weights",
@@ -141,6 +145,12 @@ def test_what_commands_print_is_in_it(arguments: list[str], run: Run) -> None:
         (RooflineTotals, "roofline"),
         (Measurement, "latency"),
         (LayerTiming, "latency"),
+        (ModelRun, "compare"),
+        (Recipe, "train"),
+        (Epoch, "train"),
+        (Memory, "train"),
+        (Confusion, "evaluate"),
+        (Mistaken, "evaluate"),
     ],
 )
 def test_every_key_of_a_total_has_a_word(record: type, command: str) -> None:
@@ -160,6 +170,13 @@ def test_a_word_says_what_it_is() -> None:
         RooflineTotals,
         Measurement,
         LayerTiming,
+        ModelRun,
+        Recipe,
+        Epoch,
+        Memory,
+        TrainedRun,
+        Evaluation,
+        Confusion,
     )
     known = {name for _, name, _ in SHOWN} | {name for record in records for name in record.__struct_fields__}
     # What tables have where a device or its peaks are listed, and parts of training memory.

@@ -29,6 +29,8 @@ COMMANDS = {
     "validate": "validate",
     "schema": "schema",
     "verify": "verify",
+    "train": "train",
+    "evaluate": "evaluate",
     "latency": "latency",
     "calibrate": "calibrate",
     "doctor": "doctor",

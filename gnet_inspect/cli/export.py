@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gnet_inspect.cli import options
-from gnet_inspect.errors import UsageError
+from gnet_inspect.errors import UsageError, show
 
 if TYPE_CHECKING:
     from gnet_inspect.cli.models import Variant
@@ -31,6 +31,15 @@ def export(
     batch: options.Batch = None,
     edits: options.Set = None,
     resize: options.Resize = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--weights",
+            metavar="FILE",
+            help="A checkpoint for a spec's weights. Default: of a run those of its best epoch; else they are drawn.",
+            show_default=False,
+        ),
+    ] = None,
     arguments: options.Arguments = None,
     function: options.Function = None,
     dynamic_batch: Annotated[
@@ -47,8 +56,9 @@ def export(
 
     Source is what a person would write: a class for each block, with nothing of this program in it. Nothing is written
     before it is proved: the source is run, takes the state dict strictly, and gives the same outputs bit by bit; of the
-    other formats the file is run beside torch. A network in Python keeps its weights in .onnx and .pt2; a spec's are
-    drawn at random. All are in eval mode, in which auxiliary heads are left out, and named.
+    other formats the file is run beside torch. A network in Python keeps its weights in .onnx and .pt2, and so does a
+    run that `train` wrote; a spec's come from --weights, or are drawn at random. All are in eval mode, in which
+    auxiliary heads are left out, and named.
 
     Exits 1 where the network cannot be written, and names the layer and the reason.
 
@@ -73,21 +83,39 @@ def export(
     variant = options.read_variants([model], flags)[0]
     with show_work() as tell:
         tell(0, f"writing {output}, and running it")
-        found = _export(variant, output.suffix, options.own_name(model), opset, dynamic_batch=dynamic_batch)
+        kept = _weights_of(variant, model, weights)
+        found = _export(variant, output.suffix, options.own_name(model), opset, kept, dynamic_batch=dynamic_batch)
     emit(found.content, output)
     if found.left:
         say(f"left out, because eval mode never reads them: {', '.join(found.left)}")
     say(f"wrote {output}: {found.proof}")
 
 
-def _export(variant: "Variant", ending: str, name: str, opset: int | None, *, dynamic_batch: bool) -> "Exported":
+def _weights_of(variant: "Variant", model: str, weights: Path | None) -> Path | None:
+    """The file that weights come from; of a run that of its best epoch. Raises UsageError for a module, which has its
+    own."""
+    if weights is not None and variant.traced is not None:
+        raise UsageError(f"--weights: expected a spec or a run, got {show(model)}, whose code loads its weights")
+    if weights is None and variant.run is not None:
+        from gnet_inspect.records.training import BEST_FILE
+
+        best = Path(variant.run.folder) / BEST_FILE
+        if not best.is_file():
+            raise UsageError(f"{model}: expected {BEST_FILE}, which is there after the first epoch. (--weights FILE)")
+        return best
+    return weights
+
+
+def _export(
+    variant: "Variant", ending: str, name: str, opset: int | None, weights: Path | None, *, dynamic_batch: bool
+) -> "Exported":
     from gnet_inspect.runtime import exporting
 
     graph, traced = variant.graph, variant.traced
     if ending == ".py":
         has_weights = variant.spec is not None or traced is not None
-        return exporting.export_source(graph, traced, name, has_weights=has_weights)
+        return exporting.export_source(graph, traced, name, has_weights=has_weights, weights=weights)
     if ending == ".onnx":
         number = exporting.OPSET if opset is None else opset
-        return exporting.export_onnx(graph, traced, opset=number, dynamic_batch=dynamic_batch)
-    return exporting.export_program(graph, traced, dynamic_batch=dynamic_batch)
+        return exporting.export_onnx(graph, traced, opset=number, dynamic_batch=dynamic_batch, weights=weights)
+    return exporting.export_program(graph, traced, dynamic_batch=dynamic_batch, weights=weights)

@@ -52,6 +52,11 @@ def check() -> None:
         raise Interrupted
 
 
+def came() -> bool:
+    """Whether a signal that ends the command came: what ends in order asks between two steps."""
+    return bool(_received)
+
+
 class Held:
     """While this is entered signals are only noted: what must not be torn in two asks for them by `check`."""
 

@@ -10,6 +10,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -38,6 +39,7 @@ from gnet_inspect.runtime.references import Traced
 from gnet_inspect.runtime.tracing import traced as traced_module
 from gnet_inspect.runtime.tracing.examples import Examples, flattened, mapped, signature_of
 from gnet_inspect.runtime.tracing.twin import unwrapped
+from gnet_inspect.runtime.weights import load_weights
 
 # How far outputs of another runtime may be from torch's, over the largest of torch's.
 TOLERANCE = 1e-4
@@ -63,12 +65,15 @@ class Original(NamedTuple):
     kwargs: dict[str, Any]
 
 
-def original_of(graph: Graph, traced: Traced | None) -> Original:
-    """The user's own module, or the one that is built of a graph, with drawn inputs."""
+def original_of(graph: Graph, traced: Traced | None, weights: Path | None = None) -> Original:
+    """The user's own module, or the one that is built of a graph, with drawn inputs; its weights are those of a file,
+    or drawn. Those of heads, which do not run, may be in the file."""
     generator = torch.Generator().manual_seed(SEED)
     if traced is None:
         torch.manual_seed(SEED)
         module = build_module(functions_as_layers(graph), device="cpu").eval()
+        if weights is not None:
+            load_weights(module, weights, leave="heads")
         return Original(module, tuple(drawn_inputs(graph)), {})
     module = unwrapped(traced.network.build()).eval()
     if any(weight.is_meta for weight in module.parameters()):
@@ -85,9 +90,11 @@ def original_of(graph: Graph, traced: Traced | None) -> Original:
 # --- source ---
 
 
-def export_source(graph: Graph, traced: Traced | None, name: str, *, has_weights: bool = True) -> Exported:
-    """The network as torch.nn source, which was run. With weights, the user's or drawn, it takes them all and gives the
-    same bits; without any it has the same layers.
+def export_source(
+    graph: Graph, traced: Traced | None, name: str, *, has_weights: bool = True, weights: Path | None = None
+) -> Exported:
+    """The network as torch.nn source, which was run. With weights, the user's, those of a file or drawn, it takes them
+    all and gives the same bits; without any it has the same layers.
 
     `name` is the model's. Raises CannotWriteError where that cannot be done, with what differs.
     """
@@ -99,8 +106,8 @@ def export_source(graph: Graph, traced: Traced | None, name: str, *, has_weights
         # What has no weights may be written in several ways.
         compare_layers(graph, traced_module(made_of(text), meta, {}, mode="eval").graph, lambda node: node.params > 0)
         return Exported(text, f"{about}; the same layers, shapes, parameters and multiply-accumulates")
-    original = original_of(graph, traced)
-    if traced is None:
+    original = original_of(graph, traced, weights)
+    if traced is None and weights is None:
         give_signal(original.module)
     left = prove(text, graph, original)
     return Exported(text, f"{about}; strict state dict, outputs equal bit by bit", left)
@@ -222,7 +229,14 @@ def _run(module: nn.Module, original: Original) -> list[Tensor]:
 # --- other formats ---
 
 
-def export_onnx(graph: Graph, traced: Traced | None, *, opset: int = OPSET, dynamic_batch: bool = False) -> Exported:
+def export_onnx(
+    graph: Graph,
+    traced: Traced | None,
+    *,
+    opset: int = OPSET,
+    dynamic_batch: bool = False,
+    weights: Path | None = None,
+) -> Exported:
     """The network as an ONNX model, which onnx has checked and onnxruntime has run beside torch.
 
     Raises MissingError without these, and CannotWriteError where torch's exporter fails, or outputs are too far apart.
@@ -230,7 +244,8 @@ def export_onnx(graph: Graph, traced: Traced | None, *, opset: int = OPSET, dyna
     need_onnx()
     import onnx
 
-    original = _batched(original_of(graph, traced)) if dynamic_batch else original_of(graph, traced)
+    original = original_of(graph, traced, weights)
+    original = _batched(original) if dynamic_batch else original
 
     def export() -> bytes:
         shapes = _free_batch(original) if dynamic_batch else None
@@ -272,12 +287,15 @@ def need_onnx() -> None:
         raise MissingError(f"export to ONNX needs {', '.join(lacking)}. Install it with: {INSTALL_ONNX}")
 
 
-def export_program(graph: Graph, traced: Traced | None, *, dynamic_batch: bool = False) -> Exported:
+def export_program(
+    graph: Graph, traced: Traced | None, *, dynamic_batch: bool = False, weights: Path | None = None
+) -> Exported:
     """The network as torch.export saves it, loaded again and run beside the module.
 
     Raises CannotWriteError where torch cannot export it, or where it gives other outputs.
     """
-    original = _batched(original_of(graph, traced)) if dynamic_batch else original_of(graph, traced)
+    original = original_of(graph, traced, weights)
+    original = _batched(original) if dynamic_batch else original
 
     def export() -> bytes:
         shapes = _free_batch(original) if dynamic_batch else None

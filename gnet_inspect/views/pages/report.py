@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
 from msgspec import Struct
@@ -35,6 +36,7 @@ from gnet_inspect.views.pages.html import draw_html
 from gnet_inspect.views.pages.layers import columns, rows
 from gnet_inspect.views.pages.measured import layer_seconds, measurement_section, name_of, timed
 from gnet_inspect.views.pages.page import json_text, policy_of, script_text
+from gnet_inspect.views.pages.training import training_charts, training_section
 from gnet_inspect.views.tables.comparison import comparison_grids
 from gnet_inspect.views.tables.sweep import sweep_grid
 from gnet_inspect.views.tables.verification import verification_grid
@@ -73,22 +75,15 @@ def draw_report(
     Raises MissingError where what draws it is not installed, UsageError for more than a page can hold.
     """
     try:
-        import jinja2
+        import jinja2  # noqa: F401  # before anything is computed
     except ImportError as error:
         raise missing_report_package("a report", error.name) from None
     layers = sum(len(model.graph.nodes) for model in report.models)
     if layers > MOST_LAYERS:
         raise UsageError(f"expected models of at most {MOST_LAYERS:,} layers together for one page, got {layers:,}")
     library = vega_library("a report")
-    templates = jinja2.PackageLoader("gnet_inspect.views.pages", "templates")
-    environment = jinja2.Environment(
-        loader=templates,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    sources = (templates.get_source(environment, name)[0] for name in SCRIPTS)
+    environment = _environment()
+    sources = (environment.loader.get_source(environment, name)[0] for name in SCRIPTS)
     scripts = [script_text(text) for text in (library, *sources)]
     models = []
     for model in report.models:
@@ -96,7 +91,7 @@ def draw_report(
         models.append(_model(model))
     found = sizes(report)
     (overview,) = comparison_grids(report.comparison, bars=False)
-    return environment.get_template("report.html").render(
+    page: str = environment.get_template("report.html").render(
         title=some_of(map(line_of, model_names(report)), 3),
         about=_about(report),
         fonts={weight: _font(name) for weight, name in FONTS.items()},
@@ -111,6 +106,7 @@ def draw_report(
         overview=draw_html(replace(overview, above=(), below=())),
         notes=[printable(note) for note in (*overview.above, *overview.below)],
         missing=not_drawn(report),
+        training=training_section(report),
         sizes=found,
         legend=legend_sizes(found),
         ramp=RAMP,
@@ -119,6 +115,21 @@ def draw_report(
         figure_style=figure_style(),
         measures=MEASURES,
         terms=PAGE,
+    )
+    return page
+
+
+@cache
+def _environment() -> Any:
+    """The page's templates, compiled once for all pages."""
+    import jinja2
+
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("gnet_inspect.views.pages", "templates"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
     )
 
 
@@ -141,7 +152,7 @@ def _sweep(result: Sweep) -> dict[str, Any]:
 
 def _data(report: Report, sweeps: Sequence[Sweep]) -> dict[str, Any]:
     """What the page's script reads."""
-    charts: dict[str, Any] = {"size": size_chart(report)}
+    charts: dict[str, Any] = {"size": size_chart(report), **training_charts(report)}
     charts.update((f"front-{index}", page_chart(result)) for index, result in enumerate(sweeps))
     for index, model in enumerate(report.models):
         charts[f"icicle-{index}"] = icicle_chart(model)
