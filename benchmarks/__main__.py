@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import editing, growing, latency, module, search, spaces, startup, tracing
+from benchmarks import editing, growing, latency, module, search, spaces, startup, tracing, training
 from benchmarks.measure import HEADER
 
 RESULTS = Path(__file__).with_name("results.txt")
@@ -18,7 +18,7 @@ def main() -> int:
     lines = [f"{datetime.now(UTC):%Y-%m-%d}, {machine}", "", HEADER]
     print(*lines, sep="\n", flush=True)
     kept = True
-    for part in (startup, growing, spaces, editing, tracing, module, latency, search):
+    for part in (startup, growing, spaces, editing, tracing, module, latency, search, training):
         for ratio in part.measure():
             kept &= ratio.kept
             lines.append(str(ratio))

@@ -10,7 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
 # What quotes files.
-NAMES = ("writing.md", "glossary.md", "explaining.md", "design-spaces.md", "clusters.md")
+NAMES = ("writing.md", "glossary.md", "explaining.md", "design-spaces.md", "clusters.md", "training.md")
 PAGES = (README, *(ROOT / "docs" / name for name in NAMES))
 QUOTED = re.compile(r"<!-- ([\w./]+) -->\n```(text|yaml|python)\n(.*?)```\n", re.DOTALL)
 
