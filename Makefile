@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 
 ## test: the whole test suite, with torch; tests of the editor's page are skipped where there is no npm to build it
 test: $(VENV)/.developing $(if $(shell command -v npm),$(EDITOR))
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses=4 --dist loadfile --no-loadscope-reorder
 
 ## check: what CI runs besides the tests
 check: $(VENV)/.developing

@@ -115,16 +115,19 @@ def test_the_benchmarks_kept_their_budgets() -> None:
 def test_readme_commands_run(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each gnet-inspect line of the README, in an empty folder, in order."""
     pytest.importorskip("fvcore")
-    from gnet_inspect.runtime.latency import improving
+    from gnet_inspect.runtime.latency import improving, layers, protocol
 
     # Compiling takes a minute, and good times do.
+    monkeypatch.setattr(layers, "ROUNDS", 1)
+    monkeypatch.setattr(protocol, "ROUNDS", 1)
+    monkeypatch.setattr(protocol, "warm_up", lambda *_: 0)
     steps = improving.steps_of
     monkeypatch.setattr(
         improving, "steps_of", lambda setting: [step for step in steps(setting) if step.name != "compile"]
     )
     hurry = {
-        "latency": ["--min-time", "0.02", "--repeat", "1", "--warmup", "0", "--input", "3x96x96", "--resize"],
-        "calibrate": ["--min-time", "0.02", "--any-noise"],
+        "latency": ["--min-time", "0.001", "--repeat", "1", "--warmup", "0", "--input", "3x96x96", "--resize"],
+        "calibrate": ["--min-time", "0.001", "--any-noise"],
     }
     monkeypatch.chdir(tmp_path)
     (tmp_path / "model.py").write_text(blocks("python", OWN)[0])

@@ -4,7 +4,6 @@ GNET_EXAMPLES=5000 python -m pytest tests/test_drawn_modules.py draws more of th
 """
 
 import copy
-import os
 from typing import Any
 
 import pytest
@@ -19,8 +18,9 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from gnet_inspect.runtime.tracing import traced  # noqa: E402
 from gnet_inspect.runtime.tracing.examples import flattened  # noqa: E402
 from gnet_inspect.runtime.tracing.replay import Replay  # noqa: E402
+from tests.amount import at_least  # noqa: E402
 
-EXAMPLES = int(os.environ.get("GNET_EXAMPLES", "300"))
+EXAMPLES = at_least(120)
 CHANNELS, SIZE = 4, 6
 STEPS = (
     *(

@@ -158,6 +158,12 @@ FLAGS = '''class Block(nn.Module):
 '''
 
 
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for all calls of mypy."""
+    return tmp_path_factory.mktemp("mypy")
+
+
 @pytest.fixture
 def own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a file of networks, which the test works in."""
@@ -179,14 +185,15 @@ def made(path: Path) -> nn.Module:
     return network
 
 
-def check(paths: list[Path]) -> None:
-    """Files are formatted, and what ruff and mypy --strict find no fault with."""
+def check(paths: list[Path], cache: Path) -> None:
+    """Files are formatted, and what ruff and mypy --strict find no fault with; in `cache` mypy keeps what it knows of
+    torch, which takes it longer than all else."""
     names = list(map(str, paths))
     config = ["--isolated", "--line-length", "120"]
     for command in (
         ["ruff", "format", "--check", *config, *names],
         ["ruff", "check", *config, *names],
-        ["mypy", "--strict", "--config-file=", f"--cache-dir={paths[0].parent / 'cache'}", *names],
+        ["mypy", "--strict", "--config-file=", f"--cache-dir={cache}", *names],
     ):
         done = subprocess.run([sys.executable, "-m", *command], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -194,7 +201,7 @@ def check(paths: list[Path]) -> None:
 
 @pytest.mark.torchvision
 @pytest.mark.slow
-def test_torchvisions_networks(torchvision: ModuleType, tmp_path: Path) -> None:
+def test_torchvisions_networks(torchvision: ModuleType, tmp_path: Path, cache: Path) -> None:
     """Each is written in fewer lines than 1.5 times its spec's, is formatted and typed, and takes the weights strictly;
     that its outputs are the same is proved before it is there."""
     paths = []
@@ -214,7 +221,7 @@ def test_torchvisions_networks(torchvision: ModuleType, tmp_path: Path) -> None:
             key: value for key, value in state.items() if not key.startswith(tuple(f"{one}." for one in found.left))
         }
         made(paths[-1]).load_state_dict(kept)
-    check(paths)
+    check(paths, cache)
 
 
 @pytest.mark.torchvision
@@ -254,7 +261,7 @@ OWN_INPUTS = {
 
 
 @pytest.mark.slow
-def test_networks_of_ones_own(own: Path, run: Run) -> None:
+def test_networks_of_ones_own(own: Path, run: Run, cache: Path) -> None:
     """Several inputs and outputs, layers and blocks that run twice, parts that are there or not, lists that are read
     from, second values, names that are no identifiers."""
     said = {}
@@ -268,7 +275,7 @@ def test_networks_of_ones_own(own: Path, run: Run) -> None:
         said[name] = result.err
     assert "left out, because eval mode never reads them: never" in said["Names"]
     assert FLAGS in (own / "Flags.py").read_text()
-    check([own / f"{name}.py" for name in OWN_INPUTS])
+    check([own / f"{name}.py" for name in OWN_INPUTS], cache)
 
 
 def test_what_cannot_be_written_is_named(own: Path, run: Run) -> None:

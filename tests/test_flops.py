@@ -20,7 +20,7 @@ from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.views.grid import draw_csv, draw_text
 from gnet_inspect.views.tables.flops import flops_grid, flops_rows
 from tests.conftest import GOLDEN, TWINS, Run, twin
-from tests.specs import HEADER, graph_of
+from tests.specs import HEADER, RELATIVES, graph_of, model_graph
 
 ROOT = Path(__file__).parent.parent
 DRAWN = 60
@@ -30,6 +30,11 @@ UNKNOWN = {
     *(("convnext_tiny", "ptflops_aten"), ("vit_b_16", "ptflops_aten"), ("swin_t", "ptflops_aten")),
     ("vit_b_16", "fvcore"),
 }
+# For the relatives of others the tools of the device meta that verification (tests/test_catalogue.py) does not run are
+# enough. It runs torch's own, fvcore and torchinfo on every model.
+FEW_TOOLS = ("ptflops_aten", "thop")
+# U-Net multiplies 150 G times: a tool that does so with real tensors does it at the smallest input that fits.
+SMALLEST = {"unet": (188, 188)}
 WITH_HEADS = [model for model in MODELS if load_spec(model).heads]
 
 
@@ -57,16 +62,23 @@ def check_totals(graph: Graph, unknown: Collection[str] = ()) -> None:
 # --- the catalogue ---
 
 
-@pytest.mark.parametrize("tool", TOOLS)
 @pytest.mark.parametrize(
-    ("model", "mode"), [*((model, "eval") for model in MODELS), *((model, "train") for model in WITH_HEADS)]
+    ("model", "mode", "tool"),
+    [
+        (model, mode, tool)
+        for model in MODELS
+        for mode in ("eval", "train")[: 2 if model in WITH_HEADS else 1]
+        for tool in (FEW_TOOLS if model in RELATIVES else TOOLS)
+    ],
 )
 def test_every_model_is_counted_as_the_tool_counts_it(model: str, mode: str, tool: str) -> None:
     """The tool itself, run on the built module; heads in training mode."""
     pytest.importorskip("torch")
-    from tests.peers import built, printed
+    from tests.peers import RUNNERS, built, printed
 
-    graph = build_graph(load_spec(model), mode=mode)
+    graph = model_graph(model, mode)
+    if model in SMALLEST and RUNNERS[tool][2] == "cpu":
+        graph = build_graph(load_spec(model), (1, graph.input_shape[1], *SMALLEST[model]), mode=mode)
     total = totals_of(graph)[tool]
     assert (total is None) == ((model, tool) in UNKNOWN)
     if total is not None:
@@ -76,7 +88,7 @@ def test_every_model_is_counted_as_the_tool_counts_it(model: str, mode: str, too
 @pytest.mark.parametrize("model", [model for model in MODELS if model not in WITH_HEADS])
 def test_training_changes_nothing_where_there_are_no_heads(model: str) -> None:
     """So the runs in eval mode prove both."""
-    assert totals_of(build_graph(load_spec(model), mode="train")) == totals_of(build_graph(load_spec(model)))
+    assert totals_of(model_graph(model, "train")) == totals_of(model_graph(model))
 
 
 @pytest.mark.parametrize(
@@ -216,7 +228,7 @@ def test_a_trace_leaves_out_what_no_output_needs() -> None:
 @pytest.mark.parametrize("model", MODELS)
 def test_kinds_and_explanations_add_up(model: str, mode: str) -> None:
     """Every column sums to its total, and every total is MACs and its differences."""
-    counts = count_flops(build_graph(load_spec(model), mode=mode))
+    counts = count_flops(model_graph(model, mode))
     totals = asdict(counts.totals)
     for name, total in totals.items():
         numbers = [getattr(kind, name) for kind in counts.kinds]
@@ -258,7 +270,7 @@ def test_the_note_on_training_is_what_fvcore_prints_of_plain_training() -> None:
 
     from tests.peers import built, ready, run_fvcore
 
-    graph = build_graph(load_spec("googlenet_torchvision"), mode="train")
+    graph = model_graph("googlenet_torchvision", "train")
     with ready("fvcore"):
         found = run_fvcore(built(graph)("cpu").train(), torch.zeros(graph.input_shape))
     assert found == noted(graph, "BatchNorm with its statistics fixed")
@@ -282,7 +294,7 @@ def test_on_the_device_meta_ptflops_counts_linear_layers_twice() -> None:
 
     from tests.peers import built, ready, run_ptflops
 
-    graph = build_graph(load_spec("googlenet_torchvision"))
+    graph = model_graph("googlenet_torchvision")
     linear = sum(node.macs or 0 for node in graph.nodes if node.op.kind == "Linear")
     assert linear
     with ready("ptflops"):
@@ -407,7 +419,7 @@ def totals_table() -> str:
     rows = []
     for model in SHOWN:
         if model in MODELS:
-            totals = count_flops(build_graph(load_spec(model))).totals
+            totals = count_flops(model_graph(model)).totals
             rows.append([f"`{model}`", *(f"{getattr(totals, key):,}" for key in ("macs", *TOOLS))])
     return markdown_table(["model", "MACs", *(tool.name for tool in CONVENTIONS)], rows)
 
@@ -416,7 +428,7 @@ def libraries_table() -> str:
     """Markdown: what each tool prints of other libraries' own modules, and how much more it prints of ours."""
     rows = []
     for model, theirs in json.loads(RECORDED.read_text()).items():
-        ours = totals_of(build_graph(load_spec(model)))
+        ours = totals_of(model_graph(model))
         more = {tool: f" ({ours[tool] - theirs[tool]:+,})" if ours[tool] != theirs[tool] else "" for tool in TOOLS}
         rows.append([f"`{model}`", *(f"{theirs[tool]:,}{more[tool]}" for tool in TOOLS)])
     return markdown_table(["model", *(tool.name for tool in CONVENTIONS)], rows)

@@ -28,6 +28,7 @@ from gnet_inspect.views.drawing.svg import draw_svg
 from gnet_inspect.views.drawing.themes import JOINT, THEMES, class_of
 from gnet_inspect.views.drawing.ushape import find_u
 from gnet_inspect.views.drawing.wiring import Wiring, wiring_of
+from tests.amount import at_least
 from tests.conftest import AUXILIARIES
 from tests.drawn import (
     FAMILIES,
@@ -407,7 +408,7 @@ def hash_of(placed: Placed) -> str:
 # --- drawings that no network made ---
 
 
-@settings(PROFILE, max_examples=400)
+@settings(PROFILE, max_examples=at_least(100))
 @given(drawings())
 def test_any_drawing_is_placed(drawing: Drawing) -> None:
     """Boxes that read what stands anywhere before them, with frames around any runs of them."""
@@ -416,7 +417,7 @@ def test_any_drawing_is_placed(drawing: Drawing) -> None:
     check_picture(drawing, Look(style="paper"))
 
 
-@settings(PROFILE, max_examples=300)
+@settings(PROFILE, max_examples=at_least(80))
 @given(u_drawings())
 def test_any_u_is_placed(drawing: Drawing) -> None:
     """What goes down and up again, with anything on the wires across, beside them and at the bottom."""
@@ -445,7 +446,7 @@ def test_an_svg_draws_the_wires_of_any_drawing(drawing: Drawing) -> None:
 # --- nesting ---
 
 
-@settings(PROFILE, max_examples=150)
+@settings(PROFILE, max_examples=at_least(80))
 @given(nested_edges())
 def test_what_is_series_parallel_is_no_tangle(edges: list[Edge]) -> None:
     keys = [str(number) for number in range(max(head for _, head in edges) + 1)]
@@ -454,7 +455,7 @@ def test_what_is_series_parallel_is_no_tangle(edges: list[Edge]) -> None:
     assert not list(tangles_in(nest))
 
 
-@settings(PROFILE, max_examples=150)
+@settings(PROFILE, max_examples=at_least(80))
 @given(drawings())
 def test_every_box_is_nested_once(drawing: Drawing) -> None:
     assert sorted(boxes_in(nest_of(drawing))) == sorted([*drawing.pills(), *(box.key for box in drawing.boxes())])

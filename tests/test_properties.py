@@ -1,18 +1,17 @@
-"""Properties of specs, drawn at random, the same in every run: some 7,000 specs and layers, valid and broken.
+"""Properties of specs, drawn at random, the same in every run: some 3,500 specs and layers, valid and broken.
 
-- 300 specs against a naive interpreter of the language, 300 against torch on the device meta (EXPANSIONS, NETWORKS)
-- 2,000 single layers against torch.nn on the CPU (LAYERS)
-- 2,000 broken texts (BROKEN)
+- 120 specs against a naive interpreter of the language, 120 against torch on the device meta (EXPANSIONS, NETWORKS)
+- 800 single layers against torch.nn on the CPU (LAYERS)
+- 400 broken texts (BROKEN)
 - 80 networks run on real tensors, and 80 with and without `inplace` (RUNS)
-- 400 sums and peaks (SUMS), 100 receptive fields of chains, 100 behind upsampling and 100 of adaptive pools (FIELDS)
-- 200 overrides (OVERRIDES), 600 specs that show what the generator covers and 60 of plain layers (COVERAGE)
+- 150 sums and peaks (SUMS), 100 receptive fields of chains, 100 behind upsampling and 100 of adaptive pools (FIELDS)
+- 100 overrides (OVERRIDES), 600 specs that show what the generator covers and 60 of plain layers (COVERAGE)
 
-The environment variable GNET_EXAMPLES says another number for the two comparisons of whole specs:
+The environment variable GNET_EXAMPLES says a larger number for specs, layers, broken texts, sums and overrides:
 
     GNET_EXAMPLES=10000 python -m pytest tests/test_properties.py -k "interpreter or torch_shapes"
 """
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -48,6 +47,7 @@ from gnet_inspect.runtime.module import Outputs, build_module
 from gnet_inspect.runtime.verify import example_inputs
 from gnet_inspect.sources.spec import build_graph
 from gnet_inspect.units import DTYPE_BYTES
+from tests.amount import at_least
 from tests.strategies import (
     ARGUMENTS,
     FITTED,
@@ -67,8 +67,9 @@ from tests.strategies import (
 )
 from tests.work import at_most_calls
 
-NETWORKS = EXPANSIONS = int(os.environ.get("GNET_EXAMPLES", "300"))
-LAYERS, BROKEN, RUNS, SUMS, FIELDS, OVERRIDES, COVERAGE = 2000, 2000, 80, 400, 100, 200, 600
+NETWORKS = EXPANSIONS = at_least(120)
+LAYERS, BROKEN, SUMS, OVERRIDES = at_least(800), at_least(400), at_least(150), at_least(100)
+RUNS, FIELDS, COVERAGE = 80, 100, 600
 
 ARGUMENTS_COVERED = 12
 DRAWN = [kind for kind in VOCABULARY if kind not in UNDRAWN]

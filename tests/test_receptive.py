@@ -23,6 +23,7 @@ from gnet_inspect.language.catalogue import catalogue
 from gnet_inspect.ops import VOCABULARY, Op
 from gnet_inspect.runtime.module import build_module
 from gnet_inspect.sources.spec import build_graph
+from tests.amount import at_least
 from tests.seeing import Span, seen
 from tests.strategies import Document, Draw, specs, to_yaml
 from tests.test_properties import examples
@@ -240,7 +241,7 @@ def unaligned(draw: Draw) -> list[Any]:
     return layers
 
 
-@examples(250)
+@examples(at_least(100))
 @given(unaligned())
 def test_branches_that_are_not_aligned(layers: list[Any]) -> None:
     """The hull of all branches, whichever begins first and whichever ends last; a bound is never said to be exact."""

@@ -13,6 +13,7 @@ from gnet_inspect.graph import Node
 from tests.browsing import CHROMIUM, frames, settle
 from tests.conftest import Run
 from tests.drawing import HOSTILE
+from tests.runs import EPOCHS, write_run
 from tests.test_notebook import HARMFUL
 
 if TYPE_CHECKING:
@@ -86,6 +87,22 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     record = timed(report_of("googlenet").models[0])
     path = tmp_path_factory.mktemp("report") / "three.html"
     path.write_text(draw_report(report_of("googlenet", "vgg16", "alexnet", records=(record,))), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two small models that have all families of layers, one of them with measured times."""
+    from gnet_inspect.views.pages.report import draw_report
+    from tests.test_report import report_of, timed
+
+    models = ("unet", "alexnet_original")
+    graphs = [model.graph for model in report_of(*models, "googlenet").models]
+    few, many = ({node.op.family for graph in some for node in graph.nodes} for some in (graphs[:2], graphs[2:]))
+    assert few >= many
+    record = timed(report_of(models[0]).models[0])
+    path = tmp_path_factory.mktemp("report") / "two.html"
+    path.write_text(draw_report(report_of(*models, records=(record,))), encoding="utf-8")
     return path
 
 
@@ -171,14 +188,15 @@ def test_it_opens(open_page: Open, three: Path, width: int, scheme: Any) -> None
     assert background == {"light": "rgb(255, 255, 255)", "dark": "rgb(20, 23, 27)"}[scheme]
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [WIDE, NARROW])
-def test_it_is_accessible(open_page: Open, three: Path, width: int, scheme: Any) -> None:
+# Colours are of the scheme, the layout of the width: each is seen once. axe looks at every row and every box, which are
+# made alike: of a small page it says the same as of a large one.
+@pytest.mark.parametrize(("width", "scheme"), [(WIDE, "dark"), (NARROW, "light")])
+def test_it_is_accessible(open_page: Open, two: Path, width: int, scheme: Any) -> None:
     """axe finds nothing: contrast, names, landmarks, roles, order of headings; with a card open, too."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     # The policy of the page lets no foreign script in, axe's neither.
-    page = open_page(three, width, color_scheme=scheme, bypass_csp=True)
-    box(page, "conv1").focus()
+    page = open_page(two, width, color_scheme=scheme, bypass_csp=True)
+    page.locator("#model-0 .level:not([hidden]) .box").first.focus()
     page.keyboard.press("Enter")
     assert page.locator(".card").is_visible()
     found = axe.Axe().run(page).response["violations"]
@@ -242,36 +260,37 @@ def test_the_table_filters(open_page: Open, three: Path) -> None:
     assert len(column(page, 1, model=1)) == 40
 
 
-@pytest.mark.parametrize(
-    ("asked", "number"),
-    [
-        ("inception4*.branch2*", 20),
-        ("*.branch2.?.conv", 18),
-        # Of a whole name, not of a part of one.
-        ("branch2*", 0),
-        ("*conv*", 60),
-        ("Conv2d", 57),
-        ("3x3", 23),
-        ("3X3 maxpool2d", 13),
-        ("3x3/2", 4),
-        ("*/2 conv2d", 1),
-        ("64->192", 1),
-        ("192->* *.conv", 5),
-        ("stem linear", 0),
-        ("********************************b", 0),
-        ("*a*b*c*h*1*", 24),
-    ],
-)
-def test_a_filter_takes_patterns(open_page: Open, three: Path, asked: str, number: int) -> None:
+# Of how many of GoogLeNet's layers a filter is.
+FILTERS = {
+    "inception4*.branch2*": 20,
+    "*.branch2.?.conv": 18,
+    # Of a whole name, not of a part of one.
+    "branch2*": 0,
+    "*conv*": 60,
+    "Conv2d": 57,
+    "3x3": 23,
+    "3X3 maxpool2d": 13,
+    "3x3/2": 4,
+    "*/2 conv2d": 1,
+    "64->192": 1,
+    "192->* *.conv": 5,
+    "stem linear": 0,
+    "********************************b": 0,
+    "*a*b*c*h*1*": 24,
+}
+
+
+def test_a_filter_takes_patterns(open_page: Open, three: Path) -> None:
     """* is anything and ? one letter, of a whole name, kernel or stage; words are met anywhere; all of them are."""
     from tests.test_report import report_of
 
     page = open_page(three)
-    page.locator("#model-0 input[type=search]").fill(asked)
     graph = report_of("googlenet").models[0].graph
-    expected = [node.name for node in graph.nodes if all(met(word, node) for word in asked.lower().split())]
-    assert column(page, 1) == expected
-    assert len(expected) == number
+    for asked, number in FILTERS.items():
+        page.locator("#model-0 input[type=search]").fill(asked)
+        expected = [node.name for node in graph.nodes if all(met(word, node) for word in asked.lower().split())]
+        assert column(page, 1) == expected, asked
+        assert len(expected) == number, asked
 
 
 def met(word: str, node: Node) -> bool:
@@ -721,6 +740,61 @@ def test_labels_of_charts_are_apart(
                 assert apart, (chart["name"], one["text"], other["text"])
     named = {text["text"].partition(",")[0] for text in page.evaluate(CHART_TEXTS)[0]["texts"]}
     assert set(models) <= named
+
+
+# --- training ---
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The page of two runs, one of which is not finished, and of a model that is none."""
+    from gnet_inspect.views.pages.report import draw_report
+    from tests.test_run_models import LAST, report_of
+
+    folder = tmp_path_factory.mktemp("runs")
+    runs = write_run(folder / "a"), write_run(folder / "b", (*EPOCHS, LAST), spec="wider", channels=8)
+    path = folder / "trained.html"
+    path.write_text(draw_report(report_of(*runs)), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [WIDE, 1000, NARROW])
+def test_training_is_drawn(open_page: Open, trained: Path, width: int, scheme: Any) -> None:
+    """Inside the page; each run's lines have the colour that the legend says, those of training dashed."""
+    page = open_page(trained, width, color_scheme=scheme, bypass_csp=True)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    keys = page.locator("#training .runs span")
+    told = [keys.nth(index).evaluate("(key) => getComputedStyle(key).backgroundColor") for index in range(keys.count())]
+    assert len({*told}) == 2
+    for name, dashes in (("accuracy", []), ("loss", [True, False]), ("rate", [])):
+        chart = page.locator(f"[data-chart=training-{name}]")
+        lines = chart.locator(".mark-line path")
+        styles = [
+            lines.nth(index).evaluate(
+                "(line) => [getComputedStyle(line).stroke, getComputedStyle(line).strokeDasharray]"
+            )
+            for index in range(lines.count())
+        ]
+        assert {color for color, _ in styles} == {*told}
+        assert len(styles) == 2 * max(len(dashes), 1)
+        assert {dash not in ("none", "1px, 0px") for _, dash in styles} == {*dashes, False}
+        around, drawn = place_of(chart), place_of(chart.locator("svg"))
+        assert drawn["width"] <= around["width"] + 1
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+    found = axe.Axe().run(page, "#training").response["violations"]
+    assert [(item["id"], [node["html"][:100] for node in item["nodes"][:3]]) for item in found] == []
+
+
+def test_a_dot_of_a_curve_says_what_it_is(open_page: Open, trained: Path) -> None:
+    """The run, the epoch and the value, of a line without dots as well."""
+    page = open_page(trained)
+    for name, said in (("accuracy", "0.9625"), ("loss", "0.7500"), ("rate", "learning rate")):
+        # The last one lies above the others.
+        page.locator(f"[data-chart=training-{name}] .mark-symbol path").last.hover()
+        tip = page.locator("#vg-tooltip-element.visible", has_text=said)
+        tip.wait_for(state="visible")
+        assert "wider" in tip.inner_text()
 
 
 # --- what means harm, and paper ---

@@ -326,6 +326,17 @@ def googlenet(tmp_path_factory: pytest.TempPathFactory, browser: "Browser") -> I
     server.end()
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory, browser: "Browser") -> Iterator[Server]:
+    """A server of a small file that no test saves: what is typed is its tab's, and drafts are its browser context's."""
+    folder = tmp_path_factory.mktemp("small")
+    (folder / "small.yaml").write_text(SMALL, encoding="utf-8")
+    server = Server(folder, "small.yaml")
+    yield server
+    server.end()
+    assert [(each.name, each.read_text(encoding="utf-8")) for each in folder.iterdir()] == [("small.yaml", SMALL)]
+
+
 @pytest.fixture
 def serve(tmp_path: Path, browser: "Browser") -> Iterator[Serve]:
     """Serve a file of a text in a folder of its own."""
@@ -424,9 +435,9 @@ def test_a_number_that_is_typed_changes_all_that_is_shown(open_tab: Open, google
     assert tab.marked("changed") == tab.marked("affected") == []
 
 
-def test_what_is_new_is_highlighted_as_that(open_tab: Open, serve: Serve) -> None:
+def test_what_is_new_is_highlighted_as_that(open_tab: Open, small: Server) -> None:
     """A layer that is added, and one that is taken away."""
-    tab = open_tab(serve())
+    tab = open_tab(small)
     tab.type("16}}", "16}}\nmore: {Conv2d: {out_channels: 4, kernel_size: 1}}").wait()
     assert "    more: {Conv2d: {out_channels: 4, kernel_size: 1}}\n  head:" in tab.text
     assert tab.marked("added") == ["more"]
@@ -435,9 +446,9 @@ def test_what_is_new_is_highlighted_as_that(open_tab: Open, serve: Serve) -> Non
     assert "drop removed" in tab.page.locator("#changes").inner_text()
 
 
-def test_start_from_here(open_tab: Open, serve: Serve) -> None:
+def test_start_from_here(open_tab: Open, small: Server) -> None:
     """What changed is told against the text as it is now, from then on."""
-    tab = open_tab(serve())
+    tab = open_tab(small)
     tab.type("16", "24").wait()
     assert tab.figure("params")["delta"] != "as at the start"
     tab.page.locator("#restart").click()
@@ -450,9 +461,9 @@ def test_start_from_here(open_tab: Open, serve: Serve) -> None:
 # --- a text that is broken ---
 
 
-def test_a_broken_text_keeps_what_was_shown(open_tab: Open, serve: Serve) -> None:
+def test_a_broken_text_keeps_what_was_shown(open_tab: Open, small: Server) -> None:
     """The last numbers and picture stay in grey; what is wrong stands where it is; mending it goes on."""
-    tab = open_tab(serve())
+    tab = open_tab(small)
     tab.type("16", "24").wait()
     shown = tab.figure("params"), tab.page.locator("#table").inner_text(), tab.page.locator("#picture svg").inner_html()
     color = tab.page.locator("#figures .now").first.evaluate("each => getComputedStyle(each).color")
@@ -490,10 +501,10 @@ def test_a_broken_text_keeps_what_was_shown(open_tab: Open, serve: Serve) -> Non
     ],
 )
 def test_a_mistake_is_underlined_where_it_is(
-    open_tab: Open, serve: Serve, old: str, new: str, underlined: str | None, said: str
+    open_tab: Open, small: Server, old: str, new: str, underlined: str | None, said: str
 ) -> None:
     """By the columns that the server says, whatever the letters before them."""
-    tab = open_tab(serve())
+    tab = open_tab(small)
     tab.type(old, new)
     if tab.edited and tab.text != SMALL.replace(old, new, 1):
         # A bracket that was closed for the user.
@@ -509,9 +520,9 @@ def test_a_mistake_is_underlined_where_it_is(
 # --- words that are offered ---
 
 
-def test_words_are_offered_and_taken(open_tab: Open, serve: Serve) -> None:
+def test_words_are_offered_and_taken(open_tab: Open, small: Server) -> None:
     """Kinds of layers from the schema, blocks of the text; what is chosen stands there with its arguments."""
-    tab = open_tab(serve())
+    tab = open_tab(small)
     keys, offered = tab.page.keyboard, tab.page.locator(".cm-tooltip-autocomplete li")
     tab.go("    flatten: Flatten\n", after=True)
     keys.type("    more: ")
@@ -530,9 +541,9 @@ def test_words_are_offered_and_taken(open_tab: Open, serve: Serve) -> None:
 # --- the arguments of a part ---
 
 
-def test_a_stepper_writes_at_its_place_only(open_tab: Open, serve: Serve) -> None:
+def test_a_stepper_writes_at_its_place_only(open_tab: Open, small: Server) -> None:
     """One more and one less, of one of two equal lines; undo takes it back, and redo brings it again."""
-    tab = open_tab(serve()).choose("two")
+    tab = open_tab(small).choose("two")
     assert tab.argument("out").locator("input[type=number]").input_value() == "8"
     wanted = SMALL.replace("two: {unit: {out: 8}}", "two: {unit: {out: 9}}")
     tab.page.get_by_role("button", name="out: one step more").click()
@@ -551,9 +562,9 @@ def test_a_stepper_writes_at_its_place_only(open_tab: Open, serve: Serve) -> Non
     assert tab.text == SMALL
 
 
-def test_a_slider_writes_at_its_place_only(open_tab: Open, serve: Serve) -> None:
+def test_a_slider_writes_at_its_place_only(open_tab: Open, small: Server) -> None:
     """By keys, and by a drag, whose steps are all counted to the last."""
-    tab = open_tab(serve()).choose("three")
+    tab = open_tab(small).choose("three")
     slider = tab.argument("out").locator("input[type=range]")
     slider.focus()
     tab.page.keyboard.press("ArrowRight")
@@ -576,9 +587,9 @@ def test_a_slider_writes_at_its_place_only(open_tab: Open, serve: Serve) -> None
     assert tab.argument("out").locator("input[type=number]").input_value() == str(value)
 
 
-def test_a_number_is_typed_at_its_place(open_tab: Open, serve: Serve) -> None:
+def test_a_number_is_typed_at_its_place(open_tab: Open, small: Server) -> None:
     """As a number of the layer takes it: what cannot stand there is not written, and does not stay."""
-    tab = open_tab(serve())
+    tab = open_tab(small)
     tab.row("drop").click()
     tab.shows("drop")
     number = tab.argument("p").locator("input[type=number]")
@@ -600,9 +611,9 @@ def test_a_number_is_typed_at_its_place(open_tab: Open, serve: Serve) -> None:
     assert tab.text == SMALL.replace("0.5", "0.33").replace("16", "12")
 
 
-def test_a_checkbox_writes_at_its_place_only(open_tab: Open, serve: Serve) -> None:
+def test_a_checkbox_writes_at_its_place_only(open_tab: Open, small: Server) -> None:
     """What is written in a block is told to reach each of its uses."""
-    tab = open_tab(serve())
+    tab = open_tab(small)
     tab.go("{Conv2d")
     tab.shows("one.conv")
     row = tab.argument("bias")
@@ -617,9 +628,9 @@ def test_a_checkbox_writes_at_its_place_only(open_tab: Open, serve: Serve) -> No
     assert tab.text == SMALL
 
 
-def test_a_stepper_follows_its_place(open_tab: Open, serve: Serve) -> None:
+def test_a_stepper_follows_its_place(open_tab: Open, small: Server) -> None:
     """Lines that are typed above it and not counted yet: it writes at its own place, not where that was."""
-    tab = open_tab(serve())
+    tab = open_tab(small)
     keys = tab.page.keyboard
     # The line before it, which is equal to it, is selected in the text; then it is chosen.
     tab.go("    one:")
@@ -639,10 +650,10 @@ def test_a_stepper_follows_its_place(open_tab: Open, serve: Serve) -> None:
     assert tab.part == "two"
 
 
-def test_a_late_answer_is_of_its_own_text(open_tab: Open, serve: Serve) -> None:
+def test_a_late_answer_is_of_its_own_text(open_tab: Open, small: Server) -> None:
     """The part of a text that was typed on since: each argument is where its line is now, and what it is now."""
     lines: list[Line] = []
-    tab = open_tab(serve(), prepare=lambda tab: lines.append(Line(tab)))
+    tab = open_tab(small, prepare=lambda tab: lines.append(Line(tab)))
     line, keys = lines[0], tab.page.keyboard
     tab.go("    one:")
     keys.press("Shift+ArrowDown")
@@ -1117,8 +1128,8 @@ def go_wrong(tab: Tab, check: Callable[[], None]) -> None:
     check()
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+# Colours are of the scheme, the layout of the width: each is seen once.
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
 def test_it_is_accessible(open_tab: Open, serve: Serve, scheme: Any, width: int) -> None:
     """axe finds nothing: as it opens, with a part chosen, with a text that is broken, and as a dialog asks."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")

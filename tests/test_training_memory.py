@@ -26,6 +26,7 @@ from gnet_inspect.graph import Graph
 from gnet_inspect.language import catalogue, load_spec, parse_spec
 from gnet_inspect.runtime.module import Outputs, build_module
 from gnet_inspect.sources.spec import build_graph
+from tests.amount import at_least
 from tests.conftest import Run
 from tests.specs import graph_of
 from tests.strategies import Document, specs, to_yaml
@@ -171,7 +172,9 @@ def test_a_layer_saves_what_autograd_packs(layer: str, dtype: str) -> None:
         assert saved_by_rule(graph, dtype) == saved_by_torch(graph, dtype)
 
 
-@settings(derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck), max_examples=200)
+@settings(
+    derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck), max_examples=at_least(80)
+)
 @given(specs(faults=False))
 def test_any_network_saves_what_autograd_packs(document: Document) -> None:
     """Whatever the language can say, two images at a time, for BatchNorm refuses one value for each channel."""

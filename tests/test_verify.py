@@ -242,7 +242,7 @@ def test_torch_refusing_the_module_is_a_difference_a_peer_failing_is_not(monkeyp
     pytest.importorskip("fvcore")
     from gnet_inspect.runtime import verify
 
-    def fail(_: Graph) -> verify.Pairs:
+    def fail(_: Graph, __: verify.Watched) -> verify.Pairs:
         raise ValueError("no such thing")
 
     failing = (("torch", fail), ("torch", verify._parameters), ("torch", fail), ("fvcore", fail), ("torchinfo", fail))

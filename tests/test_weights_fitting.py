@@ -8,19 +8,33 @@ from typing import Any
 import pytest
 
 from gnet_inspect.errors import UsageError
-from gnet_inspect.language import catalogue, load_spec
+from gnet_inspect.graph import Graph
+from gnet_inspect.language import Spec, catalogue, load_spec
 from gnet_inspect.sources.spec import build_graph
-from tests.specs import graph_of
+from tests.specs import graph_of, model_graph, model_spec
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
+from gnet_inspect.runtime import recognition  # noqa: E402  # needs torch
 from gnet_inspect.runtime.module import build_module  # noqa: E402  # needs torch
 from gnet_inspect.runtime.recognition import recognise  # noqa: E402  # needs torch
 from gnet_inspect.runtime.weights import load_weights  # noqa: E402  # needs torch
 from tests.test_weights import AUX, BN, CONV, FC, OWN, equal, net, refused, save  # noqa: E402  # needs torch
 
 NEW: dict[str, object] = {"fc.out_features": 7}
+
+
+@pytest.fixture(autouse=True)
+def expanded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is recognised is compared with the whole catalogue: with graphs expanded once for all tests."""
+
+    def expand(spec: Spec, mode: str, overrides: dict[str, int] | None = None) -> Graph:
+        assert set(overrides or {}) <= {recognition.CLASSES}
+        return model_graph(spec.name, mode, (overrides or {}).get(recognition.CLASSES))
+
+    monkeypatch.setattr(recognition, "load_spec", model_spec)
+    monkeypatch.setattr(recognition, "build_graph", expand)
 
 
 def message(module: Any, path: Path, **options: Any) -> str:
@@ -199,8 +213,7 @@ def test_every_name_that_fits_a_part_of_the_module_is_no_other_network(tmp_path:
 
 def weights_of(model: str, mode: str = "eval", classes: int | None = None) -> Any:
     """The names and shapes of a built-in model's weights."""
-    edits = {} if classes is None else {"classes": classes}
-    return build_module(build_graph(load_spec(model), mode=mode, overrides=edits), device="meta").state_dict()
+    return build_module(model_graph(model, mode, classes), device="meta").state_dict()
 
 
 @pytest.mark.parametrize("model", catalogue())

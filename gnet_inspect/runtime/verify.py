@@ -7,9 +7,10 @@ The module is this function's own copy: nothing of the user's is touched.
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from importlib.util import find_spec
 from math import prod
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +29,15 @@ Pairs = list[tuple[str, object, object]]
 def run_checks(graph: Graph, progress: Callable[[str], None] = lambda _: None) -> list[Check]:
     """All checks that the installed packages allow; the others are listed with `ok` None and the reason."""
     checks = []
+    # Of several checks: kept until all are made, and no longer.
+    watched = cache(lambda: _watch(graph))
     for (what, against), (needs, pairs_of) in zip(CHECKS, _RUNNERS, strict=True):
         if find_spec(needs) is None:
             checks.append(Check(what, against, None, 0, note=f"{needs} is not installed"))
             continue
         progress(f"{what} against {against}")
         try:
-            checks.append(compare(what, against, pairs_of(graph)))
+            checks.append(compare(what, against, pairs_of(graph, watched)))
         except MissingError as error:
             checks.append(Check(what, against, None, 0, note=str(error)))
         except Exception as error:
@@ -63,7 +66,20 @@ def prepared(module: nn.Module, mode: str) -> nn.Module:
     return module
 
 
-def _shapes(graph: Graph) -> Pairs:
+class _Watched(NamedTuple):
+    """A module, what its layers read and gave in a forward pass by the names of their nodes, and what torch counted."""
+
+    module: nn.Module
+    seen: dict[str, tuple[object, object]]
+    counter: Any
+
+
+Watched = Callable[[], _Watched]
+
+
+def _watch(graph: Graph) -> _Watched:
+    from torch.utils.flop_counter import FlopCounterMode
+
     module, given = _meta_module(graph)
     # A layer is called once for each of its nodes, in their order.
     calls: dict[str, list[str]] = {}
@@ -79,11 +95,18 @@ def _shapes(graph: Graph) -> Pairs:
             continue
 
         handles.append(layer.register_forward_hook(_recording(iter(names), seen)))
+    counter = FlopCounterMode(display=False)
     try:
-        module(*given)
+        with torch.no_grad(), counter:
+            module(*given)
     finally:
         for handle in handles:
             handle.remove()
+    return _Watched(module, seen, counter)
+
+
+def _shapes(graph: Graph, watched: Watched) -> Pairs:
+    seen = watched().seen
     pairs: Pairs = [(node.name, (node.input_shapes, node.output_shapes), seen.get(node.name)) for node in graph.nodes]
     # The order too: the plan must run the nodes as the graph lists them.
     called = [node.name for node in graph.nodes if node.inputs]
@@ -108,8 +131,8 @@ def _held(module: nn.Module, path: str) -> nn.Module | nn.Parameter:
     return held
 
 
-def _parameters(graph: Graph) -> Pairs:
-    module, _ = _meta_module(graph)
+def _parameters(graph: Graph, watched: Watched) -> Pairs:
+    module = watched().module
     pairs: Pairs = []
     for node in graph.nodes:
         if node.is_repeated:
@@ -125,13 +148,8 @@ def _parameters(graph: Graph) -> Pairs:
     return pairs
 
 
-def _flop_counter(graph: Graph) -> Pairs:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    module, given = _meta_module(graph)
-    counter = FlopCounterMode(display=False)
-    with torch.no_grad(), counter:
-        module(*given)
+def _flop_counter(graph: Graph, watched: Watched) -> Pairs:
+    module, _, counter = watched()
     name = type(module).__name__
     by_module = {key: sum(counts.values()) for key, counts in counter.get_flop_counts().items()}
     # A module that is called twice has the sum of both calls.
@@ -161,13 +179,13 @@ class _Tuple(nn.Module):
         return (*(main.values() if isinstance(main, dict) else (main,)), *heads)
 
 
-def _fvcore(graph: Graph) -> Pairs:
+def _fvcore(graph: Graph, _: Watched) -> Pairs:
     elements = sum(prod(value.shape) for value in graph.inputs) + sum(
         node.params + node.buffers for node in graph.nodes
     )
     needed = 4 * elements + activation_peak(graph, 4).bytes
     check_memory(f"tracing {graph.variant} for fvcore", needed, torch.device("cpu"))
-    module = _Tuple(prepared(build_module(graph, device="cpu"), graph.mode))
+    module = _Tuple(_without_values(prepared(build_module(graph, device="meta"), graph.mode)))
     with warnings.catch_warnings():
         # fvcore scripts and traces with torch.jit, which torch 2.13 deprecates.
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -191,6 +209,15 @@ def _fvcore(graph: Graph) -> Pairs:
     if len(pairs) == len(calls):
         pairs.append(("total", total, _products(counts[""])))
     return pairs
+
+
+def _without_values(module: nn.Module) -> nn.Module:
+    """A module of the device meta on the CPU, zeros for weights: drawing them takes longer, and no count needs them."""
+    module = module.to_empty(device="cpu")
+    with torch.no_grad():
+        for tensor in (*module.parameters(), *module.buffers()):
+            tensor.zero_()
+    return module
 
 
 # fvcore's operators that multiply and add up.
@@ -221,7 +248,7 @@ def _fvcore_counts(module: nn.Module, given: tuple[Tensor, ...]) -> dict[str, An
     return counts
 
 
-def _torchinfo(graph: Graph) -> Pairs:
+def _torchinfo(graph: Graph, _: Watched) -> Pairs:
     """torchinfo's total by torchinfo's own convention."""
     import torchinfo
 
@@ -237,7 +264,7 @@ def _torchinfo(graph: Graph) -> Pairs:
 
 
 # In the order of CHECKS: the package each one needs, and what gathers its pairs.
-_RUNNERS: tuple[tuple[str, Callable[[Graph], Pairs]], ...] = (
+_RUNNERS: tuple[tuple[str, Callable[[Graph, Watched], Pairs]], ...] = (
     ("torch", _shapes),
     ("torch", _parameters),
     ("torch", _flop_counter),
