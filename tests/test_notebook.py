@@ -28,6 +28,7 @@ from gnet_inspect.graph import Graph
 from gnet_inspect.language import Spec, catalogue, load_spec, parse_spec
 from gnet_inspect.records.environment import Examination, Part
 from gnet_inspect.records.timing import LayerTiming, Measurement, TimingRecord
+from gnet_inspect.records.training import Mistaken
 from gnet_inspect.records.verification import Check, Difference
 from gnet_inspect.records.weights import LoadedWeights, Mismatch
 from gnet_inspect.sources.spec import build_graph
@@ -38,6 +39,7 @@ from gnet_inspect.views.tables.parts import parts_by_name
 from gnet_inspect.views.tables.roofline import Selection as BoundSelection
 from gnet_inspect.views.tables.roofline import roofline_grid
 from gnet_inspect.views.tables.summary import Selection, summary_grid
+from tests import runs
 from tests.drawing import HOSTILE
 
 Rows = list[list[str]]
@@ -162,6 +164,10 @@ HARMFUL: dict[str, Callable[[], object]] = {
     "Roofline": lambda: roofline(hostile()[1], load_device("a100")),
     "Verification": lambda: verification_of(None, hostile()[1], (), [checked(HARM)]),
     "TimingRecord": lambda: timed(HARM),
+    "TrainedRun": lambda: runs.trained(title=HARM, folder=HARM, recipe=runs.recipe(model=HARM, data=HARM)),
+    "Evaluation": lambda: runs.evaluation(
+        [[2, 1], [0, 3]], (HARM, f"other {HARM}"), (Mistaken(0, HARM, HARM, f"other {HARM}", 0.1, 0.9, 2.3),)
+    ),
     "Examination": lambda: Examination(2, (Part("torch", HARM, "run"), Part("x", None, "draw", HARM))),
 }
 

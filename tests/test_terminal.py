@@ -229,6 +229,7 @@ def grids(draw: st.DrawFn) -> Grid:
 
 @given(grids(), st.integers(20, 200))
 @example(Grid(tuple(Column(name, name, number=True) for name in "abc"), (Line(("1" * 9,) * 3),)), 24)
+@example(Grid((Column("a", "", keep=3), Column("b", "", keep=3)), (Line(("", "0" * 30)),)), 20)
 def test_no_line_is_wider_than_the_terminal(grid: Grid, cells: int) -> None:
     """Of whatever, in cells: what is wide takes two. Styles lie within their lines."""
     for text, spans in draw_text(grid, cells):

@@ -282,7 +282,8 @@ def _fitting(columns: Sequence[Column], widths: list[int], cells: int) -> list[i
         return sum(widths[index] for index in kept) + len(GAP) * (len(kept) - 1) - cells
 
     droppable = sorted((index for index in kept if columns[index].keep), key=lambda index: columns[index].keep)
-    while excess() > 0 and droppable:
+    # One column stays, however narrow the terminal is: its lines are clipped.
+    while excess() > 0 and droppable and len(kept) > 1:
         # A little clipping of long texts is better than the loss of a column, much of it is not.
         texts = (index for index in kept if columns[index].clips)
         slack = sum(max(widths[index] - TEXT_FLOORS[columns[index].wraps], 0) for index in texts)
