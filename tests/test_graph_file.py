@@ -46,6 +46,13 @@ def test_every_model_of_the_catalogue_comes_back_equal() -> None:
             assert [hash(node.op) for node in back.nodes] == [hash(node.op) for node in graph.nodes]
 
 
+def test_a_network_that_hands_on_its_input_comes_back_equal() -> None:
+    """An output is what a node gives, or what the network is given."""
+    stages = "{s: {a: {add: [{}, {b: []}]}, c: ReLU}}"
+    graph = build_graph(parse_spec(f"name: n\ninput: [3, 8, 8]\noutputs: {{o: b, p: c}}\nstages: {stages}\n"))
+    assert read_again(graph) == graph
+
+
 @settings(max_examples=15)
 @given(specs())
 def test_every_spec_comes_back_equal(document: dict[str, Any]) -> None:
@@ -135,7 +142,7 @@ WRONG: dict[str, dict[str, Any]] = {
     "nodes.2.module: expected the name of this node or of one before it, got `relu`": {"nodes__2__module": "relu"},
     "nodes.3.name: expected a name of 1 to 1,000 characters": {"nodes__3__name": "a:b"},
     "nodes.3: object contains unknown field params": {"nodes__3__params": 5},
-    "outputs.0.value: expected a value that a node gives, got `x`": {"outputs__0__value": "x"},
+    "outputs.0.value: expected a value that a node gives or an input, got `y`": {"outputs__0__value": "y"},
     "parts: expected each node once, got nodes.3 nowhere": {"parts__0__children": BODY[:1]},
     "parts.0.children.2: expected each node once, got nodes.3 again": {"parts__0__children": [*BODY, 3]},
     "parts.0.children.1: expected a node of 0 to 3, got 4": {"parts__0__children": [BODY[0], 4]},

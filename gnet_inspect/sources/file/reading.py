@@ -262,14 +262,15 @@ class _Reader:
 
     def _check_outputs(self, maker: GraphMaker) -> None:
         seen: set[str] = set()
-        made = {node.name for node in maker.nodes}
+        # A network may hand on what it is given.
+        made = {node.name for node in maker.nodes} | {value.name for value in self.written.inputs}
         for index, output in enumerate(self.written.outputs):
             path = f"outputs.{index}"
             if output.name in seen:
                 self._refuse(f"{path}.name", f"expected a name of its own, got {quoted(output.name)} twice")
             seen.add(output.name)
             if output.value not in maker.shapes or node_of(output.value) not in made:
-                fact = f"expected a value that a node gives, got {quoted(output.value)}"
+                fact = f"expected a value that a node gives or an input, got {quoted(output.value)}"
                 self._refuse(f"{path}.value", fact, nearest(output.value, made))
         for index, layer in enumerate(self.written.unreached):
             if layer.params < 0:
