@@ -28,7 +28,7 @@ from gnet_inspect.runtime.training.networks import fit_spec
 from gnet_inspect.runtime.training.recipe import make_recipe
 from gnet_inspect.runtime.training.runs import Job, begin, resume, run_training
 
-SPEC = Path(__file__).parent / "specs" / "headed.yaml"
+SPEC = Path(__file__).parent / "headed.yaml"
 # What depends on the clock, or on who wrote it, is not among them.
 FILES = (
     *("config.yaml", "spec.yaml", "metrics.csv", "state.json"),

@@ -13,7 +13,7 @@ from torch.utils.data import TensorDataset
 from gnet_inspect import UsageError, build_graph, fit, load_spec
 from gnet_inspect.records.training import TrainedRun
 
-SPEC = Path(__file__).parent / "specs" / "headed.yaml"
+SPEC = Path(__file__).parent / "headed.yaml"
 
 
 def images(number: int, seed: int) -> tuple[Tensor, Tensor]:

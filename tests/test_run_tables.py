@@ -85,8 +85,9 @@ def test_every_format_has_them(name: str) -> None:
         assert draw_latex(grid).isascii()
 
 
-def test_a_result_is_printed_as_its_tables() -> None:
+def test_a_result_is_printed_as_its_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """By `print`, and in a notebook's cell."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     assert str(trained()) + "\n" == text_of(run_grids(trained()))
     found = evaluation(matrix(10), DIGITS)
     assert str(found) + "\n" == text_of(evaluation_grids(found))

@@ -22,7 +22,7 @@ from gnet_inspect.runtime.training.runs import views_of
 from tests.conftest import Run
 from tests.killed_training import differing, job_of, train_in_parts
 
-SPEC = str(Path(__file__).parent / "specs" / "headed.yaml")
+SPEC = str(Path(__file__).parent / "headed.yaml")
 QUICK = ("--data", "digits", "--epochs", "2", "--batch", "128", "--threads", "1")
 FILES = {
     *("spec.yaml", "config.yaml", "environment.json", "metrics.csv", "log.jsonl", "state.json", "state.safetensors"),

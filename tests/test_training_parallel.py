@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 
 from gnet_inspect.records.runs import read_run
 
-SPEC = str(Path(__file__).parent / "specs" / "headed.yaml")
+SPEC = str(Path(__file__).parent / "headed.yaml")
 # Plain steps: where gradients are nearly nothing, Adam divides them by as little, and what was rounding grows.
 LINE = (
     *("--data", "digits", "--epochs", "1", "--batch", "192", "--optimizer", "SGD", "--lr", "0.02", "--threads", "1"),

@@ -39,7 +39,7 @@ from gnet_inspect.runtime.training.parallel import Team, check_batch
 from gnet_inspect.runtime.training.state import named_parameters, optimizer_state, restore_optimizer
 from tests.killed_writing import writers
 
-HEADED = Path(__file__).parent / "specs" / "headed.yaml"
+HEADED = Path(__file__).parent / "headed.yaml"
 RECIPE = Recipe(
     model="m",
     data="digits",
