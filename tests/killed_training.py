@@ -80,6 +80,7 @@ def train(path: Path, workers: int, count: Callable[[FrameType, str, Any], None]
     """Go on with a run, or begin it; calls are counted from when it is known what is trained."""
     job, folder = job_of(workers), RunFolder(path)
     sys.setprofile(count)
+    folder.settle()
     ready = resume(job, folder) if folder.holds_run() else begin(job, folder)
     run_training(ready)
     sys.setprofile(None)

@@ -124,6 +124,11 @@ def test_one_line_begins_and_goes_on(run: Run, trained: Path, tmp_path: Path) ->
     assert run(*line).code == 0
     assert run(*line).code == 0
     assert "metrics.csv" in same_files(trained, tmp_path / "run")
+    # What a recipe keeps otherwise than it is typed.
+    more = ("--clip", "0", "--mean", "0.3", "--deviation", "0.4", "--augment", "none", "--warmup", "1")
+    typed = ("train", SPEC, *QUICK, *more, "--set", "conv1.out=5", "--resume", "-o", str(tmp_path / "more"))
+    assert [run(*typed).code for _ in range(2)] == [0, 0]
+    assert read_recipe(tmp_path / "more").clip is None
 
 
 def test_another_number_of_threads_is_told(run: Run, trained: Path) -> None:

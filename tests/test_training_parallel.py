@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from gnet_inspect.records.runs import read_run
+from gnet_inspect.runtime.training.keeping import LIST, NEW
 
 SPEC = str(Path(__file__).parent / "headed.yaml")
 # Plain steps: where gradients are nearly nothing, Adam divides them by as little, and what was rounding grows.
@@ -50,6 +51,11 @@ def test_two_processes_train_what_one_does(tmp_path: Path) -> None:
         assert mine.keys() == theirs.keys()
         for key, value in mine.items():
             assert torch.allclose(value.double(), theirs[key].double(), rtol=1e-3, atol=1e-5), (name, key)
+    # A list that a kill left is finished by one of them.
+    (two / f"log.jsonl{NEW}").write_bytes((two / "log.jsonl").read_bytes())
+    (two / LIST).write_text('["log.jsonl"]')
+    assert command(2, "--resume", str(two), "--format", "csv").stdout == done.stdout
+    assert not (two / LIST).exists()
     again = command(1, "--resume", str(two))
     assert again.returncode == 0, again.stderr
     assert "it was begun with processes 2, and goes on with 1" in again.stderr

@@ -30,7 +30,6 @@ _NUMBERS: dict[str, tuple[str, Callable[[float], bool], str]] = {
     "ema": ("--ema", lambda value: 0 < value < 1, "a number between 0 and 1"),
     "seed": ("--seed", lambda value: 0 <= value < 2**63, "an integer from 0 to below 2^63"),
 }
-_FLAGS = {"init_from": "--init-from", "channels_last": "--channels-last", "compile": "--compile"}
 
 
 class Asked(NamedTuple):
@@ -209,16 +208,17 @@ def resume_recipe(asked: Asked, folder: Path) -> Begun:
     from gnet_inspect.records.runs import read_recipe
     from gnet_inspect.runtime.training.data.sets import open_data
     from gnet_inspect.runtime.training.judging import check_classes
+    from gnet_inspect.runtime.training.recipe import as_kept
 
     recipe = read_recipe(folder)
     more = {"data": asked.data, "edits": asked.edits or None, "arguments": asked.arguments or None}
     given = asked.given() | {name: value for name, value in more.items() if value is not None}
     if asked.model is not None and Path(asked.model) != folder:
         given["model"] = asked.model
-    for name, value in given.items():
+    for name, value in as_kept(given, recipe.input[0]).items():
         was = getattr(recipe, name)
         if was != value and name != "init_from":
-            flag = _FLAGS.get(name) or (_NUMBERS[name][0] if name in _NUMBERS else f"--{name.replace('_', '-')}")
+            flag = f"--{name.removesuffix('_options').replace('_', '-')}"
             raise UsageError(
                 f"{'MODEL' if name == 'model' else flag}: the run in {str(folder)!r} was begun with {show(was)}, got "
                 f"{show(value)}. (leave it out to go on; another recipe is a new run, in a folder of its own)"

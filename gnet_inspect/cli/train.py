@@ -301,7 +301,7 @@ def train(
 def _folder_of(model: str | None, output: Path | None, *, resume: bool) -> tuple[Path, bool]:
     """(the run's folder, whether a run goes on there)."""
     from gnet_inspect.records.runs import is_run
-    from gnet_inspect.runtime.training.keeping import finish_writing
+    from gnet_inspect.runtime.training.keeping import LIST
 
     if not resume:
         if output is None:
@@ -314,10 +314,8 @@ def _folder_of(model: str | None, output: Path | None, *, resume: bool) -> tuple
     folder = output if output is not None else None if model is None else Path(model)
     if folder is None:
         raise UsageError("--resume: expected the folder of a run, got none. (gnet-inspect train --resume RUN)")
-    if folder.is_dir():
-        # A kill may have come while the folder was laid out.
-        finish_writing(folder)
-    if is_run(folder):
+    # A list alone is a run that a kill met while its folder was laid out.
+    if is_run(folder) or (folder / LIST).is_file():
         return folder, True
     if output is None or model is None:
         raise UsageError(f"--resume: expected the folder of a run, got {show(str(folder))}, which holds none")
@@ -409,9 +407,13 @@ def _job(asked: "Asked", path: Path, place: "Place", *, goes_on: bool) -> "tuple
 
     from gnet_inspect.cli.recipes import begin_recipe, resume_recipe
     from gnet_inspect.runtime.training.folder import RunFolder
+    from gnet_inspect.runtime.training.parallel import first_by_one
     from gnet_inspect.runtime.training.runs import Job
 
     folder = RunFolder(path)
+    if goes_on:
+        # What a kill left half written is put in order by one process, before any of them reads.
+        first_by_one(place.team, folder.settle)
     begun = resume_recipe(asked, path) if goes_on else begin_recipe(asked)
     threads = place.threads or (folder.threads() if goes_on else None) or torch.get_num_threads()
     torch.set_num_threads(threads)

@@ -188,6 +188,8 @@ def _run(job: Job, folder: RunFolder | None, *, resumes: bool, live: bool) -> Fi
     """Train, with a table that grows where it is `live`."""
     table = _Table() if live else None
     watch = Watch() if table is None else Watch(epoch=table.add)
+    if resumes and folder is not None:
+        folder.settle()
     goes_on = resumes and folder is not None and folder.holds_run()
     ready = resume(job, folder, watch) if goes_on and folder is not None else begin(job, folder, watch)
     path = None if folder is None else folder.path

@@ -67,11 +67,14 @@ class RunFolder:
         return f"-o: expected a new folder or an empty one, got {str(self.path)!r}, which holds {file}"
 
     def holds_run(self) -> bool:
-        """Whether a run has begun here; a beginning that a kill interrupted is finished first, or taken back."""
+        """Whether a run has begun here."""
+        return (self.path / CONFIG_FILE).is_file()
+
+    def settle(self) -> None:
+        """Finish what a kill interrupted, or take it back. Of several processes one does."""
         if self.path.is_dir():
             with self._writing():
                 finish_writing(self.path)
-        return (self.path / CONFIG_FILE).is_file()
 
     def save(self, state: Mapping[str, Any], weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
         """Keep a state, whole or not at all: `state` as plain data, `weights` as last.safetensors."""
@@ -104,8 +107,6 @@ class RunFolder:
 
     def load(self) -> dict[str, Any] | None:
         """The plain part of the last state; None where none was kept yet."""
-        with self._writing():
-            finish_writing(self.path)
         path = self.path / STATE_FILE
         if not path.exists():
             return None
@@ -146,12 +147,9 @@ class RunFolder:
         self._append(LOG_FILE, json.dumps(line) + "\n")
 
     def _append(self, name: str, text: str) -> None:
-        with self._writing():
-            handle = os.open(self.path / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-            try:
-                os.write(handle, text.encode())
-            finally:
-                os.close(handle)
+        # Not os.write, which on a full disk may write a part and say nothing.
+        with self._writing(), (self.path / name).open("a", encoding="utf-8", newline="") as file:
+            file.write(text)
 
     def _writing(self) -> "_Refusals":
         return _Refusals(self.path)

@@ -129,8 +129,9 @@ def _try(flag: str, name: str, kind: Callable[..., Any], first: object, options:
     try:
         return kind(first, **options)
     except (TypeError, ValueError, ZeroDivisionError, AttributeError, RuntimeError) as error:
+        named = getattr(torch.optim, name, None) or getattr(lr_scheduler, name)
         takes = [
-            each for each in inspect.signature(kind).parameters if each not in ("params", "optimizer", *_OWN_FLAGS)
+            each for each in inspect.signature(named).parameters if each not in ("params", "optimizer", *_OWN_FLAGS)
         ]
         raise UsageError(
             f"{flag}: torch refuses these arguments of {name}: {brief(str(error), 200)}. (it takes {', '.join(takes)})"

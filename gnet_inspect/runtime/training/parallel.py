@@ -5,7 +5,7 @@ elements dropout drops, are those of the batch and not of a process's rows.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
@@ -64,6 +64,14 @@ def check_batch(batch: int, team: Team) -> None:
         lower = batch - batch % team.size
         near = f"{lower} or {lower + team.size}" if lower else str(team.size)
         raise UsageError(f"--batch: expected a multiple of {team.size} processes, got {batch}. (take {near})")
+
+
+def first_by_one(team: Team, work: Callable[[], object]) -> None:
+    """Have the process that leads do something, while the others wait for it."""
+    if team.leads:
+        work()
+    if team.size > 1:
+        dist.barrier()
 
 
 def sum_over(team: Team, values: Tensor) -> Tensor:

@@ -50,7 +50,7 @@ def make_recipe(model: str, trainee: Trainee, data: DataSet, given: Mapping[str,
         left_edits=trainee.edits,
         heads=dict(trainee.heads or {}),
         crop=data.crop,
-        **{**found, "clip": found["clip"] or None, **_statistics(found, trainee.input[0], data)},
+        **as_kept(found | _statistics(found, trainee.input[0], data), trainee.input[0]),
     )
     if recipe.warmup > recipe.epochs:
         raise UsageError(f"--warmup: expected at most the {recipe.epochs} epochs of the run, got {recipe.warmup:g}")
@@ -66,4 +66,15 @@ def _statistics(given: Mapping[str, Any], channels: int, data: DataSet) -> dict[
     for name, value in found.items():
         if len(value) not in (1, channels):
             raise UsageError(f"--{name}: expected {channels} numbers, one for each channel, got {len(value)}")
-    return {name: tuple(value) * channels if len(value) == 1 else tuple(value) for name, value in found.items()}
+    return found
+
+
+def as_kept(given: Mapping[str, Any], channels: int) -> dict[str, Any]:
+    """Fields that were said, as a recipe keeps them: clipping at 0 is none, and of channels each has its number."""
+    kept = dict(given)
+    if "clip" in kept:
+        kept["clip"] = kept["clip"] or None
+    for name in ("mean", "deviation"):
+        if len(kept.get(name) or ()) == 1:
+            kept[name] = tuple(kept[name]) * channels
+    return kept

@@ -72,14 +72,8 @@ def begin(job: Job, folder: RunFolder | None = None, watch: Watch = Watch()) -> 
 
 
 def resume(job: Job, folder: RunFolder, watch: Watch = Watch()) -> Ready:  # noqa: B008  # a constant
-    """A run where its last state left it."""
-    team = job.place.team
-    # What a kill left half written is put in order by one process, before the others read.
-    if not team.leads:
-        torch.distributed.barrier()
-    state = folder.load()
-    if team.leads and team.size > 1:
-        torch.distributed.barrier()
+    """A run where its last state left it, in a folder that was put in order."""
+    team, state = job.place.team, folder.load()
     ready = _ready(job, folder, watch, begins=state is None)
     if state is not None:
         ready.training.restore(state, *folder.load_tensors())
