@@ -1,6 +1,6 @@
 """Weights that are not trained: which parts of a network a fine-tuning leaves as they are."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from fnmatch import fnmatchcase
 
 from msgspec.structs import replace
@@ -28,9 +28,7 @@ def freeze(graph: Graph, parts: Collection[str]) -> Graph:
     def is_frozen(node: Node) -> bool:
         path = node.module or node.name
         if path not in frozen:
-            steps = path.split(".")
-            paths = {".".join(steps[:length]) for length in range(1, len(steps) + 1)}
-            matching = [part for part in met if any(fnmatchcase(name, part) for name in paths)]
+            matching = parts_with(path, met)
             for part in matching:
                 met[part] |= node.params > 0
             frozen[path] = bool(matching)
@@ -41,12 +39,20 @@ def freeze(graph: Graph, parts: Collection[str]) -> Graph:
     )
     missed = [part for part, found in met.items() if not found]
     if missed:
-        raise _nothing_met(graph, missed[0])
+        raise nothing_met(missed[0], (node.name for node in graph.nodes if node.params))
     return replace(graph, nodes=nodes)
 
 
-def _nothing_met(graph: Graph, part: str) -> UsageError:
-    known = dict.fromkeys(node.name.partition(".")[0] for node in graph.nodes if node.params)
+def parts_with(path: str, parts: Collection[str]) -> list[str]:
+    """Those of the globs that meet a path, or a block or list that it lies in."""
+    steps = path.split(".")
+    paths = {".".join(steps[:length]) for length in range(1, len(steps) + 1)}
+    return [part for part in parts if any(fnmatchcase(name, part) for name in paths)]
+
+
+def nothing_met(part: str, names: Iterable[str]) -> UsageError:
+    """The error for a glob that meets none of the names of what has parameters."""
+    known = dict.fromkeys(name.partition(".")[0] for name in names)
     mend = did_you_mean(part, known) or f"known: {some_of(known)}"
     return UsageError(
         f"expected the path of layers with parameters to freeze, or a glob of some, got {part!r}. ({mend})"

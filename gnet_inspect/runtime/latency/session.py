@@ -75,8 +75,8 @@ def forget_compiled(setting: Setting, networks: int) -> None:
 
 
 @contextmanager
-def explain_out_of_memory(what: str, device: str) -> Iterator[None]:
-    """Turns the errors of allocators into one that says what to do."""
+def explain_out_of_memory(what: str, device: str, half: str = "--dtype bf16") -> Iterator[None]:
+    """Turns the errors of allocators into one that says what to do; `half` are the flags that take half precision."""
     try:
         yield
     except Exception as error:
@@ -84,7 +84,7 @@ def explain_out_of_memory(what: str, device: str) -> Iterator[None]:
             raise
         raise MissingError(
             f"{what} does not fit into the memory of {device}: {str(error).splitlines()[0][:160]}. "
-            "(take a smaller --batch, or --dtype bf16)"
+            f"(take a smaller --batch, or {half})"
         ) from error
 
 

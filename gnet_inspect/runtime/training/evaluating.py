@@ -8,11 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from gnet_inspect.runtime.latency.setting import DTYPES
 from gnet_inspect.runtime.training.losses import split_outputs
 from gnet_inspect.runtime.training.parallel import Team, sum_over
 
-# What is computed in beside fp32, by its name.
-AMP_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16}
 TOP = 5
 
 
@@ -30,7 +29,7 @@ class Placing(NamedTuple):
 
     def autocast(self) -> AbstractContextManager[object]:
         """While this is entered layers compute in the half precision that is asked for, where that is safe."""
-        return nullcontext() if self.amp is None else torch.autocast(self.kind, AMP_DTYPES[self.amp])
+        return nullcontext() if self.amp is None else torch.autocast(self.kind, DTYPES[self.amp])
 
     def put(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """A batch on the device, in the layout."""

@@ -6,25 +6,25 @@ on as if it had not been. (Generators whose state is kept would have to be resto
 """
 
 import copy
-import random
-import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import torch
+from msgspec.structs import astuple
 from torch import Tensor, nn
 
 from gnet_inspect.errors import GnetError, UsageError
+from gnet_inspect.records.runs import best_epoch
 from gnet_inspect.records.training import Epoch, Recipe
 from gnet_inspect.runtime.training.data.batches import Source, batches_per_epoch, evaluation_batches, training_batches
-from gnet_inspect.runtime.training.data.keyed import mix
+from gnet_inspect.runtime.training.data.keyed import mix, seed_everything
 from gnet_inspect.runtime.training.evaluating import Placing, score
 from gnet_inspect.runtime.training.folder import RunFolder
 from gnet_inspect.runtime.training.losses import training_loss
-from gnet_inspect.runtime.training.optimizing import Average, Pace, clip_gradients, make_optimizer
-from gnet_inspect.runtime.training.parallel import Team, share_layers
+from gnet_inspect.runtime.training.optimizing import Average, Pace, make_optimizer
+from gnet_inspect.runtime.training.parallel import Team, share_layers, sum_over
 from gnet_inspect.runtime.training.state import (
     Tensors,
     average_state,
@@ -120,7 +120,7 @@ class Training:
     @property
     def best(self) -> Epoch | None:
         """The first epoch of the highest accuracy."""
-        return max(self.epochs, key=lambda epoch: epoch.val_accuracy, default=None)
+        return best_epoch(self.epochs)
 
     def _callable(self) -> Callable[..., Any]:
         mode = self.recipe.compile
@@ -186,7 +186,7 @@ class Training:
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self.recipe.clip is not None:
             self._scaler.unscale_(self._optimizer)
-            clip_gradients(self._trained, self.recipe.clip)
+            nn.utils.clip_grad_norm_(self._trained, self.recipe.clip)
         self._pace.take(step, lambda: self._scaler.step(self._optimizer))
         self._scaler.update()
         if self._average is not None:
@@ -221,19 +221,19 @@ class Training:
     def _keep_sometimes(self) -> None:
         """Keep a state every so many steps, and where the run is to stop; the end of an epoch keeps its own."""
         step, _, batch = self.position
-        stopping = self.place.team.size == 1 and self.watch.stop()
+        stopping = self._is_to_stop()
         if stopping or (step % self.place.save_every == 0 and batch < self.steps):
             self.save()
         if stopping:
             raise StoppedError
 
+    def _is_to_stop(self) -> bool:
+        """Whether somebody asks for that. Of several processes none stops by itself, because the others would wait."""
+        return self.place.team.size == 1 and self.watch.stop()
+
     def _end_epoch(self, seconds: float, images: int) -> None:
         team, position = self.place.team, self.position
-        total = self._loss.clone()
-        if team.size > 1:
-            torch.distributed.all_reduce(total)
-            total /= team.size
-        train_loss = float(total) / self.steps
+        train_loss = float(sum_over(team, self._loss.clone()) / team.size) / self.steps
         self._check_finite(train_loss)
         self.watch.tell(0, f"evaluating after epoch {position.epoch + 1}")
         with closing(self._evaluation()) as batches:
@@ -252,7 +252,7 @@ class Training:
             self.folder.append_epoch(row)
             self.folder.log("epoch", epoch=row.epoch, step=row.step, seconds=seconds, images_per_s=images / seconds)
         self.watch.epoch(row)
-        if team.size == 1 and self.watch.stop() and self.position.epoch < self.recipe.epochs:
+        if self.position.epoch < self.recipe.epochs and self._is_to_stop():
             raise StoppedError
 
     def _evaluation(self) -> Generator[tuple[Tensor, Tensor], None, None]:
@@ -265,7 +265,7 @@ class Training:
             workers=self.place.workers,
             pin=self.placing.kind == "cuda",
         ):
-            if team.size == 1 and self.watch.stop():
+            if self._is_to_stop():
                 # All steps of the epoch are taken: who goes on evaluates first.
                 self.save()
                 raise StoppedError
@@ -300,7 +300,7 @@ class Training:
             **self.position._asdict(),
             "loss": float(self._loss),
             "rate": self._rate,
-            "epochs": [[getattr(row, name) for name in Epoch.__struct_fields__] for row in self.epochs],
+            "epochs": [astuple(row) for row in self.epochs],
             "optimizer": optimizer,
             "schedule": self._pace.state(),
             "scaler": self._scaler.state_dict(),
@@ -325,12 +325,3 @@ class Training:
             raise UsageError(
                 f"expected the state of this run, got another one: {type(error).__name__}: {error}"
             ) from None
-
-
-def seed_everything(seed: int) -> None:
-    """Seed whatever a layer may draw from: torch, Python's random and, where it is imported, numpy."""
-    torch.manual_seed(seed)
-    random.seed(seed)
-    numpy = sys.modules.get("numpy")
-    if numpy is not None:
-        numpy.random.seed(seed % 2**32)

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -56,8 +55,3 @@ def training_loss(output: Any, labels: Tensor, heads: Mapping[str, float], smoot
     for name, value in found.items():
         loss = loss + heads[name] * cross_entropy(value.float(), labels, label_smoothing=smoothing)
     return loss
-
-
-def is_finite(value: Tensor | float) -> bool:
-    """Whether a loss is a number."""
-    return bool(torch.isfinite(torch.as_tensor(value)))

@@ -1,5 +1,6 @@
 """The memory of a training step before it is taken: predicted by the rules, and refused where it is not there."""
 
+from bisect import bisect_left
 from collections.abc import Callable
 
 import torch
@@ -11,9 +12,6 @@ from gnet_inspect.records.training import Memory, Recipe
 from gnet_inspect.runtime.module import free_memory
 from gnet_inspect.runtime.training.optimizing import OPTIMIZERS
 from gnet_inspect.units import byte_count
-
-# Where nothing fits, no batch is named.
-MOST_HALVINGS = 40
 
 
 def predicted_bytes(graph: Graph, recipe: Recipe) -> int:
@@ -49,10 +47,4 @@ def check_fits(make: Callable[[int], Graph], recipe: Recipe, batch: int, device:
 
 def _largest_batch(fits: Callable[[int], bool], refused: int) -> int:
     """The largest batch below one that does not fit, 0 for none; what a step keeps grows with its batch."""
-    fitting, beyond = 0, refused
-    for _ in range(MOST_HALVINGS):
-        if beyond - fitting <= 1:
-            break
-        middle = (fitting + beyond) // 2
-        fitting, beyond = (middle, beyond) if fits(middle) else (fitting, middle)
-    return fitting
+    return bisect_left(range(1, refused), True, key=lambda size: not fits(size))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.optim import Optimizer, lr_scheduler
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -181,7 +181,6 @@ class Pace:
                 lr=recipe.lr,
                 flag="--schedule",
             )
-        self._made = self._scalars()
 
     def rate(self, step: int) -> float:
         """The rate of the first group at a step, counted from 0."""
@@ -213,16 +212,14 @@ class Pace:
 
     def state(self) -> dict[str, Any]:
         """Its numbers, as plain data; what it was made of is not among them."""
-        return self._scalars()
-
-    def _scalars(self) -> dict[str, Any]:
         state = {} if self._schedule is None else self._schedule.state_dict()
         return {name: value for name, value in state.items() if _is_plain(value)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Go on from numbers that were kept; the groups' own rates are the optimizer's."""
         if self._schedule is not None:
-            known = {name: value for name, value in state.items() if name in self._made}
+            own = self.state()
+            known = {name: value for name, value in state.items() if name in own}
             self._schedule.load_state_dict({**self._schedule.state_dict(), **known})
 
 
@@ -270,9 +267,3 @@ class Average:
             mine.lerp_(parameter, 1 - self._decay)
         for held, buffer in self._buffers:
             held.copy_(buffer)
-
-
-def clip_gradients(parameters: list[nn.Parameter], most: float | None) -> Tensor | None:
-    """Scale all gradients so that their norm together is at most so much; the norm before, None where nothing is
-    clipped."""
-    return None if most is None else nn.utils.clip_grad_norm_(parameters, most)

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
+from functools import cache
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -11,11 +11,12 @@ import torch
 from msgspec.structs import replace
 from torch import nn
 
-from gnet_inspect.errors import MissingError, UsageError, did_you_mean, some_of
+from gnet_inspect.errors import UsageError
+from gnet_inspect.graph.freezing import nothing_met, parts_with
 from gnet_inspect.records import SCHEMA_VERSION
 from gnet_inspect.records.training import Memory, Recipe, TrainedRun
 from gnet_inspect.runtime.latency.device import PeakMemory, describe_device
-from gnet_inspect.runtime.latency.session import is_short_of_memory
+from gnet_inspect.runtime.latency.session import explain_out_of_memory
 from gnet_inspect.runtime.training.data.batches import Source, Views
 from gnet_inspect.runtime.training.data.sets import DataSet
 from gnet_inspect.runtime.training.folder import RunFolder
@@ -121,9 +122,11 @@ def _ready(job: Job, folder: RunFolder | None, watch: Watch, *, begins: bool) ->
 
 def _predict(job: Job) -> Memory | None:
     """The memory of a step, where the network's graph is known; a batch that does not fit is refused."""
-    graph, team = job.trainee.graph, job.place.team
-    if graph is None:
+    team = job.place.team
+    if job.trainee.graph is None:
         return None
+    # A module in Python is traced for it.
+    graph = cache(job.trainee.graph)
     rows = job.recipe.batch // team.size
     if team.size == 1:
         check_batch_norm(graph(rows))
@@ -155,20 +158,16 @@ def _load(module: nn.Module, recipe: Recipe) -> list[str]:
 
 
 def freeze_module(module: nn.Module, parts: Sequence[str]) -> None:
-    """Freeze the parameters of parts of a module by globs of their paths. Raises UsageError for one that meets none."""
+    """Freeze the parameters of parts of a module, as `graph.freezing.freeze` does those of a Graph."""
+    met: set[str] = set()
+    for name, parameter in module.named_parameters():
+        found = parts_with(name, parts)
+        if found:
+            parameter.requires_grad_(False)
+            met.update(found)
     for part in parts:
-        met = False
-        for name, parameter in module.named_parameters():
-            steps = name.split(".")
-            if any(fnmatchcase(".".join(steps[:length]), part) for length in range(1, len(steps) + 1)):
-                parameter.requires_grad_(False)
-                met = True
-        if not met:
-            known = dict.fromkeys(name.partition(".")[0] for name, _ in module.named_parameters())
-            mend = did_you_mean(part, known) or f"known: {some_of(known)}"
-            raise UsageError(
-                f"--freeze: expected the path of layers with parameters, or a glob of some, got {part!r}. ({mend})"
-            )
+        if part not in met:
+            raise nothing_met(part, (name for name, _ in module.named_parameters()))
 
 
 def held_bytes(device: str) -> int:
@@ -195,15 +194,8 @@ def run_training(ready: Ready) -> Timing:
     """
     training, device = ready.training, ready.training.place.device
     peak, started = PeakMemory(device), perf_counter()
-    try:
+    with explain_out_of_memory(f"a step at batch {training.recipe.batch}", device, "--amp bf16"):
         training.run()
-    except Exception as error:
-        if not is_short_of_memory(error):
-            raise
-        raise MissingError(
-            f"a step at batch {training.recipe.batch} does not fit into the memory of {device}: "
-            f"{str(error).splitlines()[0][:160]}. (take a smaller --batch, or --amp bf16)"
-        ) from error
     most = peak.read()
     return Timing(perf_counter() - started, None if most is None else max(most - ready.before, 0))
 

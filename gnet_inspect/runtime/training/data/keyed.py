@@ -49,6 +49,20 @@ def order(seed: int, epoch: int, size: int) -> Tensor:
     return torch.argsort(_absorb(start, torch.arange(size)))
 
 
+def seed_everything(key: int) -> None:
+    """Have the global generators begin at a key: torch's, on every device, Python's and, where it is imported,
+    numpy's."""
+    torch.manual_seed(key)
+    _seed_others(key)
+
+
+def _seed_others(key: int) -> None:
+    random.seed(key)
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        numpy.random.seed(key % 2**32)
+
+
 @contextmanager
 def drawing_of(key: int) -> Iterator[None]:
     """Let strangers' code draw: the global generators begin at a key, and are afterwards as they were.
@@ -59,9 +73,7 @@ def drawing_of(key: int) -> Iterator[None]:
     own = torch.default_generator.get_state(), random.getstate(), numpy and numpy.random.get_state()
     try:
         torch.default_generator.manual_seed(key)
-        random.seed(key)
-        if numpy is not None:
-            numpy.random.seed(key % 2**32)
+        _seed_others(key)
         yield
     finally:
         torch.default_generator.set_state(own[0])
