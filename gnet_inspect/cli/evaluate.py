@@ -82,7 +82,6 @@ def evaluate(
     from gnet_inspect.cli.latency import need_torch
     from gnet_inspect.cli.output import emit, emit_result
     from gnet_inspect.cli.progress import show_work
-    from gnet_inspect.cli.train import MOST_WORKERS
 
     options.table_format(style, output)
     options.one_of("--split", split, SPLITS)
@@ -90,8 +89,7 @@ def evaluate(
     options.check_threads(threads)
     if not 0 <= worst <= MOST_WORST:
         raise UsageError(f"--worst: expected 0 to {MOST_WORST}, got {worst}")
-    if not 0 <= workers <= MOST_WORKERS:
-        raise UsageError(f"--workers: expected 0 to {MOST_WORKERS}, got {workers}")
+    options.check_workers(workers)
     if picture is not None and picture.suffix.lower() not in PICTURES:
         raise UsageError(f"--picture: expected a file that ends in {' or '.join(PICTURES)}, got {str(picture)!r}")
     file = _weights_file(run, weights)

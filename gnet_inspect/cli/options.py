@@ -540,6 +540,16 @@ def check_threads(threads: int | None) -> None:
         raise UsageError(f"--threads: expected at most {most:,}, got {threads}")
 
 
+# More processes that read images than any machine has use for are a mistake.
+MOST_WORKERS = 256
+
+
+def check_workers(workers: int) -> None:
+    """Refuse a number of processes that no data needs."""
+    if not 0 <= workers <= MOST_WORKERS:
+        raise UsageError(f"--workers: expected 0 to {MOST_WORKERS}, got {workers}")
+
+
 def check_min_time(seconds: float) -> None:
     """Refuse a time to measure for that is not above 0, or never ends."""
     if not 0 < seconds <= LONGEST_MEASUREMENT:

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from gnet_inspect.runtime.training.runs import Job, Ready
 
 INTERRUPTED = 130
-MOST_WORKERS = 256
 
 
 def train(
@@ -256,8 +255,7 @@ def train(
     options.table_format(style, None)
     options.positive("--save-every", save_every)
     options.check_threads(threads)
-    if not 0 <= workers <= MOST_WORKERS:
-        raise UsageError(f"--workers: expected 0 to {MOST_WORKERS}, got {workers}")
+    options.check_workers(workers)
     asked = Asked(
         model=model,
         data=data,

@@ -3,13 +3,14 @@
 import errno
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -17,8 +18,6 @@ from gnet_inspect.errors import UsageError, brief
 from gnet_inspect.reading import TooLargeError, read_bounded
 from gnet_inspect.records.runs import epoch_line, epochs_text, recipe_text
 from gnet_inspect.records.training import (
-    BARE_FILE,
-    BEST_FILE,
     CONFIG_FILE,
     ENVIRONMENT_FILE,
     LAST_FILE,
@@ -76,34 +75,19 @@ class RunFolder:
             with self._writing():
                 finish_writing(self.path)
 
-    def save(self, state: Mapping[str, Any], weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -> None:
-        """Keep a state, whole or not at all: `state` as plain data, `weights` as last.safetensors."""
-        with self._writing():
-            write_together(self.path, self._state_files(state, weights, tensors))
-
-    def save_best(
+    def save(
         self,
         state: Mapping[str, Any],
         weights: Mapping[str, Tensor],
         tensors: Mapping[str, Tensor],
-        best: Mapping[str, Tensor],
-        bare: Mapping[str, Tensor] | None,
+        best: Mapping[str, Mapping[str, Tensor]],
     ) -> None:
-        """The same, with the best weights so far, as they are evaluated, and where there are heads without those."""
-        files = self._state_files(state, weights, tensors) | {BEST_FILE: partial(_write_tensors, best)}
-        if bare is not None:
-            files[BARE_FILE] = partial(_write_tensors, bare)
+        """Keep a state, whole or not at all: `state` as plain data, `weights` as last.safetensors, the rest of it as
+        `tensors`; with it the files of the best weights, where these are new."""
+        found = {LAST_FILE: weights, TENSORS_FILE: tensors, **best}
+        writers: dict[str, Writer] = {name: partial(_write_tensors, kept) for name, kept in found.items()}
         with self._writing():
-            write_together(self.path, files)
-
-    def _state_files(
-        self, state: Mapping[str, Any], weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor]
-    ) -> dict[str, Writer]:
-        return {
-            LAST_FILE: partial(_write_tensors, weights),
-            TENSORS_FILE: partial(_write_tensors, tensors),
-            STATE_FILE: _text(json.dumps(state) + "\n"),
-        }
+            write_together(self.path, writers | {STATE_FILE: _text(json.dumps(state) + "\n")})
 
     def load(self) -> dict[str, Any] | None:
         """The plain part of the last state; None where none was kept yet."""
@@ -151,40 +135,24 @@ class RunFolder:
         with self._writing(), (self.path / name).open("a", encoding="utf-8", newline="") as file:
             file.write(text)
 
-    def _writing(self) -> "_Refusals":
-        return _Refusals(self.path)
-
-
-class _Refusals:
-    """Turns what a disk refuses into one sentence."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        mend = "make room, then: gnet-inspect train --resume"
-        if isinstance(error, OSError):
-            reason = error.strerror or str(error)
-            mend = (
-                mend if error.errno in (errno.ENOSPC, errno.EDQUOT) else "mend that, then: gnet-inspect train --resume"
-            )
-        elif type(error).__name__ == "SafetensorError":
-            reason = brief(str(error), 200)
-        else:
-            return
-        kept = "its last state is as it was" if (self._path / STATE_FILE).exists() else "nothing was kept yet"
-        raise UsageError(f"cannot write the run {str(self._path)!r}: {reason}; {kept}. ({mend} {self._path})") from None
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """Turns what a disk refuses into one sentence."""
+        try:
+            yield
+        except (OSError, SafetensorError) as error:
+            reason, full = brief(str(error), 200), True
+            if isinstance(error, OSError):
+                reason, full = error.strerror or reason, error.errno in (errno.ENOSPC, errno.EDQUOT)
+            kept = "its last state is as it was" if (self.path / STATE_FILE).exists() else "nothing was kept yet"
+            raise UsageError(
+                f"cannot write the run {str(self.path)!r}: {reason}; {kept}. ({'make room' if full else 'mend that'}, "
+                f"then: gnet-inspect train --resume {self.path})"
+            ) from None
 
 
 def _text(text: str) -> Writer:
-    return lambda path: _write_bytes(path, text.encode())
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    return lambda path: path.write_bytes(text.encode())
 
 
 def _write_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:

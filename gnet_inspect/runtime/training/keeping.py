@@ -13,7 +13,7 @@ from pathlib import Path
 from gnet_inspect.errors import UsageError
 
 # What writes a file at a path.
-Writer = Callable[[Path], None]
+Writer = Callable[[Path], object]
 # Names that nobody else gives a file: whatever has them is finished or removed.
 LIST, NEW = "gnet-inspect-pending.json", ".gnet-inspect-new"
 

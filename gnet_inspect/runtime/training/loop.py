@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from gnet_inspect.errors import GnetError, UsageError
 from gnet_inspect.records.runs import best_epoch
-from gnet_inspect.records.training import Epoch, Recipe
+from gnet_inspect.records.training import BARE_FILE, BEST_FILE, Epoch, Recipe
 from gnet_inspect.runtime.training.data.batches import Source, batches_per_epoch, evaluation_batches, training_batches
 from gnet_inspect.runtime.training.data.keyed import mix, seed_everything
 from gnet_inspect.runtime.training.evaluating import Placing, score
@@ -110,7 +110,6 @@ class Training:
         # The sum of the losses of the epoch's steps, in double precision.
         self._loss = torch.zeros((), dtype=torch.float64, device=place.device)
         self._rate = 0.0
-        self._best: Tensors | None = None
 
     @property
     def evaluated(self) -> nn.Module:
@@ -245,8 +244,6 @@ class Training:
         self.epochs.append(row)
         self._loss.zero_()
         self.position = Position(position.step, position.epoch + 1, 0)
-        if is_best:
-            self._best = weights_of(self.evaluated)
         self.save(is_best=is_best)
         if self.folder is not None and team.leads:
             self.folder.append_epoch(row)
@@ -283,16 +280,14 @@ class Training:
         tensors |= average_state(None if self._average is None else self._average.module)
         state = self._plain(plain)
         weights = weights_of(self.module)
-        if is_best:
-            assert self._best is not None
-            self.folder.save_best(state, weights, tensors, self._best, self._without_heads(self._best))
-        else:
-            self.folder.save(state, weights, tensors)
+        self.folder.save(state, weights, tensors, self._best_files() if is_best else {})
 
-    def _without_heads(self, weights: Tensors) -> Tensors | None:
-        """The weights of the network that is evaluated and deployed; None where it has no heads."""
-        names = tuple(f"{name}." for name in getattr(self.module, "_heads", ()))
-        return {name: value for name, value in weights.items() if not name.startswith(names)} if names else None
+    def _best_files(self) -> dict[str, Tensors]:
+        """The weights that are evaluated, and where there are heads those without them, which are deployed."""
+        best = weights_of(self.evaluated)
+        heads = tuple(f"{name}." for name in getattr(self.module, "_heads", ()))
+        bare = {name: value for name, value in best.items() if not name.startswith(heads)}
+        return {BEST_FILE: best, BARE_FILE: bare} if heads else {BEST_FILE: best}
 
     def _plain(self, optimizer: Mapping[str, Any]) -> dict[str, Any]:
         return {

@@ -87,20 +87,7 @@ def fit_spec(
     if found is None:
         found, left = text, (*written, *([f"{CLASSES}={classes}"] if CLASSES in given else []))
 
-    def frozen_graph(batch: int) -> Graph:
-        return freeze(graph(batch), frozen) if frozen else graph(batch)
-
-    heads = _weights_of_heads(made)
-    return Trainee(
-        spec.title or spec.name,
-        shape,
-        lambda: build_module(frozen_graph(1), device="cpu"),
-        frozen_graph,
-        heads,
-        found,
-        left,
-        notes,
-    )
+    return _trainee(spec, made, graph, frozen)._replace(spec=found, edits=left, notes=notes)
 
 
 def fit_text(text: str, file: str, image: Image, edits: Mapping[str, object], frozen: Sequence[str]) -> Trainee:
@@ -108,11 +95,24 @@ def fit_text(text: str, file: str, image: Image, edits: Mapping[str, object], fr
     spec = parse_spec(text.encode(), file)
 
     def graph(batch: int) -> Graph:
-        made = build_graph(spec, (batch, *image), overrides=dict(edits), mode="train", resize=True)
-        return freeze(made, frozen) if frozen else made
+        return build_graph(spec, (batch, *image), overrides=dict(edits), mode="train", resize=True)
 
-    heads = _weights_of_heads(graph(1))
-    return Trainee(spec.title or spec.name, image, lambda: build_module(graph(1), device="cpu"), graph, heads, text)
+    return _trainee(spec, graph(1), graph, frozen)._replace(spec=text)
+
+
+def _trainee(spec: Spec, made: Graph, graph: Callable[[int], Graph], frozen: Sequence[str]) -> Trainee:
+    """The network that `graph` makes at a batch, and that was `made` at one image, with parts that are frozen."""
+
+    def freezing(given: Graph) -> Graph:
+        return freeze(given, frozen) if frozen else given
+
+    return Trainee(
+        spec.title or spec.name,
+        _image_in(made),
+        lambda: build_module(freezing(made), device="cpu"),
+        lambda batch: freezing(graph(batch)),
+        _weights_of_heads(made),
+    )
 
 
 def with_head_weight(spec: Spec, weight: float | None) -> Spec:
@@ -125,12 +125,8 @@ def with_head_weight(spec: Spec, weight: float | None) -> Spec:
 def fit_traced(traced: Traced, graph: Callable[[int], Graph], *, head_weight: float | None = None) -> Trainee:
     """A module in Python, as it was traced; `graph` traces it at a batch. Its heads are found when it is run."""
     made = traced.made.graph
-    if len(made.inputs) != 1 or len(made.inputs[0].shape) != 4:
-        inputs = ", ".join(f"{value.name} {dimensions(value.shape)}" for value in made.inputs)
-        raise UsageError(f"expected a network of one image N x C x H x W to train, got {made.model} with {inputs}")
-    channels, height, width = made.inputs[0].shape[1:]
     return Trainee(
-        made.model, (channels, height, width), traced.network.build, graph, None, is_spec=False, head_weight=head_weight
+        made.model, _image_in(made), traced.network.build, graph, None, is_spec=False, head_weight=head_weight
     )
 
 
@@ -142,18 +138,24 @@ def fit_module(module: nn.Module, image: Image, title: str) -> Trainee:
 def fit_graph(graph: Graph, classes: int, head_weight: float | None = None) -> Trainee:
     """A Graph as it is: one of the mode "train" has its heads, which count what the spec says or all `head_weight`.
     Raises UsageError for one that is no classifier."""
-    if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4:
-        inputs = ", ".join(f"{value.name} {dimensions(value.shape)}" for value in graph.inputs)
-        raise UsageError(f"expected a network of one image N x C x H x W to train, got {graph.variant} with {inputs}")
+    image = _image_in(graph)
     _check_classes(graph, classes)
-    channels, height, width = graph.inputs[0].shape[1:]
     return Trainee(
         graph.title or graph.model,
-        (channels, height, width),
+        image,
         lambda: build_module(graph, device="cpu"),
         None,
         {name: own if head_weight is None else head_weight for name, own in _weights_of_heads(graph).items()},
     )
+
+
+def _image_in(graph: Graph) -> Image:
+    """The image that a network reads, C x H x W. Raises UsageError for one that reads something else."""
+    if len(graph.inputs) != 1 or len(graph.inputs[0].shape) != 4:
+        inputs = ", ".join(f"{value.name} {dimensions(value.shape)}" for value in graph.inputs)
+        raise UsageError(f"expected a network of one image N x C x H x W to train, got {graph.variant} with {inputs}")
+    channels, height, width = graph.inputs[0].shape[1:]
+    return channels, height, width
 
 
 def _weights_of_heads(graph: Graph) -> dict[str, float]:
