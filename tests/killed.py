@@ -6,20 +6,16 @@ writes FOLDER/whole.db, and TIMES more, each of which was killed (SIGKILL) at a 
 times, before it was resumed to its end. Prints how these ended.
 """
 
-import os
 import random
-import signal
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from gnet_inspect.language import parse_spec
 from gnet_inspect.search import counting
 from gnet_inspect.search.store import Store
 from gnet_inspect.search.sweeping import Sweeper
+from tests.killing import Count, Counter, in_child, killer
 from tests.sweeping import Posed, space_of
 
 SPEC = (
@@ -37,7 +33,7 @@ class _Silent:
         """To nobody."""
 
 
-def sweep(path: Path, count: Callable[[FrameType, str, Any], None] | None = None) -> None:
+def sweep(path: Path, count: Count | None = None) -> None:
     """Go on with a file, or begin it; calls are counted from when the space is known."""
     posed = Posed("macs", "params", "params > 20")
     sweeper = Sweeper(space_of(parse_spec(SPEC, "killed.yaml"), VARY), posed.asked, 0.01, "")
@@ -47,39 +43,12 @@ def sweep(path: Path, count: Callable[[FrameType, str, Any], None] | None = None
     store.close()
 
 
-def in_child(work: Callable[[], None]) -> int:
-    """The signal that ended it; 0 where it came to its end."""
-    child = os.fork()
-    if not child:
-        work()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def killed_at(path: Path, call: int) -> None:
-    """The same, killed at this call of a function, of those in C too."""
-    left = call
-
-    def count(_: FrameType, event: str, __: Any) -> None:
-        nonlocal left
-        left -= event in ("call", "c_call")
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sweep(path, count)
-
-
 def calls_of(path: Path) -> int:
     """How many calls a whole sweep is."""
-    calls = 0
-
-    def count(_: FrameType, event: str, __: Any) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    sweep(path, count)
+    counter = Counter()
+    sweep(path, counter)
     sys.setprofile(None)
-    return calls
+    return counter.calls
 
 
 def main(folder: Path, seed: int, times: int) -> None:
@@ -89,7 +58,7 @@ def main(folder: Path, seed: int, times: int) -> None:
     for number in range(times):
         path = folder / f"{number}.db"
         moments = [draw.randrange(1, calls) for _ in range(draw.randint(1, 3))]
-        ends = [in_child(partial(killed_at, path, moment)) for moment in moments]
+        ends = [in_child(partial(sweep, path, killer(moment))) for moment in moments]
         print(number, ends)
         assert in_child(partial(sweep, path)) == 0
 

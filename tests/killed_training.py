@@ -7,15 +7,10 @@ times, before it was resumed to its end. Prints how these ended, and which of th
 run, to the byte.
 """
 
-import os
 import random
-import signal
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 import torch
 
@@ -27,6 +22,7 @@ from gnet_inspect.runtime.training.loop import Place, StoppedError, Watch
 from gnet_inspect.runtime.training.networks import fit_spec
 from gnet_inspect.runtime.training.recipe import make_recipe
 from gnet_inspect.runtime.training.runs import Job, begin, resume, run_training
+from tests.killing import Count, Counter, in_child, killer
 
 SPEC = Path(__file__).parent / "headed.yaml"
 # What depends on the clock, or on who wrote it, is not among them.
@@ -76,7 +72,7 @@ def train_in_parts(job: Job, path: Path, steps: int) -> list[Epoch]:
         return ready.training.epochs
 
 
-def train(path: Path, workers: int, count: Callable[[FrameType, str, Any], None] | None = None) -> None:
+def train(path: Path, workers: int, count: Count | None = None) -> None:
     """Go on with a run, or begin it; calls are counted from when it is known what is trained."""
     job, folder = job_of(workers), RunFolder(path)
     sys.setprofile(count)
@@ -86,38 +82,11 @@ def train(path: Path, workers: int, count: Callable[[FrameType, str, Any], None]
     sys.setprofile(None)
 
 
-def in_child(work: Callable[[], None]) -> int:
-    """The signal that ended it; 0 where it came to its end."""
-    child = os.fork()
-    if not child:
-        work()
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-def killed_at(path: Path, workers: int, call: int) -> None:
-    """The same, killed at this call of a function, of those in C too."""
-    left = call
-
-    def count(_: FrameType, event: str, __: Any) -> None:
-        nonlocal left
-        left -= event in ("call", "c_call")
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    train(path, workers, count)
-
-
 def calls_of(path: Path, workers: int) -> int:
     """How many calls a whole run is."""
-    calls = 0
-
-    def count(_: FrameType, event: str, __: Any) -> None:
-        nonlocal calls
-        calls += event in ("call", "c_call")
-
-    train(path, workers, count)
-    return calls
+    counter = Counter()
+    train(path, workers, counter)
+    return counter.calls
 
 
 def differing(path: Path, whole: Path) -> list[str]:
@@ -135,7 +104,7 @@ def main(folder: Path, seed: int, times: int, workers: int) -> None:
     for number in range(times):
         path = folder / str(number)
         moments = [draw.randrange(1, calls) for _ in range(draw.randint(1, 3))]
-        ends = [in_child(partial(killed_at, path, workers, moment)) for moment in moments]
+        ends = [in_child(partial(train, path, workers, killer(moment))) for moment in moments]
         assert in_child(partial(train, path, workers)) == 0
         print(number, ends, differing(path, whole), flush=True)
 

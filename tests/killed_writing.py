@@ -7,17 +7,14 @@ function, at its second, and so on, until it comes to its end. After each what i
 Prints how many calls there are, and whether both old and new files were met.
 """
 
-import os
 import shutil
-import signal
 import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import FrameType
-from typing import Any
 
 from gnet_inspect.runtime.training.keeping import finish_writing, write_together
+from tests.killing import in_child, killer
 
 NAMES = ("a.bin", "b.bin", "c.bin")
 
@@ -32,22 +29,10 @@ def writers(text: str) -> dict[str, Callable[[Path], None]]:
     return {name: partial(write, text) for name in NAMES}
 
 
-def killed_at(folder: Path, call: int) -> bool:
-    """Whether a process was killed at a call of a function before it had written all."""
-    child = os.fork()
-    if child:
-        return bool(os.waitpid(child, 0)[1])
-    left = call
-
-    def count(_: FrameType, event: str, __: Any) -> None:
-        nonlocal left
-        left -= event in ("call", "c_call")
-        if left <= 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.setprofile(count)
+def write_new(folder: Path, call: int) -> None:
+    """Write the new files, unless it is killed at a call of a function before."""
+    sys.setprofile(killer(call))
     write_together(folder, writers("new"))
-    os._exit(0)
 
 
 def main(folder: Path) -> None:
@@ -58,7 +43,7 @@ def main(folder: Path) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         write_together(folder, writers("old"))
-        killed = killed_at(folder, call)
+        killed = in_child(partial(write_new, folder, call))
         finish_writing(folder)
         found = {path.name: path.read_text() for path in folder.iterdir()}
         assert set(found) == set(NAMES), (call, found)
