@@ -108,6 +108,9 @@ def _chart(
         "scale": {"domain": [min(epochs, default=0), max(epochs, default=1)], "nice": False},
         "axis": {"grid": False, "tickMinStep": 1, "format": "d"},
     }
+    if few:
+        # Between two epochs Vega sets ticks at halves, and "d" writes them as the next epoch.
+        x["axis"]["values"] = sorted(set(epochs))
     y: dict[str, Any] = {
         "field": "value",
         "type": "quantitative",
